@@ -1,0 +1,180 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"io"
+	"iter"
+
+	"github.com/fleetcast/fleetcast/devices"
+)
+
+// Bus is a whole bus. Each user names the part that it needs: a door Inlet, a bridge Owner, an edge Watcher.
+// All methods may be called concurrently.
+type Bus interface {
+	Inlet
+	Owner
+	Watcher
+	io.Closer // ends every lease and feed with ErrClosed; waits for what it started; may be called twice
+}
+
+// Inlet is the doors' (and, for what people do to a device, the edges') way in.
+type Inlet interface {
+	// Partitions is the number of partitions, fixed for the life of the store.
+	Partitions() int
+	// Append makes the entries part of their partitions' inlets, each in its fleet's partition, in the order given. It
+	// returns when all of them are as durable as the bus makes them; an error means that some may be missing, and the
+	// same Append may be repeated: what was kept before is not kept twice. The bus sets ID and Time of the entries
+	// that it keeps and does not keep the slice. A full inlet refuses the whole Append with ErrInletFull.
+	Append(ctx context.Context, a Append) error
+}
+
+// Append is a door's numbered message to the inlet.
+type Append struct {
+	Door    DoorID
+	Seq     uint64 // grows by at least one from Append to Append of a door, and is kept when one is repeated
+	Entries []Entry
+}
+
+// DoorID names one run of one door; it is random.
+type DoorID uint64
+
+// Owner is the bridges' side: the right to own a partition.
+type Owner interface {
+	// Own waits until the caller is the one owner of the partition and returns its lease. It returns ctx's error when
+	// ctx ends first.
+	Own(ctx context.Context, partition int) (Lease, error)
+}
+
+// Lease is the ownership of a partition. Its methods are for one goroutine, but Read may run beside Publish.
+// When the lease is lost, Read and Publish return ErrLost from then on.
+type Lease interface {
+	// State yields the record of every device and tombstone of the partition, as the last publish left them. It may be
+	// ranged over once, before the first Read.
+	State() iter.Seq[Record]
+	// Read returns the next entries of the inlet in order, at most max of them, beginning after what the last publish
+	// of any owner consumed. It waits until there is at least one, or ctx ends.
+	Read(ctx context.Context, max int) ([]Entry, error)
+	// Publish commits in one step: records and frames into the state, the offset, the inlet's consumed position, and
+	// the batch to everybody who watches. It returns the position after it. A Flush without changes and events moves no
+	// offset; it is published as a beat all the same. Publish keeps the byte slices of the Flush, which must not change
+	// afterwards, but not the slices that hold them. Tombstones are pruned by the bus, by age and by number.
+	Publish(ctx context.Context, f *Flush) (Position, error)
+	// Release gives the partition up, so that the next owner need not wait. Entries that were read and not published
+	// are read again by that owner. It may be called twice and after ErrLost.
+	Release(ctx context.Context) error
+}
+
+// Flush is what an owner publishes at the end of a window.
+type Flush struct {
+	Consumed EntryID // the inlet is consumed up to here; 0 where nothing was read yet
+	Time     int64   // the owner's clock, unix ms
+	Changes  []Change
+	Events   []Event
+}
+
+// Change is the new state of one device, or its removal.
+type Change struct {
+	Device devices.DeviceID
+	Fleet  devices.FleetID
+	Frame  []byte // the asset's JSON; nil where the device is removed from the fleet
+	Record []byte // the owner's own record, opaque to the bus, kept with a tombstone too. Not part of a batch
+	// Lat and Lon are the position in degrees where HasPosition says that there is one, for edges that filter by place.
+	Lat, Lon    float64
+	HasPosition bool
+}
+
+// Removed tells whether the change is a removal.
+func (c *Change) Removed() bool { return c.Frame == nil }
+
+// Record is what an owner kept of a device.
+type Record struct {
+	Device  devices.DeviceID
+	Fleet   devices.FleetID
+	Data    []byte // as given in Change.Record; the bus's memory: copy what you change
+	Removed bool   // a tombstone
+}
+
+// Event is something that happened once and is never conflated: an alert, a command's new state.
+type Event struct {
+	Name   string // the event's name in the stream: alert, command
+	Device devices.DeviceID
+	Fleet  devices.FleetID
+	Data   []byte // JSON, one line, with an id of its own for deduplication
+}
+
+// Watcher is the edges' side.
+type Watcher interface {
+	// Watch follows a partition. The feed's first update is a snapshot.
+	Watch(ctx context.Context, partition int) (Feed, error)
+}
+
+// Feed is the updates of one partition, for one goroutine. Between two snapshots the batches have every offset exactly
+// once, in order, beginning after the snapshot's; where the bus cannot give that (the reader was too slow, a path was
+// cut), it gives another snapshot instead. Batches without content (beats) repeat the last offset.
+type Feed interface {
+	// Next waits for the next update. The update is shared by all feeds and must not be changed. It returns ErrClosed
+	// after Close and when the bus closes.
+	Next(ctx context.Context) (Update, error)
+	// Close ends the feed; Next returns ErrClosed from then on. It may be called twice.
+	Close()
+}
+
+// Update is one of its two members.
+type Update struct {
+	Snapshot *Snapshot
+	Batch    *Batch
+}
+
+// Batch is all that changed in a partition in one flush, published together.
+type Batch struct {
+	Partition int
+	Position  Position // after the batch
+	Time      int64    // when it was published, the owner's clock, unix ms
+	LagMS     int64    // the age of the oldest entry that the inlet held unread when it was published
+	Floor     Floor
+	Changes   []Change
+	Events    []Event
+}
+
+// IsBeat tells whether the batch has no content and so no offset of its own.
+func (b *Batch) IsBeat() bool { return len(b.Changes) == 0 && len(b.Events) == 0 }
+
+// Floor says how far back a resume can be answered: an older position needs a reset.
+type Floor struct {
+	Tombstones uint64 // every removal after this offset is still held
+	Events     uint64 // every event after this offset is still held
+}
+
+// Snapshot is the state of a partition at a position.
+type Snapshot struct {
+	Partition int
+	Position  Position
+	Time      int64
+	LagMS     int64
+	Floor     Floor
+	Devices   []Versioned // live devices and tombstones, in no order
+	Events    []VersionedEvent
+}
+
+// Versioned is a change with the offset of the batch that made it.
+type Versioned struct {
+	Change // without Record
+	Offset uint64
+}
+
+// VersionedEvent is an event with the offset of its batch; a snapshot has them in order.
+type VersionedEvent struct {
+	Event
+	Offset uint64
+}
+
+// The errors of every bus.
+var (
+	// ErrClosed: the bus or the feed was closed.
+	ErrClosed = errors.New("bus: closed")
+	// ErrLost: another owner holds the partition now.
+	ErrLost = errors.New("bus: lease lost")
+	// ErrInletFull: the inlet is at its bound; the door must withhold its acks and try again.
+	ErrInletFull = &devices.Error{Kind: devices.Unavailable, Detail: "the inlet is full"}
+)

@@ -1,0 +1,41 @@
+package bus
+
+import "github.com/fleetcast/fleetcast/devices"
+
+// Entry is one thing that changes a device: the unit of the inlet. Exactly one of the bodies is set, as Kind says.
+type Entry struct {
+	ID     EntryID // set by the bus
+	Time   int64   // when the inlet took it, unix ms by the inlet's clock, never decreasing; set by the bus
+	Device devices.DeviceID
+	Fleet  devices.FleetID
+	Kind   EntryKind
+
+	Reading    *devices.Reading // KindReading. Not changed after Append
+	Connection Connection       // KindConnection
+	Status     StatusReport     // KindStatus
+}
+
+// EntryKind is the type of an entry. The numbers are part of the wire format.
+type EntryKind uint8
+
+// The kinds of entries. Commands, their answers and acknowledgements of alerts will join them.
+const (
+	KindReading    EntryKind = 1 // a device's message
+	KindConnection EntryKind = 2 // a door saw a connection of the device come or go
+	KindStatus     EntryKind = 3 // the device, or its last will, said that it is online or offline
+	KindRemoval    EntryKind = 4 // a person removes the device's live state
+)
+
+// Connection is a connection event. A device is online while at least one connection of it is up.
+type Connection struct {
+	Door DoorID
+	Conn uint64 // unique in the door's run
+	Up   bool
+}
+
+// StatusReport is what a status topic said.
+type StatusReport struct {
+	Status devices.Status // Online or Offline
+	// Retained marks a message that the broker had kept: it proves nothing about now.
+	Retained bool
+}
