@@ -1,0 +1,104 @@
+package app
+
+// The table of layers, as data. Imports point down: from a layer to a lower one. What differs from that is a row of its
+// own with its reason. layers_test.go holds the repository against it.
+
+const module = "github.com/fleetcast/fleetcast"
+
+// layers lists every package by its folder, with the level that it stands on. A package that is not here has no place.
+var layers = map[string]int{
+	"devices": 0,
+
+	"bridge/bus":         1,
+	"bridge/bus/bustest": 1,
+	"devices/store":      1,
+
+	"bridge":           2,
+	"bridge/dialect":   2,
+	"bridge/rules":     2,
+	"bridge/trail":     2,
+	"bridge/diskbus":   2,
+	"bridge/redisbus":  2,
+	"sse/hub":          2,
+	"devices/registry": 2,
+
+	"sse":                       3,
+	"sse/ws":                    3,
+	"sse/dashboard":             3,
+	"sse/dashboard/browsertest": 3,
+	"gateway/mqttin":            3,
+	"gateway/api":               3,
+	"gateway/auth":              3,
+	"gateway/metrics":           3,
+
+	"gateway/app": 4,
+
+	"gateway":            5,
+	"simulator":          5,
+	"simulator/fleet":    5,
+	"simulator/watch":    5,
+	"simulator/mqttlite": 5,
+}
+
+// An allowance is an import that the levels alone would refuse.
+type allowance struct {
+	from, to string // folders
+	testOnly bool
+	reason   string
+}
+
+var allowances = []allowance{
+	{from: "bridge/bus", to: "bridge/bus/bustest", testOnly: true, reason: "the in-memory bus passes the suite in its own tests"},
+	{from: "bridge/bus/bustest", to: "bridge/bus", reason: "the suite is written against the contract beside it"},
+	{from: "bridge", to: "bridge/rules", reason: "the bridge applies the rules"},
+	{from: "bridge", to: "bridge/trail", reason: "the bridge writes the trails"},
+	{from: "sse/dashboard/browsertest", to: "sse/dashboard", reason: "the test drives the page"},
+	{from: "simulator", to: "simulator/fleet", reason: "main of a command starts it"},
+	{from: "simulator", to: "simulator/watch", reason: "main of a command starts it"},
+	{from: "simulator/fleet", to: "simulator/mqttlite", reason: "simulated devices are real MQTT clients, light ones of our own"},
+	{from: "gateway", to: "simulator/fleet", reason: "--demo runs devices against the gateway's own port"},
+}
+
+// A ban refuses imports that the levels would allow.
+type ban struct {
+	from, to string   // folders, with everything below them
+	except   []string // folders below to that stay allowed
+	reason   string
+}
+
+var bans = []ban{
+	{from: "sse", to: "bridge", except: []string{"bridge/bus", "bridge/bus/bustest"}, reason: "the edge knows the bus, not who publishes on it: it runs in processes without a bridge"},
+	{from: "bridge", to: "sse", reason: "the bridge does not know its viewers"},
+	{from: "gateway/mqttin", to: "sse", reason: "the devices' door does not know the viewers"},
+	{from: "gateway/mqttin", to: "bridge", except: []string{"bridge/bus", "bridge/dialect"}, reason: "a door appends to the inlet; merging is the owner's, perhaps in another process"},
+	{from: "gateway/api", to: "bridge", except: []string{"bridge/bus"}, reason: "people's changes go through the inlet like everything else"},
+	{from: "simulator", to: "bridge", reason: "the simulator is an outsider: it speaks MQTT and HTTP only"},
+	{from: "simulator", to: "sse", reason: "the simulator is an outsider: it speaks MQTT and HTTP only"},
+	{from: "simulator", to: "gateway", reason: "the simulator is an outsider: it speaks MQTT and HTTP only"},
+	{from: "gateway", to: "simulator/watch", reason: "only --demo needs the simulator, and only its fleet"},
+}
+
+// A library says which packages may import a third-party module. A module that is not here is not a dependency of ours.
+type library struct {
+	path   string   // the module's path, without the major version
+	in     []string // folders whose code may import it
+	tests  []string // folders whose tests may import it as well; "*" is every one
+	reason string
+}
+
+var libraries = []library{
+	{path: "github.com/mochi-mqtt/server", in: []string{"gateway/mqttin"}, tests: []string{"simulator/mqttlite", "simulator/fleet"}, reason: "mochi is the front end behind the door, not a router that others may use; the simulator's tests take it as a foreign broker"},
+	{path: "github.com/eclipse/paho.golang", in: []string{"gateway/mqttin"}, reason: "the external broker is behind the door"},
+	{path: "github.com/redis/go-redis", in: []string{"bridge/redisbus", "devices/store/redis"}, reason: "Redis is behind the bus and the store"},
+	{path: "github.com/go-chi/chi", in: []string{"gateway/api"}, reason: "routes are in one place; handlers take net/http only"},
+	{path: "github.com/alecthomas/kong", in: []string{"gateway", "gateway/app", "simulator"}, reason: "settings are read by mains and passed on as Options"},
+	{path: "go.yaml.in/yaml", in: []string{"gateway/app"}, reason: "the settings file is read in one place"},
+	{path: "github.com/HdrHistogram/hdrhistogram-go", in: []string{"simulator", "simulator/fleet", "simulator/watch"}, reason: "percentiles are computed where load is made"},
+	{path: "golang.org/x/term", in: []string{"simulator", "simulator/fleet", "simulator/watch"}, reason: "the progress line is the simulator's"},
+	{path: "golang.org/x/sys", in: []string{"sse", "gateway/api", "gateway/app", "gateway/mqttin"}, reason: "socket options where sockets are served"},
+	{path: "golang.org/x/time", in: []string{"gateway/mqttin", "gateway/api", "bridge", "simulator/fleet"}, reason: "rates of logs and of accepted connections"},
+	{path: "github.com/chromedp", in: []string{"sse/dashboard/browsertest"}, tests: []string{"sse/dashboard"}, reason: "one package drives browsers"},
+	{path: "github.com/tmaxmax/go-sse", tests: []string{"*"}, reason: "the reference client that our streams are tested with"},
+	{path: "go.uber.org/goleak", in: []string{"bridge/bus/bustest"}, tests: []string{"*"}, reason: "leak checks"},
+	{path: "pgregory.net/rapid", in: []string{"bridge/bus/bustest"}, tests: []string{"*"}, reason: "models over random interleavings"},
+}
