@@ -33,11 +33,12 @@ var layers = map[string]int{
 
 	"gateway/app": 4,
 
-	"gateway":            5,
-	"simulator":          5,
-	"simulator/fleet":    5,
-	"simulator/watch":    5,
-	"simulator/mqttlite": 5,
+	"gateway":                       5,
+	"simulator":                     5,
+	"simulator/fleet":               5,
+	"simulator/watch":               5,
+	"simulator/mqttlite":            5,
+	"simulator/internal/testbroker": 5,
 }
 
 // An allowance is an import that the levels alone would refuse.
@@ -56,6 +57,9 @@ var allowances = []allowance{
 	{from: "simulator", to: "simulator/fleet", reason: "main of a command starts it"},
 	{from: "simulator", to: "simulator/watch", reason: "main of a command starts it"},
 	{from: "simulator/fleet", to: "simulator/mqttlite", reason: "simulated devices are real MQTT clients, light ones of our own"},
+	{from: "simulator/mqttlite", to: "simulator/internal/testbroker", testOnly: true, reason: "a real broker for tests"},
+	{from: "simulator/fleet", to: "simulator/internal/testbroker", testOnly: true, reason: "a real broker for tests"},
+	{from: "simulator", to: "simulator/internal/testbroker", testOnly: true, reason: "a real broker for tests"},
 	{from: "gateway", to: "simulator/fleet", reason: "--demo runs devices against the gateway's own port"},
 }
 

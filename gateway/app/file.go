@@ -1,0 +1,175 @@
+package app
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/alecthomas/kong"
+	"go.yaml.in/yaml/v3"
+)
+
+// maxFileBytes bounds the settings file: a path to a device or a huge file must not be read into memory.
+const maxFileBytes = 1 << 20
+
+// A configFile is the path of the settings file. When kong meets the flag, its hook loads the file.
+type configFile string
+
+// BeforeResolve loads the file between kong's reading of flags and variables and its filling of what they left open.
+func (configFile) BeforeResolve(file *settingsFile, k *kong.Kong, ctx *kong.Context, trace *kong.Path) error {
+	path, ok := ctx.FlagValue(trace.Flag).(configFile)
+	if !ok || path == "" {
+		return nil
+	}
+	text, err := readBounded(string(path))
+	if err != nil {
+		return fmt.Errorf("read settings: %w", err)
+	}
+	if err := file.parse(string(path), text); err != nil {
+		return err
+	}
+	return file.checkNames(k.Model)
+}
+
+func readBounded(path string) ([]byte, error) {
+	f, err := os.Open(path) //nolint:gosec // the path is the setting itself
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxFileBytes+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(text) > maxFileBytes {
+		return nil, fmt.Errorf("%s is larger than %d bytes", path, maxFileBytes)
+	}
+	return text, nil
+}
+
+// settingsFile is the settings file: a flat map from the names of flags to values. Without a file it is empty.
+type settingsFile struct {
+	path   string
+	values map[string]setting
+}
+
+// A setting is a value of the file and the line that it stands on.
+type setting struct {
+	line  int
+	value any // a string, or an []any of strings
+}
+
+// at names a place in the file as editors and terminals know it.
+func (s *settingsFile) at(line int) string { return fmt.Sprintf("%s:%d", s.path, line) }
+
+func (s *settingsFile) parse(path string, text []byte) error {
+	s.path, s.values = path, map[string]setting{}
+	decoder := yaml.NewDecoder(bytes.NewReader(text))
+	var doc yaml.Node
+	switch err := decoder.Decode(&doc); {
+	case errors.Is(err, io.EOF): // nothing, or comments only
+		return nil
+	case err != nil:
+		return fmt.Errorf("parse %s: %w", path, err) // the library's text names the line
+	}
+	if err := decoder.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
+		return fmt.Errorf("%s: holds more than one document", path)
+	}
+	root := doc.Content[0]
+	if root.Kind == yaml.ScalarNode && root.Tag == "!!null" { // a document that is only "---"
+		return nil
+	}
+	if root.Kind != yaml.MappingNode {
+		return fmt.Errorf("%s: is not a map of settings", s.at(root.Line))
+	}
+	for i := 0; i+1 < len(root.Content); i += 2 {
+		if err := s.add(root.Content[i], root.Content[i+1]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *settingsFile) add(key, value *yaml.Node) error {
+	if key.Kind != yaml.ScalarNode {
+		return fmt.Errorf("%s: the name of a setting is a plain word", s.at(key.Line))
+	}
+	if before, twice := s.values[key.Value]; twice {
+		return fmt.Errorf("%s: %s stands on line %d already", s.at(key.Line), key.Value, before.line)
+	}
+	v := setting{line: key.Line}
+	switch {
+	case isText(value):
+		v.value = value.Value
+	case value.Kind == yaml.SequenceNode && !slices.ContainsFunc(value.Content, func(n *yaml.Node) bool { return !isText(n) }):
+		list := make([]any, len(value.Content))
+		for i, n := range value.Content {
+			list[i] = n.Value
+		}
+		v.value = list
+	default:
+		return fmt.Errorf("%s: %s has no value that a flag could have", s.at(key.Line), key.Value)
+	}
+	s.values[key.Value] = v
+	return nil
+}
+
+// isText tells whether a node is one word of the file. Anything else (a map, an alias, nothing at all) is no value of a
+// flag; refusing aliases also refuses documents that grow when they are expanded.
+func isText(n *yaml.Node) bool { return n.Kind == yaml.ScalarNode && n.Tag != "!!null" }
+
+// checkNames refuses what is no setting: a misspelt name must not be a silent default.
+func (s *settingsFile) checkNames(model *kong.Application) error {
+	known := map[string]bool{}
+	for _, f := range model.Flags {
+		known[f.Name] = len(f.Envs) > 0 && f.Name != "config" // as variables: all but help, version and the file itself
+	}
+	wrong := make([]string, 0, len(s.values))
+	for name := range s.values {
+		if !known[name] {
+			wrong = append(wrong, name)
+		}
+	}
+	if len(wrong) == 0 {
+		return nil
+	}
+	slices.SortFunc(wrong, func(a, b string) int { return s.values[a].line - s.values[b].line })
+	return fmt.Errorf("%s: there is no setting %q", s.at(s.values[wrong[0]].line), wrong[0])
+}
+
+// Validate is a part of kong.Resolver; names are checked when the file is loaded.
+func (s *settingsFile) Validate(*kong.Application) error { return nil }
+
+// Resolve gives kong the file's value of a flag that neither the arguments nor the environment set. Left to itself,
+// kong would let the file win over the environment. A wrong value is refused here, where its line is known.
+func (s *settingsFile) Resolve(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
+	v, ok := s.values[flag.Name]
+	if !ok || variableOf(flag) != "" {
+		return nil, nil //nolint:nilnil // kong's word for "not from here"
+	}
+	if err := try(flag, v.value); err != nil {
+		return nil, fmt.Errorf("%s: %w", s.at(v.line), err)
+	}
+	return v.value, nil
+}
+
+// try decodes a value as kong will, into nothing.
+func try(flag *kong.Flag, value any) error {
+	if _, isList := value.([]any); isList && !flag.IsSlice() {
+		return errors.New("takes one value, not a list")
+	}
+	scan := kong.Scan().PushTyped(value, kong.FlagValueToken)
+	target := reflect.New(flag.Target.Type()).Elem()
+	if err := flag.Mapper.Decode(&kong.DecodeContext{Value: flag.Value, Scan: scan}, target); err != nil {
+		return err
+	}
+	if text, _ := value.(string); flag.Enum != "" && !flag.EnumMap()[text] {
+		return fmt.Errorf("is %q; it is one of %s", text, strings.Join(flag.EnumSlice(), ", "))
+	}
+	return nil
+}

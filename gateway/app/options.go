@@ -1,0 +1,153 @@
+package app
+
+import (
+	"io"
+	"log/slog"
+	"net"
+	"net/netip"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/fleetcast/fleetcast/devices"
+)
+
+// Options are the settings of a gateway, each defined once: the tags give the flag, the same name in upper case after
+// FLEETCAST_ is the variable and the same name is the key in the settings file. Defaults gives a complete set.
+type Options struct {
+	Config configFile `help:"YAML file with settings of the same names. Flags win over variables, variables over the file." placeholder:"FILE"`
+
+	MQTT   MQTTOptions   `embed:"" prefix:"mqtt-"`
+	HTTP   HTTPOptions   `embed:"" prefix:"http-"`
+	Fleet  FleetOptions  `embed:""`
+	Log    LogOptions    `embed:"" prefix:"log-"`
+	Report ReportOptions `kong:"-"`
+}
+
+// MQTTOptions are the devices' door.
+type MQTTOptions struct {
+	Listen string `help:"Address for devices (MQTT 3.1.1 and 5). Loopback only, as there are no credentials yet; port 0 takes a free one." default:"${mqtt_listen}"`
+}
+
+// HTTPOptions are the streams, the API and the page.
+type HTTPOptions struct {
+	Listen string   `help:"Address for the page, the streams and the API. Loopback only; port 0 takes a free one." default:"${http_listen}"`
+	Hosts  []string `help:"Host names that are answered besides the loopback ones. Any other is refused, so that no web page elsewhere reaches the API by DNS rebinding." placeholder:"NAME"`
+}
+
+// FleetOptions are what happens to the devices' messages.
+type FleetOptions struct {
+	DataDir        string          `help:"Directory for what the gateway keeps. Reserved: this version keeps everything in memory and does not create it." default:"${data_dir}"`
+	Window         time.Duration   `help:"How long changes are gathered before they are published together, from ${min_window} to ${max_window}." default:"${window}"`
+	OwnTracksFleet devices.FleetID `name:"owntracks-fleet" help:"Fleet of the phones that publish to owntracks/{user}/{device}." default:"${owntracks_fleet}"`
+	MaxDevices     int             `help:"Number of devices that are held at most; what more devices say is refused and counted." default:"${max_devices}"`
+	Demo           int             `help:"Run this many simulated devices against the gateway's own MQTT port." default:"${demo}"`
+}
+
+// LogOptions are what the program says about itself, on standard error.
+type LogOptions struct {
+	Level  slog.Level `help:"Least level that is logged: debug, info, warn or error." default:"${log_level}"`
+	Format string     `help:"Form of the log: ${enum}." enum:"text,json" default:"${log_format}"`
+}
+
+// ReportOptions are where the gateway talks to. They are no settings: the caller passes them in.
+type ReportOptions struct {
+	// Logger takes the log of every part; nil discards it.
+	Logger *slog.Logger
+	// Banner takes the few lines for people that say where to look, once the ports are bound; nil discards them.
+	Banner io.Writer
+}
+
+// Bounds of settings. A shorter window costs a publish and a write per viewer each time and shows nothing sooner than a
+// screen can; a longer one is no live view.
+const (
+	minWindow = 10 * time.Millisecond
+	maxWindow = 10 * time.Second
+
+	// A held device is about 2 kB in the bridge, the bus and the table together, so this bound is some GB of memory.
+	maxMaxDevices = 1_000_000
+
+	// The demo runs in the gateway's own process: beyond this, bin/simulator on a machine of its own is the tool.
+	maxDemo = 10_000
+
+	// Each is compared with every request's Host.
+	maxHosts     = 64
+	maxHostBytes = 253 // RFC 1035 section 2.3.4, less the root's length octet and dot
+)
+
+// Defaults returns the settings of a gateway that nobody configured.
+func Defaults() Options {
+	owntracks, err := devices.ParseFleetID("owntracks")
+	if err != nil {
+		panic(err) // a constant: the tests cannot pass
+	}
+	return Options{
+		MQTT: MQTTOptions{Listen: "127.0.0.1:1883"},
+		HTTP: HTTPOptions{Listen: "127.0.0.1:8080"},
+		Fleet: FleetOptions{
+			DataDir:        "./data",
+			Window:         100 * time.Millisecond,
+			OwnTracksFleet: owntracks,
+			MaxDevices:     100_000,
+		},
+		Log: LogOptions{Level: slog.LevelInfo, Format: "text"},
+	}
+}
+
+// Check returns the first setting that cannot stand, as a devices.Error of kind Invalid whose Field is the flag.
+func (o *Options) Check() error {
+	if err := checkLoopback("mqtt-listen", o.MQTT.Listen); err != nil {
+		return err
+	}
+	if err := checkLoopback("http-listen", o.HTTP.Listen); err != nil {
+		return err
+	}
+	if err := checkHosts(o.HTTP.Hosts); err != nil {
+		return err
+	}
+	switch f := &o.Fleet; {
+	case f.Window < minWindow || f.Window > maxWindow:
+		return devices.Errorf(devices.Invalid, "window", "is %v; it is from %v to %v", f.Window, minWindow, maxWindow)
+	case f.OwnTracksFleet.IsZero():
+		return devices.Errorf(devices.Invalid, "owntracks-fleet", "is empty")
+	case f.MaxDevices < 1 || f.MaxDevices > maxMaxDevices:
+		return devices.Errorf(devices.Invalid, "max-devices", "is %d; it is from 1 to %d", f.MaxDevices, maxMaxDevices)
+	case f.Demo < 0 || f.Demo > maxDemo:
+		return devices.Errorf(devices.Invalid, "demo", "is %d; it is from 0 to %d", f.Demo, maxDemo)
+	case f.Demo > f.MaxDevices:
+		return devices.Errorf(devices.Invalid, "demo", "is %d, more than the %d devices of max-devices", f.Demo, f.MaxDevices)
+	}
+	return nil
+}
+
+// checkLoopback refuses what other machines could reach: without credentials whoever reaches a port may do anything.
+// Names other than localhost are refused too, as what they stand for is decided elsewhere.
+func checkLoopback(field, address string) error {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return devices.Errorf(devices.Invalid, field, "%q is not HOST:PORT", address)
+	}
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+		return devices.Errorf(devices.Invalid, field, "%q has no port number from 0 to 65535", address)
+	}
+	if host == "localhost" {
+		return nil
+	}
+	if ip, err := netip.ParseAddr(host); err == nil && ip.Unmap().IsLoopback() {
+		return nil
+	}
+	return devices.Errorf(devices.Invalid, field,
+		"%q could be reached from other machines, and there are no credentials yet: only 127.0.0.1, ::1 and localhost are served", address)
+}
+
+func checkHosts(hosts []string) error {
+	if len(hosts) > maxHosts {
+		return devices.Errorf(devices.Invalid, "http-hosts", "has %d names; there are at most %d", len(hosts), maxHosts)
+	}
+	for _, h := range hosts {
+		if h == "" || len(h) > maxHostBytes || strings.ContainsAny(h, "/:*@ \t\r\n") {
+			return devices.Errorf(devices.Invalid, "http-hosts", "%q is not a plain host name (no scheme, port, path or wildcard)", h)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,120 @@
+package app
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"runtime/debug"
+	"strconv"
+	"strings"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/fleetcast/fleetcast/devices"
+)
+
+// ErrShown says that the arguments asked for help or the version, which was written, and for nothing else.
+var ErrShown = errors.New("shown")
+
+// envPrefix begins every variable: --mqtt-listen is FLEETCAST_MQTT_LISTEN.
+const envPrefix = "FLEETCAST"
+
+// Parse reads the settings from the arguments (without the program's name), the environment and the settings file. An
+// error names the flag, the variable, or the file with the line, that has to change. ErrShown is no failure.
+func Parse(args []string, stdout io.Writer) (Options, error) {
+	var grammar struct {
+		Options
+		Version kong.VersionFlag `help:"Print the version and stop." env:"-"`
+	}
+	shown, file := false, &settingsFile{}
+	k, err := kong.New(
+		&grammar, kong.Name("gateway"),
+		kong.Description("Takes telemetry of devices in over MQTT and shows their live state to browsers."),
+		kong.Writers(stdout, stdout),
+		kong.Exit(func(int) { shown = true }), // parsing goes on after it; its result is dropped below
+		kong.DefaultEnvars(envPrefix),
+		defaultVars(), kong.Vars{"version": Version()},
+		kong.Bind(file), kong.Resolvers(file),
+	)
+	if err != nil {
+		return Options{}, fmt.Errorf("build the flags: %w", err)
+	}
+	ctx, err := k.Parse(args)
+	switch {
+	case shown:
+		return Options{}, ErrShown
+	case err != nil:
+		return Options{}, err
+	}
+	if err := grammar.Check(); err != nil {
+		return Options{}, withOrigin(ctx, file, err)
+	}
+	return grammar.Options, nil
+}
+
+// Version is the module's version as the build recorded it.
+func Version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok || info.Main.Version == "" {
+		return "unknown"
+	}
+	return info.Main.Version
+}
+
+// defaultVars gives the tags the values of Defaults, so that a default stands in one place.
+func defaultVars() kong.Vars {
+	d := Defaults()
+	return kong.Vars{
+		"mqtt_listen":     d.MQTT.Listen,
+		"http_listen":     d.HTTP.Listen,
+		"data_dir":        d.Fleet.DataDir,
+		"window":          d.Fleet.Window.String(),
+		"min_window":      minWindow.String(),
+		"max_window":      maxWindow.String(),
+		"owntracks_fleet": d.Fleet.OwnTracksFleet.String(),
+		"max_devices":     strconv.Itoa(d.Fleet.MaxDevices),
+		"demo":            strconv.Itoa(d.Fleet.Demo),
+		"log_level":       strings.ToLower(d.Log.Level.String()),
+		"log_format":      d.Log.Format,
+	}
+}
+
+// withOrigin says where the value that Check refused came from.
+func withOrigin(ctx *kong.Context, file *settingsFile, err error) error {
+	wrong, ok := errors.AsType[*devices.Error](err)
+	if !ok {
+		return err
+	}
+	for _, f := range ctx.Flags() {
+		if f.Name == wrong.Field {
+			return fmt.Errorf("%s: %s", origin(ctx, file, f), wrong.Detail)
+		}
+	}
+	return err
+}
+
+func origin(ctx *kong.Context, file *settingsFile, f *kong.Flag) string {
+	for _, p := range ctx.Path {
+		if p.Flag == f && !p.Resolved {
+			return "--" + f.Name
+		}
+	}
+	if name := variableOf(f); name != "" {
+		return name
+	}
+	if v, ok := file.values[f.Name]; ok {
+		return file.at(v.line) + ": " + f.Name
+	}
+	return "--" + f.Name
+}
+
+// variableOf returns the name of the variable that sets the flag, or "".
+func variableOf(f *kong.Flag) string {
+	for _, name := range f.Envs {
+		if _, ok := os.LookupEnv(name); ok {
+			return name
+		}
+	}
+	return ""
+}
