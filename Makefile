@@ -1,0 +1,81 @@
+# What a person or a machine does here. `make help` lists it.
+
+GO            ?= go
+BENCHTIME     ?= 1s
+FUZZTIME      ?= 20s
+DEMO          ?= 200
+GOLANGCI_LINT := v2.15.0
+
+# The cache of test results does not know of brokers and browsers, so where the result counts nothing comes from it.
+TESTFLAGS ?= $(if $(CI),-count=1)
+
+LINTER   := .bin/golangci-lint-$(GOLANGCI_LINT)
+PAGE     := sse/dashboard
+OUTLINES := $(PAGE)/dist/outlines.json
+MODULES  := $(PAGE)/node_modules/.package-lock.json
+
+# Debian keeps mosquitto where only root looks.
+export PATH := $(PATH):/usr/sbin
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help run build assets test lint format fuzz bench clean go deps
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: build ## build and run the gateway with a demo fleet (DEMO=200 devices)
+	bin/gateway --demo $(DEMO)
+
+build: go assets ## build bin/gateway and bin/simulator
+	$(GO) build -o bin/gateway ./gateway
+	$(GO) build -o bin/simulator ./simulator
+
+assets: ## bring the outlines of the world into the page, where npm is there
+	@if ! command -v npm >/dev/null; then \
+		echo "npm is not installed: the page comes without the outlines of the world (sudo apt-get install npm)"; \
+	else \
+		$(MAKE) --no-print-directory $(OUTLINES) || \
+		echo "npm could not make the outlines of the world: the page comes without them"; \
+	fi
+
+$(MODULES): $(PAGE)/package.json $(PAGE)/package-lock.json
+	cd $(PAGE) && npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
+
+$(OUTLINES): $(MODULES) $(wildcard $(PAGE)/scripts/*)
+	cd $(PAGE) && npm run --silent build
+	@touch $@
+
+test: go deps assets ## every test with the race detector; installs what it needs, or says what is missing
+	$(GO) test -race -timeout 15m $(TESTFLAGS) ./...
+
+deps:
+	@.ci/deps
+
+lint: go $(LINTER) ## the linter, at its pinned version; building it the first time takes minutes
+	$(LINTER) run ./...
+
+format: go $(LINTER) ## format as the linter wants it
+	$(LINTER) fmt ./...
+
+$(LINTER):
+	GOBIN=$(CURDIR)/.bin $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT)
+	mv .bin/golangci-lint $@
+
+fuzz: go ## run each fuzz target for a short time (FUZZTIME=20s)
+	@grep -rl --include='*_test.go' --exclude-dir=node_modules '^func Fuzz' . | sort | while read -r file; do \
+		for target in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\)(.*/\1/p' "$$file"); do \
+			echo "== $$target in $$(dirname "$$file")"; \
+			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$(dirname "$$file")" || exit 1; \
+		done; \
+	done
+
+bench: go ## run the benchmarks (BENCHTIME=1s)
+	$(GO) test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) ./...
+
+clean: ## remove what was built
+	rm -rf bin .bin bench-out $(PAGE)/node_modules $(OUTLINES)
+
+go:
+	@command -v $(GO) >/dev/null || { echo "Go is not installed: version $$(awk '/^go / { print $$2 }' go.mod) or newer from https://go.dev/dl/" >&2; exit 1; }
