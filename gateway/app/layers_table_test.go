@@ -12,6 +12,7 @@ var layers = map[string]int{
 	"bridge/bus":         1,
 	"bridge/bus/bustest": 1,
 	"devices/store":      1,
+	"gateway/problem":    1, // how every HTTP port says no; knows devices and net/http only
 
 	"bridge":           2,
 	"bridge/dialect":   2,
