@@ -1,0 +1,285 @@
+package bus
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+
+	"github.com/fleetcast/fleetcast/devices"
+)
+
+// The bytes between processes: of an entry in an inlet, of a batch on its way to the edges, and of a versioned change
+// in a store's state. Every bus that leaves the process uses them, so that they are settled and tested once.
+//
+// The first byte is a tag: what it is in the upper four bits, the version in the lower four. After it, numbers are
+// uvarints (zigzag where they may be negative), floats are 8 bytes little-endian, texts are a length and the bytes.
+// Nothing may follow the last member.
+//
+// How a later version stays readable: a format is never changed under its version; a change is the next version, and
+// DecodeX keeps a case for every version that was ever released, since an inlet may hold old entries for as long as a
+// partition was down. In a rolling upgrade the readers come first, and a writer begins with a version one release after
+// the release that reads it. A reader that meets a version or a kind from its future gets ErrWireVersion or
+// ErrWireKind and must not skip: an owner gives its partition up (skipping would lose what a device was promised), an
+// edge loads the state again.
+//
+// An entry's ID and Time are not in its bytes: a stream and a log have a place of their own for them. A change's Record
+// is not either: it is bytes already, and stored beside, so that an edge does not have to load it.
+const (
+	tagEntry     = 0x10
+	tagBatch     = 0x20
+	tagVersioned = 0x30
+
+	wireVersion = 0x01
+	versionMask = 0x0f
+)
+
+// Flags of a change.
+const (
+	flagRemoved     = 1 << iota
+	flagHasPosition // latitude and longitude follow
+	flagSameFleet   // the fleet is that of the change before it and is left out
+	knownFlags      = 1<<iota - 1
+)
+
+// The fewest bytes that one of them takes. A claimed number of them is refused where the rest cannot hold it, before
+// memory is taken for it.
+const (
+	minMetricBytes = 2 // length of the name, kind
+	minChangeBytes = 3 // flags, device of one byte
+	minEventBytes  = 7 // name, device and fleet of one byte, length of the data
+)
+
+// The errors of decoding; a decoder's error wraps one of them.
+var (
+	// ErrWireVersion: the bytes are of a version that this program does not know.
+	ErrWireVersion = errors.New("unknown version")
+	// ErrWireKind: the entry is of a kind that this program does not know.
+	ErrWireKind = errors.New("unknown kind")
+	// ErrWireMalformed: the bytes are cut, too long, above a limit, or something else.
+	ErrWireMalformed = errors.New("malformed")
+)
+
+// AppendEntry appends the bytes of e, which must pass Check. ID and Time are not among them.
+func AppendEntry(dst []byte, e *Entry) []byte {
+	dst = append(dst, tagEntry|wireVersion, byte(e.Kind))
+	dst = appendText(dst, e.Device.String())
+	dst = appendText(dst, e.Fleet.String())
+	switch e.Kind {
+	case KindReading:
+		return appendReading(dst, e.Reading)
+	case KindConnection:
+		dst = binary.LittleEndian.AppendUint64(dst, uint64(e.Connection.Door))
+		dst = binary.AppendUvarint(dst, e.Connection.Conn)
+		return appendBool(dst, e.Connection.Up)
+	case KindStatus:
+		return appendBool(append(dst, byte(e.Status.Status)), e.Status.Retained)
+	case KindRemoval: // has no body
+	}
+	return dst
+}
+
+// DecodeEntry reads what AppendEntry wrote. The entry shares no memory with b.
+func DecodeEntry(b []byte) (Entry, error) {
+	r := openWire(b, tagEntry)
+	var e Entry
+	e.Kind = EntryKind(r.byte("kind"))
+	e.Device, e.Fleet = r.device(), r.fleet()
+	switch e.Kind {
+	case KindReading:
+		e.Reading = r.reading()
+	case KindConnection:
+		e.Connection.Door = DoorID(r.fixed64("door"))
+		e.Connection.Conn = r.uvarint("connection")
+		e.Connection.Up = r.bool("up")
+	case KindStatus:
+		e.Status.Status = devices.Status(r.byte("status"))
+		e.Status.Retained = r.bool("retained")
+	case KindRemoval:
+	default:
+		r.fail(ErrWireKind, "entry")
+	}
+	r.end()
+	if r.err == nil && e.Check() != nil {
+		r.fail(ErrWireMalformed, "body") // the last guard: what Append refuses does not come in by this way either
+	}
+	if r.err != nil {
+		return Entry{}, fmt.Errorf("decode entry: %w", r.err)
+	}
+	return e, nil
+}
+
+// AppendBatch appends the bytes of b, without the changes' records.
+func AppendBatch(dst []byte, b *Batch) []byte {
+	dst = append(dst, tagBatch|wireVersion)
+	dst = binary.AppendUvarint(dst, uint64(b.Partition))
+	dst = binary.LittleEndian.AppendUint64(dst, uint64(b.Position.Epoch))
+	dst = binary.AppendUvarint(dst, b.Position.Offset)
+	dst = binary.AppendVarint(dst, b.Time)
+	dst = binary.AppendVarint(dst, b.LagMS)
+	dst = binary.AppendUvarint(dst, b.Floor.Tombstones)
+	dst = binary.AppendUvarint(dst, b.Floor.Events)
+	dst = binary.AppendUvarint(dst, uint64(len(b.Changes)))
+	var before devices.FleetID
+	for i := range b.Changes {
+		dst = appendChange(dst, &b.Changes[i], before)
+		before = b.Changes[i].Fleet
+	}
+	dst = binary.AppendUvarint(dst, uint64(len(b.Events)))
+	for i := range b.Events {
+		e := &b.Events[i]
+		dst = appendText(dst, e.Name)
+		dst = appendText(dst, e.Device.String())
+		dst = appendText(dst, e.Fleet.String())
+		dst = append(binary.AppendUvarint(dst, uint64(len(e.Data))), e.Data...)
+	}
+	return dst
+}
+
+// DecodeBatch reads what AppendBatch wrote. The batch shares no memory with b, and no two frames share one allocation:
+// an edge keeps each until its device changes, and a quiet device must not keep a whole batch alive.
+func DecodeBatch(b []byte) (Batch, error) {
+	r := openWire(b, tagBatch)
+	var out Batch
+	out.Partition = int(r.bounded("partition", MaxPartitions-1))
+	out.Position.Epoch = Epoch(r.fixed64("epoch"))
+	out.Position.Offset = r.uvarint("offset")
+	out.Time = r.varint("time")
+	out.LagMS = r.varint("lag")
+	out.Floor.Tombstones = r.uvarint("floor")
+	out.Floor.Events = r.uvarint("floor")
+	if n := r.count("changes", minChangeBytes); n > 0 {
+		out.Changes = make([]Change, 0, n)
+		var before devices.FleetID
+		for range n {
+			c := r.change(before)
+			if r.err != nil {
+				break
+			}
+			before = c.Fleet
+			out.Changes = append(out.Changes, c)
+		}
+	}
+	if n := r.count("events", minEventBytes); n > 0 {
+		out.Events = make([]Event, 0, n)
+		for range n {
+			e := r.event()
+			if r.err != nil {
+				break
+			}
+			out.Events = append(out.Events, e)
+		}
+	}
+	r.end()
+	if r.err != nil {
+		return Batch{}, fmt.Errorf("decode batch: %w", r.err)
+	}
+	return out, nil
+}
+
+// AppendVersioned appends the bytes of a device's place in a store's state: its change, without the record, and the
+// offset of the batch that made it.
+func AppendVersioned(dst []byte, v *Versioned) []byte {
+	dst = append(dst, tagVersioned|wireVersion)
+	dst = binary.AppendUvarint(dst, v.Offset)
+	return appendChange(dst, &v.Change, devices.FleetID{})
+}
+
+// DecodeVersioned reads what AppendVersioned wrote. It shares no memory with b.
+func DecodeVersioned(b []byte) (Versioned, error) {
+	r := openWire(b, tagVersioned)
+	v := Versioned{Offset: r.uvarint("offset")}
+	v.Change = r.change(devices.FleetID{})
+	r.end()
+	if r.err != nil {
+		return Versioned{}, fmt.Errorf("decode versioned change: %w", r.err)
+	}
+	return v, nil
+}
+
+func appendText(dst []byte, s string) []byte {
+	return append(binary.AppendUvarint(dst, uint64(len(s))), s...)
+}
+
+func appendBool(dst []byte, v bool) []byte {
+	if v {
+		return append(dst, 1)
+	}
+	return append(dst, 0)
+}
+
+func appendFloat(dst []byte, f float64) []byte {
+	return binary.LittleEndian.AppendUint64(dst, math.Float64bits(f))
+}
+
+func appendChange(dst []byte, c *Change, before devices.FleetID) []byte {
+	var flags byte
+	if c.Removed() {
+		flags |= flagRemoved
+	}
+	if c.HasPosition {
+		flags |= flagHasPosition
+	}
+	if c.Fleet == before {
+		flags |= flagSameFleet
+	}
+	dst = appendText(append(dst, flags), c.Device.String())
+	if flags&flagSameFleet == 0 {
+		dst = appendText(dst, c.Fleet.String())
+	}
+	if c.HasPosition {
+		dst = appendFloat(appendFloat(dst, c.Lat), c.Lon)
+	}
+	if !c.Removed() {
+		dst = append(binary.AppendUvarint(dst, uint64(len(c.Frame))), c.Frame...)
+	}
+	return dst
+}
+
+// measure is one member of a reading that is one float.
+type measure struct {
+	field devices.Fields
+	value *float64
+}
+
+// measuresOf names the floats of a reading in the order of their bytes.
+func measuresOf(m *devices.Measures) [7]measure {
+	return [...]measure{
+		{devices.FieldPosition, &m.Lat},
+		{devices.FieldPosition, &m.Lon},
+		{devices.FieldAltitude, &m.Altitude},
+		{devices.FieldSpeed, &m.Speed},
+		{devices.FieldHeading, &m.Heading},
+		{devices.FieldAccuracy, &m.Accuracy},
+		{devices.FieldBattery, &m.Battery},
+	}
+}
+
+func appendReading(dst []byte, r *devices.Reading) []byte {
+	dst = binary.AppendUvarint(dst, uint64(r.Has))
+	dst = binary.AppendUvarint(dst, uint64(r.Cleared))
+	dst = binary.AppendVarint(dst, r.At)
+	for _, m := range measuresOf(&r.Measures) {
+		if r.Has.Has(m.field) {
+			dst = appendFloat(dst, *m.value)
+		}
+	}
+	if r.Has.Has(devices.FieldSatellites) {
+		dst = binary.AppendVarint(dst, int64(r.Satellites))
+	}
+	dst = binary.AppendUvarint(dst, uint64(len(r.Metrics)))
+	for i := range r.Metrics {
+		m := &r.Metrics[i]
+		dst = append(appendText(dst, m.Name), byte(m.Value.Kind))
+		switch m.Value.Kind {
+		case devices.Number:
+			dst = appendFloat(dst, m.Value.Num)
+		case devices.Text:
+			dst = appendText(dst, m.Value.Text)
+		case devices.Bool:
+			dst = appendBool(dst, m.Value.IsTrue())
+		case devices.Null: // has no value
+		}
+	}
+	return dst
+}
