@@ -26,6 +26,11 @@ type Inlet interface {
 	// returns when all of them are as durable as the bus makes them; an error means that some may be missing, and the
 	// same Append may be repeated: what was kept before is not kept twice. The bus sets ID and Time of the entries
 	// that it keeps and does not keep the slice. A full inlet refuses the whole Append with ErrInletFull.
+	//
+	// A door has one Append under way at a time and repeats a failed one before its next, or gives it up for good: one
+	// whose Seq is below the door's last is refused with a Conflict error, since the bus no longer knows whether it has
+	// it. ID and Time are set in what owners read; the given slice is only read. An entry that fails Entry.Check makes
+	// the whole Append fail with an Invalid error, and repeating that is of no use.
 	Append(ctx context.Context, a Append) error
 }
 
@@ -67,8 +72,10 @@ type Lease interface {
 
 // Flush is what an owner publishes at the end of a window.
 type Flush struct {
-	Consumed EntryID // the inlet is consumed up to here; 0 where nothing was read yet
-	Time     int64   // the owner's clock, unix ms
+	// Consumed: the inlet is consumed up to here; 0 where nothing was read yet. It does not move back, and beyond what
+	// this lease has read it is refused, since that would lose what nobody has seen.
+	Consumed EntryID
+	Time     int64 // the owner's clock, unix ms
 	Changes  []Change
 	Events   []Event
 }
@@ -105,7 +112,7 @@ type Event struct {
 
 // Watcher is the edges' side.
 type Watcher interface {
-	// Watch follows a partition. The feed's first update is a snapshot.
+	// Watch follows a partition. The feed's first update is a snapshot. ctx bounds the call, not the feed.
 	Watch(ctx context.Context, partition int) (Feed, error)
 }
 
