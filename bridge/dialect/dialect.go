@@ -1,0 +1,153 @@
+package dialect
+
+import "github.com/fleetcast/fleetcast/devices"
+
+// MaxPayloadBytes bounds a payload that is decoded. A longer one is refused before it is looked at.
+const MaxPayloadBytes = 64 << 10
+
+// Kind says what a payload was.
+type Kind uint8
+
+// The kinds of payloads. Rejected is the zero value, so that nothing passes that no decoder took.
+const (
+	Rejected  Kind = iota // not understood; Result.Reason says why
+	Position              // a reading with a position
+	Telemetry             // a reading without one
+	Presence              // the device, or its last will, said that it is online or offline
+	Event                 // something that happened, without a reading, for example an OwnTracks transition
+	Region                // a place that somebody defined, not where the device is
+	Command               // the way down: an order to a device that came past us
+	Opaque                // well formed, but not for us to read: encrypted, a picture, a contact card
+)
+
+var kindNames = [...]string{"rejected", "position", "telemetry", "presence", "event", "region", "command", "opaque"}
+
+// Kinds is the number of kinds, for counters by kind.
+const Kinds = len(kindNames)
+
+// String returns the kind's name as used in metric labels.
+func (k Kind) String() string { return kindNames[k] }
+
+// Reason says why a topic or a payload was refused.
+type Reason uint8
+
+// The reasons. None means that nothing was refused.
+const (
+	None           Reason = iota
+	UnknownTopic          // no template matches the topic
+	BadTopic              // the topic is too long or too deep
+	BadName               // a level of the topic is no valid id
+	Declined              // the templates match, but no decoder knows the payload
+	Empty                 // no payload, or only white space
+	TooLarge              // above MaxPayloadBytes
+	ByteOrderMark         // begins with a UTF-8 byte order mark, which RFC 8259 section 8.1 forbids
+	NotUTF8               // holds bytes that are not UTF-8, for example UTF-16
+	BadSyntax             // not JSON
+	Truncated             // ends in the middle of a value
+	Trailing              // goes on after the value
+	NotObject             // JSON, but not an object
+	TooDeep               // nested deeper than MaxDepth
+	LongName              // a member's name is longer than MaxKeyBytes
+	TooManyMembers        // more than MaxLeaves values
+	BadStatus             // neither online nor offline
+)
+
+var reasonNames = [...]string{
+	"none", "unknown_topic", "bad_topic", "bad_name", "declined", "empty", "too_large", "byte_order_mark", "not_utf8",
+	"bad_syntax", "truncated", "trailing", "not_object", "too_deep", "long_name", "too_many_members", "bad_status",
+}
+
+// Reasons is the number of reasons, for counters by reason.
+const Reasons = len(reasonNames)
+
+// String returns the reason's name as used in metric labels.
+func (r Reason) String() string { return reasonNames[r] }
+
+// Message is what a payload says about one device: a reading, or a status.
+type Message struct {
+	Device devices.DeviceID
+	Fleet  devices.FleetID
+	// Reading is nil where the message is a status. It belongs to the Result and is overwritten by the next Decode:
+	// CloneReading makes one that may be kept.
+	Reading *devices.Reading
+	// Status is Online or Offline where Reading is nil.
+	Status devices.Status
+}
+
+// Result is what Decode found. It is made once and used again for every message of a goroutine, so that decoding
+// allocates nothing. The zero value is ready.
+type Result struct {
+	Kind   Kind
+	Reason Reason // set where Kind is Rejected
+	// Dropped counts the members that were left out of a payload that was taken: of the wrong type, above a limit of
+	// devices, half a position.
+	Dropped  int
+	Messages []Message
+
+	in       input
+	readings []*devices.Reading // the readings of earlier results, for use again
+	scanner  scanner
+	native   nativeSink
+	tracks   ownTracksSink
+}
+
+func (r *Result) reset() {
+	r.Kind, r.Reason, r.Dropped = Rejected, None, 0
+	r.Messages = r.Messages[:0]
+}
+
+func (r *Result) reject(reason Reason) bool {
+	r.Kind, r.Reason = Rejected, reason
+	r.Messages = r.Messages[:0]
+	return true
+}
+
+// decline says that the payload is not of the decoder's format. The reason of the most specific decoder is kept.
+func (r *Result) decline(reason Reason) bool {
+	if r.Reason == None {
+		r.Reason = reason
+	}
+	return false
+}
+
+// blank returns an empty reading of the result's own memory, the n-th of this message.
+func (r *Result) blank(n int) *devices.Reading {
+	for len(r.readings) <= n {
+		r.readings = append(r.readings, new(devices.Reading))
+	}
+	reading := r.readings[n]
+	*reading = devices.Reading{Metrics: reading.Metrics[:0]}
+	return reading
+}
+
+func (r *Result) addReading(in *input, reading *devices.Reading) {
+	r.Messages = append(r.Messages, Message{Device: in.device, Fleet: in.fleet, Reading: reading})
+}
+
+func (r *Result) addStatus(in *input, status devices.Status) {
+	r.Messages = append(r.Messages, Message{Device: in.device, Fleet: in.fleet, Status: status})
+}
+
+// CloneReading returns a copy of r that shares no memory that Decode writes to.
+func CloneReading(r *devices.Reading) *devices.Reading {
+	c := *r
+	c.Metrics = nil
+	if len(r.Metrics) > 0 {
+		c.Metrics = make([]devices.Metric, len(r.Metrics))
+		copy(c.Metrics, r.Metrics)
+	}
+	return &c
+}
+
+// input is a payload with what its topic said.
+type input struct {
+	device  devices.DeviceID
+	fleet   devices.FleetID
+	tail    string // what the template's {kind} level holds, "" where it has none
+	payload []byte
+	names   *interner
+	texts   *interner
+}
+
+// A decoder fills the result and returns true, or declines with false. It keeps neither the input nor its payload.
+type decoder func(in *input, out *Result) bool
