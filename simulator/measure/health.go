@@ -1,0 +1,85 @@
+package measure
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"time"
+)
+
+// probeInterval is how often the probe wants to wake up.
+const probeInterval = 10 * time.Millisecond
+
+// Beyond these the generator, not what it measures, may be what a latency shows.
+const (
+	sickWakeUp = 20 // ms, p99
+	sickCPU    = 0.9
+)
+
+// Health is how the generator itself did. It stands first in every report, so that a sick generator is not read as a
+// slow server.
+type Health struct {
+	CPU    CPU         `json:"cpu"`
+	Cores  int         `json:"cores"`
+	Share  float64     `json:"cpu_share"` // of all the cores it may use
+	WakeUp Percentiles `json:"wake_up_late"`
+	Notes  []string    `json:"notes,omitempty"`
+}
+
+// Probe watches how late this process wakes up and what it uses.
+type Probe struct {
+	late  *Histogram
+	start time.Time
+	cpu   CPU
+}
+
+// NewProbe starts counting processor time; Run is what watches.
+func NewProbe() (*Probe, error) {
+	cpu, err := SelfCPU()
+	if err != nil {
+		return nil, err
+	}
+	return &Probe{late: NewHistogram(), start: time.Now(), cpu: cpu}, nil
+}
+
+// Run watches until ctx ends.
+func (p *Probe) Run(ctx context.Context) {
+	timer := time.NewTimer(probeInterval)
+	defer timer.Stop()
+	for want := time.Now().Add(probeInterval); ; {
+		select {
+		case <-ctx.Done():
+			return
+		case <-timer.C:
+		}
+		now := time.Now()
+		p.late.Record(now.Sub(want))
+		want = now.Add(probeInterval)
+		timer.Reset(probeInterval)
+	}
+}
+
+// Health reports what was seen so far.
+func (p *Probe) Health() (Health, error) {
+	cpu, err := SelfCPU()
+	if err != nil {
+		return Health{}, err
+	}
+	h := Health{CPU: cpu.Sub(p.cpu), Cores: runtime.GOMAXPROCS(0), WakeUp: Sum(p.late)}
+	if wall := time.Since(p.start).Seconds(); wall > 0 {
+		h.Share = h.CPU.Total() / wall / float64(h.Cores)
+	}
+	h.Notes = h.judge()
+	return h, nil
+}
+
+func (h *Health) judge() []string {
+	var notes []string
+	if h.Share > sickCPU {
+		notes = append(notes, fmt.Sprintf("the generator used %.0f %% of its %d cores and may be the bottleneck", h.Share*100, h.Cores))
+	}
+	if h.WakeUp.P99 > sickWakeUp {
+		notes = append(notes, fmt.Sprintf("the generator woke up %.0f ms late at p99: latencies hold that much of its own", h.WakeUp.P99))
+	}
+	return notes
+}

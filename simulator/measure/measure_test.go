@@ -1,0 +1,92 @@
+package measure
+
+import (
+	"bytes"
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func TestPercentilesOfSeveralHistograms(t *testing.T) {
+	a, b := NewHistogram(), NewHistogram()
+	for i := 1; i <= 500; i++ {
+		a.Record(time.Duration(i) * time.Millisecond)
+		b.RecordAll([]time.Duration{time.Duration(i+500) * time.Millisecond})
+	}
+	p := Sum(a, b)
+	near := func(got, want float64) bool { return got > want*0.999 && got < want*1.001+1 }
+	if p.Count != 1000 || !near(p.P50, 500) || !near(p.P99, 990) || !near(p.Max, 1000) || !near(p.Mean, 500.5) {
+		t.Errorf("%+v", p)
+	}
+	a.Reset()
+	if got := Sum(a); got.Count != 0 || got.P99 != 0 {
+		t.Errorf("after a reset: %+v", got)
+	}
+}
+
+func TestDurationsBeyondTheBoundsAreKept(t *testing.T) {
+	h := NewHistogram()
+	h.RecordAll([]time.Duration{-time.Second, time.Hour})
+	if p := Sum(h); p.Count != 2 || p.Max < 599e3 {
+		t.Errorf("%+v", p)
+	}
+}
+
+func TestTheProbeSeesNothingLateInFakeTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, err := NewProbe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		p.Run(ctx)
+		h, err := p.Health()
+		if err != nil || h.WakeUp.Count < 98 || h.WakeUp.Max != 0 {
+			t.Errorf("%+v, %v", h, err)
+		}
+	})
+}
+
+func TestASickGeneratorSaysSo(t *testing.T) {
+	for _, c := range []struct {
+		h    Health
+		want int
+	}{
+		{Health{Share: 0.2, WakeUp: Percentiles{P99: 1}}, 0},
+		{Health{Share: 0.95, WakeUp: Percentiles{P99: 1}}, 1},
+		{Health{Share: 0.95, WakeUp: Percentiles{P99: 50}}, 2},
+	} {
+		if got := c.h.judge(); len(got) != c.want {
+			t.Errorf("%+v: %q", c.h, got)
+		}
+	}
+}
+
+func TestProgressInAFileIsLines(t *testing.T) {
+	var b bytes.Buffer
+	p := NewProgress(&b)
+	p.Line("one")
+	p.Line("two")
+	p.Done()
+	if b.String() != "one\ntwo\n" {
+		t.Errorf("%q", b.String())
+	}
+	NewProgress(nil).Line("nobody reads this")
+}
+
+func TestProgressOnATerminalIsOneLine(t *testing.T) {
+	var b bytes.Buffer
+	p := &Progress{w: &b, tty: true}
+	p.Line("longer")
+	p.Line("short")
+	p.Done()
+	if b.String() != "\rlonger\rshort \n" {
+		t.Errorf("%q", b.String())
+	}
+}
