@@ -1,0 +1,181 @@
+package bridge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/fleetcast/fleetcast/bridge/bus"
+	"github.com/fleetcast/fleetcast/devices"
+)
+
+// Defaults and bounds of Options.
+const (
+	DefaultWindow       = 100 * time.Millisecond
+	DefaultOfflineGrace = 5 * time.Second
+	DefaultStopTimeout  = 5 * time.Second
+	DefaultMaxDevices   = 100_000
+
+	minWindow = time.Millisecond
+	maxWindow = time.Second // an owner publishes at least once a second, and only on multiples of its window
+)
+
+// Bus is what a bridge needs of a bus.
+type Bus interface {
+	bus.Owner
+	Partitions() int
+}
+
+// Options say what a bridge owns and where its limits are. Zero values stand for the defaults.
+type Options struct {
+	Bus Bus
+	// Window is how long changes are gathered before they are published together: from 1 ms to 1 s.
+	Window time.Duration
+	// OfflineGrace is how long a device whose last connection went stays online, so that neither a takeover nor a quick
+	// reconnect flaps. A negative value is none.
+	OfflineGrace time.Duration
+	// StopTimeout bounds the last publish and the release of the leases after the context of Run ended.
+	StopTimeout time.Duration
+	// MaxDevices bounds the devices of a partition, against a client that makes up ids: entries of further devices are
+	// dropped and counted as device_limit. As many removals are remembered.
+	MaxDevices int
+	Logger     *slog.Logger
+}
+
+// Bridge owns every partition of a bus that it can get. Its methods may be called concurrently.
+type Bridge struct {
+	opts       Options
+	started    atomic.Bool
+	partitions []*partition
+}
+
+// New checks the options and wires a bridge. It starts nothing.
+func New(opts Options) (*Bridge, error) {
+	if err := opts.complete(); err != nil {
+		return nil, fmt.Errorf("make bridge: %w", err)
+	}
+	b := &Bridge{opts: opts}
+	index := newFleetIndex()
+	for id := range opts.Bus.Partitions() {
+		b.partitions = append(b.partitions, &partition{
+			id: id, opts: &b.opts, index: index, log: opts.Logger.With("partition", id),
+		})
+	}
+	return b, nil
+}
+
+func (o *Options) complete() error {
+	if o.Bus == nil {
+		return devices.Errorf(devices.Invalid, "bus", "is missing")
+	}
+	setDefault(&o.Window, DefaultWindow)
+	setDefault(&o.OfflineGrace, DefaultOfflineGrace)
+	setDefault(&o.StopTimeout, DefaultStopTimeout)
+	setDefault(&o.MaxDevices, DefaultMaxDevices)
+	o.OfflineGrace = max(o.OfflineGrace, 0)
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	switch {
+	case o.Window < minWindow || o.Window > maxWindow:
+		return devices.Errorf(devices.Invalid, "window", "is not between %v and %v", minWindow, maxWindow)
+	case o.StopTimeout < 0:
+		return devices.Errorf(devices.Invalid, "stop timeout", "is negative")
+	case o.MaxDevices < 0:
+		return devices.Errorf(devices.Invalid, "max devices", "is negative")
+	}
+	return nil
+}
+
+func setDefault[T comparable](v *T, value T) {
+	var zero T
+	if *v == zero {
+		*v = value
+	}
+}
+
+// Run owns the partitions, each in a goroutine of its own, until ctx ends. Then it publishes what was applied, releases
+// the leases and returns nil, after StopTimeout at most. It returns an error only where it cannot go on: the bus was
+// closed under it, or it ran before.
+func (b *Bridge) Run(ctx context.Context) error {
+	if b.started.Swap(true) {
+		return errors.New("run bridge: it ran before")
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	// What must still be done after ctx ended runs under hard, which outlives ctx by StopTimeout.
+	hard, kill := context.WithCancel(context.WithoutCancel(ctx))
+	defer kill()
+	errs := make([]error, len(b.partitions))
+	var owners, watchdog sync.WaitGroup
+	for i, p := range b.partitions {
+		owners.Go(func() {
+			if errs[i] = p.run(ctx, hard); errs[i] != nil {
+				cancel()
+			}
+		})
+	}
+	done := make(chan struct{})
+	watchdog.Go(func() { killLate(ctx, kill, done, b.opts.StopTimeout) })
+	owners.Wait()
+	close(done)
+	watchdog.Wait()
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("run bridge: %w", err)
+	}
+	return nil
+}
+
+// killLate calls kill when done did not come within the timeout after ctx ended.
+func killLate(ctx context.Context, kill context.CancelFunc, done <-chan struct{}, timeout time.Duration) {
+	select {
+	case <-done:
+		return
+	case <-ctx.Done():
+	}
+	timer := time.NewTimer(timeout)
+	defer timer.Stop()
+	select {
+	case <-done:
+	case <-timer.C:
+		kill()
+	}
+}
+
+// Ready tells whether every partition is owned and loaded by this bridge.
+func (b *Bridge) Ready() bool {
+	for _, p := range b.partitions {
+		if !p.owned.Load() {
+			return false
+		}
+	}
+	return true
+}
+
+// Stats are what a bridge did since it was made.
+type Stats struct {
+	Partitions int `json:"partitions"` // of the bus
+	Owned      int `json:"owned"`      // by this bridge, now
+	Devices    int `json:"devices"`    // held in the owned partitions, as of the last flush
+	// Counts are by reason, all reasons present.
+	Counts map[string]uint64 `json:"counts"`
+}
+
+// Stats returns the sums over all partitions.
+func (b *Bridge) Stats() Stats {
+	s := Stats{Partitions: len(b.partitions), Counts: make(map[string]uint64, reasonCount)}
+	for _, p := range b.partitions {
+		if p.owned.Load() {
+			s.Owned++
+		}
+		s.Devices += int(p.devices.Load())
+		for r := range reasonCount {
+			s.Counts[r.String()] += p.counters.get(r)
+		}
+	}
+	return s
+}

@@ -1,0 +1,74 @@
+package bridge
+
+import "sync/atomic"
+
+// reason names something that a partition counts: what it did, and each way in which it did not believe its input.
+type reason uint8
+
+const (
+	// What was done.
+	countReadings    reason = iota // readings applied, duplicates and late ones included
+	countConnections               // connection events applied
+	countStatuses                  // status reports applied
+	countRemovals                  // devices removed
+	countFlushes                   // publishes with content
+	countBeats                     // publishes without
+	countAssets                    // assets published: one a device and flush
+	countOwned                     // times that the partition came to be owned
+
+	// What is normal in the field, but tells how devices and doors behave.
+	reasonOlder     // a reading of which some field was older than what is held
+	reasonDuplicate // a reading that was there already: redelivered, or heard over two gateways
+	reasonReplayed  // an entry that was applied before, by this owner or the last
+	reasonRemoved   // a reading from before its device was removed
+	reasonRetained  // a status that the broker had kept, which proves nothing about now
+	reasonTakeover  // the offline report of one connection while another is live
+	reasonUnknown   // a removal, a disconnection or an offline report of a device that is not held
+
+	// Faults of the input. They are also told in a log line, see report.
+	reasonOutOfRange    // a member outside its bounds, dropped
+	reasonNullIsland    // a position 0/0 without satellites, dropped
+	reasonClock         // an absurd device time, replaced by the time of the entry
+	reasonFleetConflict // an entry of a device in another fleet than its own, dropped
+	reasonDeviceLimit   // an entry of a device above the limit of devices, dropped
+	reasonMetricLimit   // a metric above the limit of metrics, dropped
+	reasonAssetBytes    // a metric that does not fit the asset's bytes, dropped
+	reasonBadMetric     // a metric that no decoder should let pass: not finite, no name, too long
+	reasonConnLimit     // a connection above the limit of live connections: the oldest was forgotten
+	reasonBadEntry      // an entry without a device or a body, or of an unknown kind
+	reasonBadRecord     // a record that could not be read when the partition was loaded
+	reasonPanic         // an entry on which our own code broke: a bug of ours, and the entry is lost
+
+	// Faults of the bus.
+	reasonPublishError
+	reasonReadError
+	reasonOwnError
+	reasonLost // leases lost to another owner
+
+	reasonCount // how many there are
+)
+
+var reasonNames = [reasonCount]string{
+	countReadings: "readings", countConnections: "connections", countStatuses: "statuses", countRemovals: "removals",
+	countFlushes: "flushes", countBeats: "beats", countAssets: "assets", countOwned: "owned",
+	reasonOlder: "older", reasonDuplicate: "duplicate", reasonReplayed: "replayed", reasonRemoved: "removed",
+	reasonRetained: "retained", reasonTakeover: "takeover", reasonUnknown: "unknown_device",
+	reasonOutOfRange: "out_of_range", reasonNullIsland: "null_island", reasonClock: "clock",
+	reasonFleetConflict: "fleet_conflict", reasonDeviceLimit: "device_limit", reasonMetricLimit: "metric_limit",
+	reasonAssetBytes: "asset_bytes", reasonBadMetric: "bad_metric", reasonConnLimit: "connection_limit",
+	reasonBadEntry: "bad_entry", reasonBadRecord: "bad_record", reasonPanic: "panic",
+	reasonPublishError: "publish_error", reasonReadError: "read_error", reasonOwnError: "own_error", reasonLost: "lost",
+}
+
+func (r reason) String() string { return reasonNames[r] }
+
+// isFault tells whether somebody should look at it.
+func (r reason) isFault() bool { return r >= reasonOutOfRange && r < reasonPublishError }
+
+// counters are those of one partition: written by its goroutines, read by anybody. Partitions have their own, so that
+// the hot path does not fight over a cache line.
+type counters [reasonCount]atomic.Uint64
+
+func (c *counters) add(r reason) { c[r].Add(1) }
+
+func (c *counters) get(r reason) uint64 { return c[r].Load() }

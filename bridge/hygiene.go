@@ -1,0 +1,110 @@
+package bridge
+
+import (
+	"math"
+	"time"
+
+	"github.com/fleetcast/fleetcast/devices"
+)
+
+// The bounds of what is believed. They are wide: they catch sentinels, wrong units and broken sensors, and nothing that
+// moves. What is outside is dropped, member by member; the rest of the reading is kept.
+const (
+	maxLat      = 90
+	maxLon      = 180
+	minAltitude = -12_000   // m: below the deepest trench
+	maxAltitude = 100_000   // m: where space begins
+	maxSpeed    = 1_000     // m/s: three times the speed of sound
+	maxAccuracy = 1_000_000 // m: a position known to a thousand kilometres is none
+	maxBattery  = 100
+	fullCircle  = 360
+	// nearlyFull and above a heading is shown as 360 by a frame's two decimals; it is 0.
+	nearlyFull = fullCircle - 0.005
+)
+
+// The bounds of device time. Samples of real fleets hold 1970 (no clock), 1980-01-06 (no fix yet), 19.6 years ago (the
+// GPS week rolled over) and 2036.
+const maxClockAhead = 24 * time.Hour
+
+var earliestClock = time.Date(2015, 1, 1, 0, 0, 0, 0, time.UTC).UnixMilli()
+
+// cleaned is a reading after hygiene. Its metrics are checked one by one where they are merged, since the reading is
+// shared and must not be changed.
+type cleaned struct {
+	devices.Measures
+	// at is the effective time, by which fields are ordered: min(claimed, received).
+	at int64
+	// claimed is the device's own time where it is believable, else the effective time. With the content it tells a
+	// reading from its duplicates; the effective time would not where a clock runs ahead, since that is then the time
+	// of each delivery.
+	claimed int64
+}
+
+// clean drops from a reading what cannot be true and settles its time. received is the inlet's time, unix ms.
+func clean(r *devices.Reading, received int64, c *counters) cleaned {
+	out := cleaned{Measures: r.Measures}
+	out.at, out.claimed = settleTime(r.At, received, c)
+	m := &out.Measures
+	if m.Has.Has(devices.FieldPosition) {
+		switch {
+		case !within(m.Lat, -maxLat, maxLat) || !within(m.Lon, -maxLon, maxLon):
+			drop(m, devices.FieldPosition, reasonOutOfRange, c)
+		case m.Lat == 0 && m.Lon == 0 && !(m.Has.Has(devices.FieldSatellites) && r.Satellites > 0):
+			// Trackers without a fix send 0/0, a place in the Gulf of Guinea.
+			drop(m, devices.FieldPosition, reasonNullIsland, c)
+		}
+	}
+	if within(m.Heading, nearlyFull, fullCircle) {
+		m.Heading = 0
+	}
+	bound(m, devices.FieldAltitude, m.Altitude, minAltitude, maxAltitude, c)
+	bound(m, devices.FieldSpeed, m.Speed, 0, maxSpeed, c)
+	bound(m, devices.FieldHeading, m.Heading, 0, fullCircle, c)
+	bound(m, devices.FieldAccuracy, m.Accuracy, 0, maxAccuracy, c)
+	bound(m, devices.FieldBattery, m.Battery, 0, maxBattery, c)
+	m.Has &= mergedFields
+	return out
+}
+
+func settleTime(at, received int64, c *counters) (effective, claimed int64) {
+	switch {
+	case at == 0:
+		return received, received
+	case at < earliestClock || at > received+maxClockAhead.Milliseconds():
+		c.add(reasonClock)
+		return received, received
+	default:
+		return min(at, received), at
+	}
+}
+
+func within(v, low, high float64) bool { return v >= low && v <= high } // false for NaN
+
+func bound(m *devices.Measures, f devices.Fields, v, low, high float64, c *counters) {
+	if m.Has.Has(f) && !within(v, low, high) {
+		drop(m, f, reasonOutOfRange, c)
+	}
+}
+
+func drop(m *devices.Measures, f devices.Fields, r reason, c *counters) {
+	m.Has &^= f
+	c.add(r)
+}
+
+// isSane tells whether a metric is one that a decoder may produce. It is asked again here since entries come from other
+// processes, perhaps of another version.
+func isSane(m *devices.Metric) bool {
+	if m.Name == "" || len(m.Name) > devices.MaxMetricNameBytes {
+		return false
+	}
+	switch m.Value.Kind {
+	case devices.Null, devices.Bool:
+		return true
+	case devices.Number:
+		return !math.IsNaN(m.Value.Num) && !math.IsInf(m.Value.Num, 0)
+	case devices.Text:
+		return len(m.Value.Text) <= devices.MaxMetricTextBytes
+	default:
+		return false
+	}
+}

@@ -1,0 +1,217 @@
+package bridge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"time"
+
+	"github.com/fleetcast/fleetcast/bridge/bus"
+)
+
+const (
+	// readMax and readAhead bound what was read and not yet applied: readAhead+2 reads of readMax entries.
+	readMax   = 512
+	readAhead = 2
+	// beatInterval is how long an owner may be silent: edges take more for a dead partition.
+	beatInterval = time.Second
+)
+
+// ownership is one time of holding a lease. A reader goroutine pumps entries in; everything else, the state and the
+// publishing, belongs to the goroutine of run.
+//
+//	lease.Read ─▶ pump ─▶ entries ─▶ apply ─▶ state ─▶ every window: flush ─▶ lease.Publish
+type ownership struct {
+	*partition
+	lease bus.Lease
+	state *state
+	start time.Time
+
+	lastFlush time.Time // when the last publish that succeeded began
+	flushAt   time.Time // when the pending changes are due; zero while nothing is pending
+	pause     backOff   // of failed publishes
+	retryAt   time.Time // when the failed publish is tried again; zero where the last succeeded
+	lastPanic time.Time
+}
+
+func (o *ownership) run(ctx, hard context.Context) error {
+	readCtx, stopReading := context.WithCancel(ctx)
+	entries := make(chan []bus.Entry, readAhead)
+	failed := make(chan error, 1)
+	go func() {
+		failed <- o.pump(readCtx, entries)
+		close(failed)
+	}()
+	err := o.loop(ctx, hard, entries, failed)
+	stopReading()
+	for range failed { // the reader has ended when this does
+	}
+	if err == nil && o.state.isPending() {
+		err = o.flush(hard) // entries that were read and not applied are the next owner's
+	}
+	if ctx.Err() != nil && !errors.Is(err, bus.ErrClosed) {
+		return nil // flush has told what went wrong; the next owner reads the entries again
+	}
+	return err
+}
+
+// pump reads the inlet until ctx ends or the lease does.
+func (o *ownership) pump(ctx context.Context, entries chan<- []bus.Entry) error {
+	var pause backOff
+	for {
+		batch, err := o.lease.Read(ctx, readMax)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case isFinal(err):
+			return fmt.Errorf("read inlet: %w", err)
+		case err != nil:
+			o.counters.add(reasonReadError)
+			o.log.Warn("inlet could not be read, trying again", "error", err)
+			wait(ctx, pause.next())
+			continue
+		}
+		pause = 0
+		select {
+		case entries <- batch:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// isFinal tells whether the lease is of no use any more.
+func isFinal(err error) bool { return errors.Is(err, bus.ErrLost) || errors.Is(err, bus.ErrClosed) }
+
+// loop applies and flushes until ctx ends (nil) or the lease does.
+func (o *ownership) loop(ctx, hard context.Context, entries <-chan []bus.Entry, failed <-chan error) error {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		timer.Reset(time.Until(o.wake()))
+		select {
+		case <-ctx.Done():
+			return nil
+		case err := <-failed:
+			if ctx.Err() != nil {
+				return nil
+			}
+			return err
+		case batch := <-entries:
+			o.apply(batch)
+		case <-timer.C:
+		}
+		now := time.Now()
+		if len(entries) == 0 {
+			o.state.expire(now.Sub(o.start))
+		}
+		if o.isDue(now) {
+			if err := o.flush(hard); isFinal(err) {
+				return err
+			}
+		}
+	}
+}
+
+func (o *ownership) apply(batch []bus.Entry) {
+	now := time.Since(o.start)
+	for i := range batch {
+		o.applyOne(&batch[i], now)
+	}
+}
+
+// applyOne applies an entry. One on which our code breaks is lost: it would break the next owner too, and no input may
+// stop a partition.
+func (o *ownership) applyOne(e *bus.Entry, now time.Duration) {
+	defer func() {
+		fault := recover()
+		if fault == nil {
+			return
+		}
+		o.counters.add(reasonPanic)
+		if t := time.Now(); t.Sub(o.lastPanic) >= reportInterval {
+			o.lastPanic = t
+			// Not the fault itself, which may hold a part of the payload.
+			o.log.Error("an entry could not be applied: a bug", "kind", int(e.Kind), "stack", string(debug.Stack()))
+		}
+	}()
+	o.state.apply(e, now)
+}
+
+// wake is when the loop has something to do if no entry comes. It also sets when pending changes are due.
+func (o *ownership) wake() time.Time {
+	if o.flushAt.IsZero() && o.state.isPending() {
+		o.flushAt = nextWindow(time.Now(), o.opts.Window)
+	}
+	at := o.beatAt()
+	if !o.flushAt.IsZero() && o.flushAt.Before(at) {
+		at = o.flushAt
+	}
+	if !o.retryAt.IsZero() {
+		at = o.retryAt
+	}
+	if d := o.state.nextLeaving(); d != nil {
+		if due := o.start.Add(d.presence.due); due.Before(at) {
+			at = due
+		}
+	}
+	return at
+}
+
+func (o *ownership) isDue(now time.Time) bool {
+	switch {
+	case !o.retryAt.IsZero():
+		return !now.Before(o.retryAt)
+	case !o.flushAt.IsZero() && !now.Before(o.flushAt):
+		return true
+	default:
+		return !now.Before(o.beatAt())
+	}
+}
+
+// beatAt is the last multiple of the window that is not later than the beat is due.
+func (o *ownership) beatAt() time.Time {
+	due := o.lastFlush.Add(beatInterval)
+	return due.Add(-sinceWindow(due, o.opts.Window))
+}
+
+// nextWindow is the first multiple of the window after now. Multiples are of the wall clock, so that the partitions of
+// all bridges tick together and an edge gathers them at once; the wait until then is measured by the monotonic clock,
+// so that a wall clock that steps can neither stop nor hurry it.
+func nextWindow(now time.Time, window time.Duration) time.Time {
+	return now.Add(window - sinceWindow(now, window))
+}
+
+func sinceWindow(t time.Time, window time.Duration) time.Duration {
+	return time.Duration(t.UnixNano() % int64(window))
+}
+
+// flush publishes what changed, or a beat. Where it fails, the same changes and those that come meanwhile are tried
+// again after a pause; the inlet is not consumed meanwhile, and when it is full the doors withhold their acks.
+func (o *ownership) flush(hard context.Context) error {
+	ctx, cancel := context.WithTimeout(hard, publishTimeout)
+	defer cancel()
+	began := time.Now()
+	f := o.state.makeFlush(began.UnixMilli())
+	if _, err := o.lease.Publish(ctx, f); err != nil {
+		o.counters.add(reasonPublishError)
+		err = fmt.Errorf("publish flush: %w", err)
+		if !isFinal(err) {
+			o.log.Warn("flush was not published, trying again", "error", err)
+			o.retryAt = time.Now().Add(o.pause.next())
+		}
+		return err
+	}
+	if len(f.Changes) > 0 {
+		o.counters.add(countFlushes)
+		o.counters[countAssets].Add(uint64(len(f.Changes)))
+	} else {
+		o.counters.add(countBeats)
+	}
+	o.state.committed()
+	o.lastFlush, o.flushAt, o.retryAt, o.pause = began, time.Time{}, time.Time{}, 0
+	o.devices.Store(int64(len(o.state.live)))
+	o.report(began)
+	return nil
+}

@@ -1,0 +1,181 @@
+package bridge
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+
+	"github.com/fleetcast/fleetcast/bridge/bus"
+	"github.com/fleetcast/fleetcast/devices"
+)
+
+// decodeTombstone reads the record of a removed device.
+func decodeTombstone(data []byte) (*tombstone, error) {
+	r := recordReader{rest: data}
+	if v := r.byte(); v != recordRemoved {
+		return nil, fmt.Errorf("read tombstone: version %d is not known", v)
+	}
+	t := &tombstone{applied: bus.EntryID(r.unsigned()), at: r.signed()}
+	if err := r.end(); err != nil {
+		return nil, fmt.Errorf("read tombstone: %w", err)
+	}
+	return t, nil
+}
+
+// decodeDevice reads the record of a device. It keeps nothing of data.
+func decodeDevice(data []byte) (*device, error) {
+	r := recordReader{rest: data}
+	if v := r.byte(); v != recordLive {
+		return nil, fmt.Errorf("read device: version %d is not known", v)
+	}
+	d := &device{applied: bus.EntryID(r.unsigned())}
+	d.asset.Received, d.since, d.offline = r.signed(), r.signed(), r.signed()
+	d.asset.Status = devices.Status(r.byte())
+	if d.asset.Status > devices.Online {
+		r.failed = true
+	}
+	r.members(d)
+	n := r.number(recentReadings)
+	for i := range n {
+		d.recent[i] = r.fixed()
+		r.failed = r.failed || d.recent[i] == 0
+	}
+	d.next = n % recentReadings
+	for range r.number(maxConns) {
+		d.conns = append(d.conns, conn{bus.DoorID(r.fixed()), r.unsigned()})
+	}
+	r.metrics(d)
+	if err := r.end(); err != nil {
+		return nil, fmt.Errorf("read device: %w", err)
+	}
+	return d, nil
+}
+
+// recordReader reads the parts of a record. After the first fault it yields zeros, and end tells.
+type recordReader struct {
+	rest   []byte
+	failed bool
+}
+
+func (r *recordReader) members(d *device) {
+	has := r.unsigned()
+	if has > uint64(mergedFields) {
+		r.failed = true
+	}
+	d.asset.Has = devices.Fields(has)
+	for i, v := range members(&d.asset.Measures) {
+		if d.asset.Has&memberFields[i] != 0 {
+			*v = r.float()
+		}
+	}
+	timed := r.unsigned()
+	if timed > uint64(mergedFields) {
+		r.failed = true
+	}
+	for i := range d.times {
+		if timed&(1<<i) != 0 {
+			d.times[i] = d.asset.Received - r.signed()
+		}
+	}
+}
+
+func (r *recordReader) metrics(d *device) {
+	n := r.number(maxRecordMetrics)
+	if n == 0 {
+		return
+	}
+	d.metrics = make([]metric, 0, n)
+	for range n {
+		name := r.text(devices.MaxMetricNameBytes)
+		at := d.asset.Received - r.signed()
+		value := r.value()
+		if r.failed || name == "" || (len(d.metrics) > 0 && d.metrics[len(d.metrics)-1].name >= name) {
+			r.failed = true
+			return
+		}
+		d.metrics = append(d.metrics, metric{name: name, value: value, at: at})
+	}
+}
+
+func (r *recordReader) value() devices.Value {
+	switch kind := devices.ValueKind(r.byte()); kind {
+	case devices.Null:
+		return devices.Value{}
+	case devices.Number:
+		return devices.NumberValue(r.float())
+	case devices.Text:
+		return devices.TextValue(r.text(devices.MaxMetricTextBytes))
+	case devices.Bool:
+		return devices.BoolValue(r.byte() != 0)
+	default:
+		r.failed = true
+		return devices.Value{}
+	}
+}
+
+func (r *recordReader) take(n int) []byte {
+	if r.failed || n > len(r.rest) {
+		r.failed = true
+		return nil
+	}
+	taken := r.rest[:n]
+	r.rest = r.rest[n:]
+	return taken
+}
+
+func (r *recordReader) byte() byte {
+	if b := r.take(1); b != nil {
+		return b[0]
+	}
+	return 0
+}
+
+func (r *recordReader) fixed() uint64 {
+	if b := r.take(8); b != nil {
+		return binary.LittleEndian.Uint64(b)
+	}
+	return 0
+}
+
+// float reads a finite number: no other has a form in JSON.
+func (r *recordReader) float() float64 {
+	f := math.Float64frombits(r.fixed())
+	if math.IsNaN(f) || math.IsInf(f, 0) {
+		r.failed = true
+		return 0
+	}
+	return f
+}
+
+func (r *recordReader) unsigned() uint64 {
+	v, n := binary.Uvarint(r.rest)
+	r.take(max(n, 0))
+	r.failed = r.failed || n <= 0
+	return v
+}
+
+func (r *recordReader) signed() int64 {
+	v, n := binary.Varint(r.rest)
+	r.take(max(n, 0))
+	r.failed = r.failed || n <= 0
+	return v
+}
+
+// number reads how many of something follow. It bounds what a bad record may make us allocate.
+func (r *recordReader) number(limit int) int {
+	v := r.unsigned()
+	if r.failed || v > uint64(limit) {
+		r.failed = true
+		return 0
+	}
+	return int(v)
+}
+
+func (r *recordReader) text(limit int) string { return string(r.take(r.number(limit))) }
+
+func (r *recordReader) end() error {
+	if r.failed || len(r.rest) > 0 {
+		return errRecord
+	}
+	return nil
+}

@@ -1,0 +1,138 @@
+package bridge
+
+import (
+	"bytes"
+	"encoding/hex"
+	"reflect"
+	"testing"
+	"time"
+
+	"github.com/fleetcast/fleetcast/bridge/bus"
+	"github.com/fleetcast/fleetcast/devices"
+)
+
+// fullDevice has something in every part of the record.
+func fullDevice(t fataler) (*rig, *device) {
+	r := newRig(t)
+	r.read(devices.Reading{})
+	r.time += second
+	r.removeTruck()
+	r.time += second
+	r.connect(0xd00d, 7, true)
+	r.connect(0xd00e, 300, true)
+	r.read(devices.Reading{
+		At:       r.time - 500,
+		Measures: devices.Measures{Has: devices.FieldPosition | devices.FieldSpeed, Lat: 48.85833, Lon: 2.29513, Speed: 16.9},
+		Metrics:  numbers("fuel", 41.5, "door", "open", "ok", true, "gone", nil),
+	})
+	r.read(devices.Reading{At: r.time, Measures: devices.Measures{Has: devices.FieldBattery, Battery: 67}, Cleared: devices.FieldAltitude})
+	r.connect(0xd00d, 7, false)
+	r.connect(0xd00e, 300, false)
+	r.connect(0xd00f, 1, true)
+	r.connect(0xd00f, 1, false)
+	d := r.truck()
+	d.conns = []conn{{0xd00d, 7}, {0xd00e, 300}}
+	return r, d
+}
+
+// Records of these bytes exist: a change of the format needs a new version that still reads them.
+func TestRecordsHaveTheseBytes(t *testing.T) {
+	_, d := fullDevice(t)
+	for _, c := range []struct{ name, got, want string }{
+		{"device", hex.EncodeToString(d.appendRecord(nil)), goldenDevice},
+		{"tombstone", hex.EncodeToString((&tombstone{at: noon, applied: 300}).appendRecord(nil)), "02ac0280e8f0b0d067"},
+	} {
+		if c.got != c.want {
+			t.Errorf("%s is\n%s, want\n%s", c.name, c.got, c.want)
+		}
+	}
+}
+
+const goldenDevice = "010aa087f1b0d067d0f7f0b0d067b0d5f1b0d06702257d96e7c1dd6d48403f8c101e6d5c02406666666666e630400000000000c0504027" +
+	"e80700e80700023b964d5d2a31a45e00ebf1e9c3ef7a9a020dd0000000000000070ed0000000000000ac020404646f6f72e80702046f70" +
+	"656e046675656ce807010000000000c0444004676f6e65e80700026f6be8070301"
+
+func TestARecordGivesTheDeviceBack(t *testing.T) {
+	r, d := fullDevice(t)
+	data := d.appendRecord(nil)
+	back, err := decodeDevice(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.keep(back, d.asset.ID, d.asset.Fleet)
+	if again := back.appendRecord(nil); !bytes.Equal(again, data) {
+		t.Errorf("record\n%x became\n%x", data, again)
+	}
+	if got, want := r.appendFrame(nil, back), r.appendFrame(nil, d); !bytes.Equal(got, want) {
+		t.Errorf("frame\n%s became\n%s", want, got)
+	}
+	back.presence, back.dirty = d.presence, d.dirty
+	if back.next != d.next { // the ring may be turned
+		back.next, back.recent = d.next, d.recent
+	}
+	if !reflect.DeepEqual(back, d) {
+		t.Errorf("device\n%+v became\n%+v", d, back)
+	}
+}
+
+func TestABadRecordIsCountedAndHarmsNobodyElse(t *testing.T) {
+	r, d := fullDevice(t)
+	good := d.appendRecord(nil)
+	records := []bus.Record{
+		{Device: deviceID(t, "cut"), Fleet: fleetID(t, "north"), Data: good[:20]},
+		{Device: deviceID(t, "empty"), Fleet: fleetID(t, "north")},
+		{Device: deviceID(t, "newer"), Fleet: fleetID(t, "north"), Data: append([]byte{9}, good[1:]...)},
+		{Device: deviceID(t, "longer"), Fleet: fleetID(t, "north"), Data: append(bytes.Clone(good), 0)},
+		{Device: deviceID(t, "dead"), Fleet: fleetID(t, "north"), Data: good, Removed: true},
+		{Device: deviceID(t, "truck-17"), Fleet: fleetID(t, "north"), Data: good},
+	}
+	next := newRig(t)
+	next.load(func(yield func(bus.Record) bool) {
+		for _, rec := range records {
+			if !yield(rec) {
+				return
+			}
+		}
+	})
+	if got, want := next.frame(), r.frame(); got != want || len(next.live) != 1 || len(next.removed) != 0 {
+		t.Errorf("loaded %d devices, %d removals and %s, want %s", len(next.live), len(next.removed), got, want)
+	}
+	next.wantCounts(t, map[reason]uint64{reasonBadRecord: 5})
+	if front := next.nextLeaving(); front == nil || front.presence.due != 5*time.Second {
+		t.Errorf("the grace of the loaded device is not waited for: %+v", front)
+	}
+}
+
+func FuzzRecord(f *testing.F) {
+	_, d := fullDevice(f)
+	good := d.appendRecord(nil)
+	f.Add(good)
+	f.Add(good[:len(good)/2])
+	f.Add((&tombstone{at: noon, applied: 3}).appendRecord(nil))
+	f.Add([]byte{recordLive})
+	f.Add(append([]byte{recordLive}, bytes.Repeat([]byte{0xff}, 40)...))
+	r := newRig(f)
+	id, fleet := deviceID(f, "d"), fleetID(f, "f")
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if tomb, err := decodeTombstone(data); err == nil {
+			again, err := decodeTombstone(tomb.appendRecord(nil))
+			if err != nil || *again != *tomb {
+				t.Fatalf("tombstone %+v became %+v, %v", tomb, again, err)
+			}
+		}
+		d, err := decodeDevice(data)
+		if err != nil {
+			return
+		}
+		r.keep(d, id, fleet)
+		record, frame := d.appendRecord(nil), r.appendFrame(nil, d)
+		again, err := decodeDevice(record)
+		if err != nil {
+			t.Fatalf("what was read cannot be read again: %v", err)
+		}
+		r.keep(again, id, fleet)
+		if !bytes.Equal(again.appendRecord(nil), record) || !bytes.Equal(r.appendFrame(nil, again), frame) {
+			t.Fatalf("record %x is not the same after reading", record)
+		}
+	})
+}

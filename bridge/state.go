@@ -1,0 +1,311 @@
+package bridge
+
+import (
+	"cmp"
+	"container/list"
+	"iter"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/fleetcast/fleetcast/bridge/bus"
+	"github.com/fleetcast/fleetcast/devices"
+)
+
+// state is everything that the owner of a partition holds of it. It is a pure function of the records that it was
+// loaded from and the entries applied since; it does no I/O, has no lock and belongs to one goroutine.
+type state struct {
+	opts     *Options
+	counters *counters
+	index    *fleetIndex
+
+	live    map[devices.DeviceID]*device
+	removed map[deviceKey]*tombstone
+	// removals are the tombstones in the order of their removal, for the bound on their number; some may have come back.
+	removals []*tombstone
+	leaving  *list.List // of *device, see leave
+
+	applied   bus.EntryID // the last entry that was looked at
+	published bus.EntryID // the last that a publish consumed
+	dirty     []*device
+	dirtyGone []*tombstone
+
+	// Reused from flush to flush.
+	flush   bus.Flush
+	scratch []byte
+	metrics []devices.Metric
+}
+
+// deviceKey names a removal: the same device may live on in another fleet.
+type deviceKey struct {
+	fleet  devices.FleetID
+	device devices.DeviceID
+}
+
+// tombstone remembers that a device was removed from a fleet, so that a late reading does not bring it back.
+type tombstone struct {
+	key     deviceKey
+	at      int64 // by the inlet's clock
+	applied bus.EntryID
+}
+
+func newState(opts *Options, c *counters, index *fleetIndex) *state {
+	return &state{
+		opts: opts, counters: c, index: index,
+		live: make(map[devices.DeviceID]*device), removed: make(map[deviceKey]*tombstone), leaving: list.New(),
+		metrics: make([]devices.Metric, 0, devices.MaxMetrics), scratch: make([]byte, 0, 2*devices.MaxAssetBytes),
+	}
+}
+
+// load rebuilds the state from the records of the last owner. A record that cannot be read is counted; its device
+// begins anew with its next entry.
+//
+// A later bus will tell which door runs are over; their connections leave the sets here, and who was online only
+// through them becomes unknown. Records keep live connections for that.
+func (s *state) load(records iter.Seq[bus.Record]) {
+	var leaving []*device
+	for r := range records {
+		if r.Removed {
+			if t, err := decodeTombstone(r.Data); err != nil {
+				s.counters.add(reasonBadRecord)
+			} else {
+				t.key = deviceKey{r.Fleet, r.Device}
+				s.removals = append(s.removals, t)
+			}
+			continue
+		}
+		d, err := decodeDevice(r.Data)
+		if err != nil {
+			s.counters.add(reasonBadRecord)
+			continue
+		}
+		if !s.index.claim(r.Device, r.Fleet) {
+			s.counters.add(reasonFleetConflict) // two processes took it in; what is published already stays
+		}
+		s.keep(d, r.Device, r.Fleet)
+		if d.offline != 0 {
+			leaving = append(leaving, d)
+		}
+	}
+	slices.SortStableFunc(s.removals, func(a, b *tombstone) int { return cmp.Compare(a.at, b.at) })
+	for _, t := range s.removals {
+		s.removed[t.key] = t
+	}
+	slices.SortStableFunc(leaving, func(a, b *device) int { return cmp.Compare(a.offline, b.offline) })
+	for _, d := range leaving {
+		s.leave(d, d.offline, s.opts.OfflineGrace)
+	}
+}
+
+// unload gives the devices' ids free for other partitions.
+func (s *state) unload() {
+	for id, d := range s.live {
+		s.index.release(id, d.asset.Fleet)
+	}
+}
+
+// keep makes d a live device of the state.
+func (s *state) keep(d *device, id devices.DeviceID, fleet devices.FleetID) {
+	d.asset.ID, d.asset.Fleet = id, fleet
+	d.room = devices.MaxAssetBytes - fixedBytes - s.jsonBytes(id.String()) - s.jsonBytes(fleet.String())
+	for i := range d.metrics {
+		m := &d.metrics[i]
+		m.nameBytes = s.jsonBytes(m.name)
+		s.measure(m)
+	}
+	s.live[id] = d
+}
+
+// apply applies one entry. now is the owner's clock since the state was loaded.
+func (s *state) apply(e *bus.Entry, now time.Duration) {
+	if e.ID <= s.applied {
+		s.counters.add(reasonReplayed)
+		return
+	}
+	s.applied = e.ID
+	if !isSound(e) {
+		s.counters.add(reasonBadEntry)
+		return
+	}
+	s.expireBefore(e.Time)
+	if e.Kind == bus.KindRemoval {
+		s.remove(e)
+		return
+	}
+	d := s.find(e)
+	if d == nil {
+		return
+	}
+	if e.ID <= d.applied {
+		s.counters.add(reasonReplayed)
+		return
+	}
+	d.applied = e.ID
+	s.touch(d)
+	switch e.Kind {
+	case bus.KindReading:
+		s.applyReading(d, e)
+	case bus.KindConnection:
+		s.applyConnection(d, e, now)
+	case bus.KindStatus:
+		s.applyStatus(d, e)
+	}
+}
+
+func isSound(e *bus.Entry) bool {
+	switch e.Kind {
+	case bus.KindReading:
+		return e.Reading != nil && !e.Device.IsZero() && !e.Fleet.IsZero()
+	case bus.KindConnection, bus.KindStatus, bus.KindRemoval:
+		return !e.Device.IsZero() && !e.Fleet.IsZero()
+	default:
+		return false
+	}
+}
+
+func (s *state) applyReading(d *device, e *bus.Entry) {
+	s.counters.add(countReadings)
+	c := clean(e.Reading, e.Time, s.counters)
+	s.heard(d, e.Time)
+	switch {
+	case c.at < d.since:
+		s.counters.add(reasonRemoved)
+	case d.isDuplicate(e.Reading, c.claimed):
+		s.counters.add(reasonDuplicate)
+	default:
+		s.mergeReading(d, e.Reading, &c)
+	}
+}
+
+// find returns the device of an entry, made where the entry is one that makes a device, or nil where the entry is to be
+// dropped. It has counted why.
+func (s *state) find(e *bus.Entry) *device {
+	if d := s.live[e.Device]; d != nil {
+		if d.asset.Fleet == e.Fleet {
+			return d
+		}
+		s.counters.add(reasonFleetConflict)
+		return nil
+	}
+	key := deviceKey{e.Fleet, e.Device}
+	t := s.removed[key]
+	switch {
+	case t != nil && e.ID <= t.applied:
+		s.counters.add(reasonReplayed)
+	case !provesLife(e):
+		s.counters.add(reasonUnknown)
+	case t != nil && effectiveTime(e) < t.at:
+		s.counters.add(reasonRemoved)
+	case len(s.live) >= s.opts.MaxDevices:
+		s.counters.add(reasonDeviceLimit)
+	case !s.index.claim(e.Device, e.Fleet):
+		s.counters.add(reasonFleetConflict)
+	default:
+		return s.create(key, t)
+	}
+	return nil
+}
+
+// provesLife tells whether an entry shows that the device is there. One that only says that it is not makes no device.
+func provesLife(e *bus.Entry) bool {
+	switch e.Kind {
+	case bus.KindReading:
+		return true
+	case bus.KindConnection:
+		return e.Connection.Up
+	case bus.KindStatus:
+		return e.Status.Status == devices.Online && !e.Status.Retained
+	default:
+		return false
+	}
+}
+
+func effectiveTime(e *bus.Entry) int64 {
+	if e.Kind != bus.KindReading {
+		return e.Time
+	}
+	var uncounted counters // the reading is counted where it is applied
+	at, _ := settleTime(e.Reading.At, e.Time, &uncounted)
+	return at
+}
+
+func (s *state) create(key deviceKey, t *tombstone) *device {
+	d := &device{}
+	if t != nil {
+		d.since = t.at
+		delete(s.removed, key)
+	}
+	s.keep(d, cloneDevice(key.device), cloneFleet(key.fleet))
+	return d
+}
+
+// cloneDevice copies an id that lives as long as its device, since it may share memory with an entry.
+func cloneDevice(id devices.DeviceID) devices.DeviceID {
+	if own, err := devices.ParseDeviceID(strings.Clone(id.String())); err == nil {
+		return own
+	}
+	return id
+}
+
+func cloneFleet(id devices.FleetID) devices.FleetID {
+	if own, err := devices.ParseFleetID(strings.Clone(id.String())); err == nil {
+		return own
+	}
+	return id
+}
+
+// remove removes a device from its fleet. A device that is not held leaves no tombstone: whoever may remove could fill
+// the memory with them.
+func (s *state) remove(e *bus.Entry) {
+	key := deviceKey{e.Fleet, e.Device}
+	d := s.live[e.Device]
+	switch {
+	case d != nil && d.asset.Fleet != e.Fleet:
+		s.counters.add(reasonFleetConflict)
+		return
+	case d == nil && s.removed[key] == nil:
+		s.counters.add(reasonUnknown)
+		return
+	case d == nil && e.ID <= s.removed[key].applied, d != nil && e.ID <= d.applied:
+		s.counters.add(reasonReplayed)
+		return
+	}
+	s.counters.add(countRemovals)
+	if d != nil {
+		key = deviceKey{d.asset.Fleet, d.asset.ID}
+		s.stay(d)
+		d.gone = true
+		delete(s.live, e.Device)
+		s.index.release(e.Device, e.Fleet)
+	}
+	t := &tombstone{key: key, at: e.Time, applied: e.ID}
+	s.removed[key] = t
+	s.removals = append(s.removals, t)
+	s.dirtyGone = append(s.dirtyGone, t)
+	s.forgetRemovals()
+}
+
+// forgetRemovals keeps the number of remembered removals within the limit of devices; the oldest go. The bus prunes
+// its tombstones by itself.
+func (s *state) forgetRemovals() {
+	if len(s.removals) <= s.opts.MaxDevices {
+		return
+	}
+	s.removals = slices.DeleteFunc(s.removals, func(t *tombstone) bool { return s.removed[t.key] != t })
+	// A tenth more than must be, so that the list is not moved for every removal.
+	if excess := len(s.removals) - s.opts.MaxDevices; excess > 0 {
+		excess = min(excess+s.opts.MaxDevices/10, len(s.removals)-1)
+		for _, t := range s.removals[:excess] {
+			delete(s.removed, t.key)
+		}
+		s.removals = slices.Delete(s.removals, 0, excess)
+	}
+}
+
+// touch marks a device as changed.
+func (s *state) touch(d *device) {
+	if !d.dirty {
+		d.dirty = true
+		s.dirty = append(s.dirty, d)
+	}
+}
