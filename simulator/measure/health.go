@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"runtime"
+	"strings"
 	"time"
 )
 
@@ -82,4 +83,13 @@ func (h *Health) judge() []string {
 		notes = append(notes, fmt.Sprintf("the generator woke up %.0f ms late at p99: latencies hold that much of its own", h.WakeUp.P99))
 	}
 	return notes
+}
+
+// AppendText writes the health for people.
+func (h *Health) AppendText(b *strings.Builder) {
+	fmt.Fprintf(b, "%-13s %.2f s of CPU, %.0f %% of %d cores; wakes up late p99 %.3g ms, max %.3g ms\n",
+		"generator", h.CPU.Total(), h.Share*100, h.Cores, h.WakeUp.P99, h.WakeUp.Max)
+	for _, note := range h.Notes {
+		fmt.Fprintf(b, "%-13s %s\n", "  note", note)
+	}
 }

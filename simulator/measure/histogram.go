@@ -1,6 +1,7 @@
 package measure
 
 import (
+	"fmt"
 	"sync"
 	"time"
 
@@ -83,4 +84,9 @@ func Sum(parts ...*Histogram) Percentiles {
 		Count: sum.TotalCount(), Mean: sum.Mean() / 1000, P50: at(50), P90: at(90), P95: at(95), P99: at(99), P999: at(99.9),
 		Max: float64(sum.Max()) / 1000,
 	}
+}
+
+// Text is the percentiles in a line.
+func (p Percentiles) Text() string {
+	return fmt.Sprintf("p50 %.3g  p90 %.3g  p95 %.3g  p99 %.3g  p99.9 %.3g  max %.3g ms  (%d)", p.P50, p.P90, p.P95, p.P99, p.P999, p.Max, p.Count)
 }

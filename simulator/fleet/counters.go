@@ -1,0 +1,95 @@
+package fleet
+
+import (
+	"reflect"
+	"sync/atomic"
+
+	"github.com/fleetcast/fleetcast/simulator/measure"
+)
+
+// counters are the ledger. Every turn of a device that was due is offered, and exactly one of sent, failed or a skip.
+type counters struct {
+	offered, sent, late, failed           atomic.Int64
+	behind, busy, window, notConnected    atomic.Int64
+	acked, ackRefused, unacked            atomic.Int64
+	connects, reconnects                  atomic.Int64
+	dialFailed, refused, handshakes, lost atomic.Int64
+	connected                             atomic.Int64
+	lateness, puback, connect             *measure.Histogram
+	lastLogged                            atomic.Int64
+}
+
+func newCounters() *counters {
+	return &counters{lateness: measure.NewHistogram(), puback: measure.NewHistogram(), connect: measure.NewHistogram()}
+}
+
+// Counts are the ledger at a moment.
+type Counts struct {
+	// Offered turns are those whose instant came: the load as intended. Offered = Sent + Failed + Skipped.
+	Offered int64 `json:"offered"`
+	Sent    int64 `json:"sent"`
+	// Late were sent, but more than 50 ms after their instant.
+	Late    int64   `json:"late"`
+	Failed  int64   `json:"failed"` // the connection broke in the sending
+	Skipped Skipped `json:"skipped"`
+
+	Acked      int64 `json:"acked"`       // PUBACKs of success, QoS 1
+	AckRefused int64 `json:"ack_refused"` // PUBACKs with an error code
+	Unacked    int64 `json:"unacked"`     // QoS 1 messages whose connection ended before their PUBACK
+
+	Connected  int64   `json:"connected"` // now
+	Connects   int64   `json:"connects"`
+	Reconnects int64   `json:"reconnects"` // attempts after the first of a device
+	Trouble    Trouble `json:"connect_trouble"`
+}
+
+// Skipped are the turns that were not sent, by reason.
+type Skipped struct {
+	// Behind: the simulator itself was late by more than a whole interval of the device.
+	Behind int64 `json:"behind"`
+	// Busy: the socket's buffer was full, since the broker does not read.
+	Busy int64 `json:"busy"`
+	// Window: too many QoS 1 messages of the device wait for their PUBACK.
+	Window int64 `json:"window"`
+	// NotConnected: the device should have been connected and was not.
+	NotConnected int64 `json:"not_connected"`
+}
+
+// Total is the sum.
+func (s Skipped) Total() int64 { return s.Behind + s.Busy + s.Window + s.NotConnected }
+
+// Trouble is what went wrong with connections.
+type Trouble struct {
+	Dial      int64 `json:"dial"`      // no TCP connection
+	Handshake int64 `json:"handshake"` // no CONNACK
+	Refused   int64 `json:"refused"`   // a CONNACK that says no
+	Lost      int64 `json:"lost"`      // ended by the broker or the network
+}
+
+func (c *counters) counts() Counts {
+	return Counts{
+		Offered: c.offered.Load(), Sent: c.sent.Load(), Late: c.late.Load(), Failed: c.failed.Load(),
+		Skipped: Skipped{Behind: c.behind.Load(), Busy: c.busy.Load(), Window: c.window.Load(), NotConnected: c.notConnected.Load()},
+		Acked:   c.acked.Load(), AckRefused: c.ackRefused.Load(), Unacked: c.unacked.Load(),
+		Connected: c.connected.Load(), Connects: c.connects.Load(), Reconnects: c.reconnects.Load(),
+		Trouble: Trouble{Dial: c.dialFailed.Load(), Handshake: c.handshakes.Load(), Refused: c.refused.Load(), Lost: c.lost.Load()},
+	}
+}
+
+// since is what was counted after an earlier look; Connected stays what it is now.
+func (c Counts) since(earlier Counts) Counts {
+	connected := c.Connected
+	subtract(reflect.ValueOf(&c).Elem(), reflect.ValueOf(earlier))
+	c.Connected = connected
+	return c
+}
+
+func subtract(from, what reflect.Value) {
+	for i := range from.NumField() {
+		if f := from.Field(i); f.Kind() == reflect.Struct {
+			subtract(f, what.Field(i))
+		} else {
+			f.SetInt(f.Int() - what.Field(i).Int())
+		}
+	}
+}
