@@ -10,8 +10,8 @@ const GRATICULE = [30, 20, 10, 5, 2, 1, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 
 const GRATICULE_SPACING = 70
 const SCALE_BAR = 110
 const LABEL_FONT = '11px'
-// Outlines are cut at 180°; this near to it a line is the cut and no coast.
-const SEAM = 1e-6
+// Beyond the edge of the map at 85°: what touches it closes an area over the pole and is no coast.
+const EDGE = 1 - 1e-9
 
 export function drawBasemap(ctx, camera, outlines, palette) {
   ctx.fillStyle = palette.sea
@@ -41,19 +41,20 @@ function drawLand(ctx, camera, land, palette) {
   ctx.stroke()
 }
 
-// The view may reach over 180° on either side, so a line can show at its place and one world to the west or east.
-function traceCopies(ctx, camera, line, openSeam) {
+// The view and the lines may reach over 180° on either side, so a line can show at its place and one world to the west
+// or east.
+function traceCopies(ctx, camera, line, coastOnly) {
   const halfX = camera.width / 2 / camera.scale
   const halfY = camera.height / 2 / camera.scale
   if (line.south < camera.y - halfY || line.north > camera.y + halfY) return
   if ((line.east - line.west + line.south - line.north) * camera.scale < MIN_STEP) return
   for (let copy = -1; copy <= 1; copy++) {
     if (line.east + copy < camera.x - halfX || line.west + copy > camera.x + halfX) continue
-    trace(ctx, camera, line.points, copy, openSeam)
+    trace(ctx, camera, line.points, copy, coastOnly)
   }
 }
 
-function trace(ctx, camera, points, copy, openSeam) {
+function trace(ctx, camera, points, copy, coastOnly) {
   const { scale } = camera
   const originX = (copy - camera.x) * scale + camera.width / 2
   const originY = -camera.y * scale + camera.height / 2
@@ -61,7 +62,7 @@ function trace(ctx, camera, points, copy, openSeam) {
   let lastY = Infinity
   let lift = true
   for (let i = 0; i < points.length; i += 2) {
-    if (openSeam && i > 0 && onSeam(points[i]) && onSeam(points[i - 2])) lift = true
+    if (coastOnly && i > 0 && (points[i + 1] > EDGE || points[i - 1] > EDGE)) lift = true
     const x = points[i] * scale + originX
     const y = points[i + 1] * scale + originY
     const near = Math.abs(x - lastX) + Math.abs(y - lastY) < MIN_STEP
@@ -72,10 +73,6 @@ function trace(ctx, camera, points, copy, openSeam) {
     lastX = x
     lastY = y
   }
-}
-
-function onSeam(x) {
-  return x < SEAM || x > 1 - SEAM
 }
 
 function drawGraticule(ctx, camera, palette) {

@@ -20,6 +20,12 @@ export class Details {
     this.update()
   }
 
+  // How many pixels of the map the card covers from the bottom up: on a phone it lies across, else at the side.
+  covers() {
+    const { offsetWidth, offsetHeight, offsetParent } = this.root
+    return offsetParent && offsetWidth > offsetParent.clientWidth / 2 ? offsetHeight : 0
+  }
+
   update() {
     const entry = this.fleet.get(this.selected)
     this.root.hidden = !entry

@@ -2,12 +2,11 @@
 // Every text from the stream becomes a text node; nothing here parses HTML.
 
 import { age, number, speed } from './format.js'
-import { STATUSES } from './fleet.js'
 import { freshnessOf } from './freshness.js'
 
 export const ROW_HEIGHT = 52 // as in style.css
 const SPARE_ROWS = 4 // above and below the view, so that scrolling shows no gaps
-const STALE = 0.999 // below this freshness an age is written as old
+const STALE = 0.999 // below this freshness a row is written as old
 
 const collator = new Intl.Collator(undefined, { numeric: true, sensitivity: 'base' })
 
@@ -122,13 +121,14 @@ export class List {
     root.setAttribute('aria-selected', String(id === this.selected))
     root.setAttribute('aria-posinset', String(index + 1))
     root.setAttribute('aria-setsize', String(this.order.length))
-    row.dot.className = `dot ${STATUSES.includes(status) ? status : 'unknown'}`
+    row.dot.className = `dot ${status}`
     row.dot.title = status
     setText(row.label, label)
     setText(row.fleet, label === asset.id ? asset.fleet : `${asset.fleet} · ${asset.id}`)
-    setText(row.speed, Number.isFinite(asset.speed) ? speed(asset.speed) : '')
+    // The last speed of what is offline is not its speed.
+    setText(row.speed, Number.isFinite(asset.speed) && status !== 'offline' ? speed(asset.speed) : '')
     setText(row.age, Number.isFinite(asset.lat) ? age(now - (asset.at ?? asset.received)) : 'no position')
-    row.age.classList.toggle('old', freshnessOf(now - asset.received) < STALE)
+    root.classList.toggle('stale', freshnessOf(now - asset.received) < STALE)
   }
 
   key(event) {

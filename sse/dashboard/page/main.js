@@ -57,9 +57,9 @@ const stream = new AssetStream('/stream/assets?format=batch', {
 })
 
 function select(id, from) {
-  map.select(id, from === 'list')
-  list.select(id, from === 'map')
   details.select(id)
+  map.select(id, from === 'list', details.covers())
+  list.select(id, from === 'map')
 }
 
 function refresh() {

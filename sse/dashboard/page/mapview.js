@@ -95,14 +95,18 @@ export class MapView {
     return true
   }
 
-  select(id, bring) {
+  // Selects a pin and brings it into the middle of what is not covered, if asked to or if it is under the card, which
+  // covers so many pixels from the bottom.
+  select(id, bring, covered) {
     this.selected = id
-    const entry = this.fleet.get(id)
-    if (bring && entry?.placed) {
-      this.touched = true
-      this.go({ x: entry.target.x, y: entry.target.y, scale: this.camera.scale }, true)
-    }
     this.invalidate()
+    const entry = this.fleet.get(id)
+    if (!entry?.placed) return
+    const { camera } = this
+    const hidden = camera.screenY(entry.target.y) > camera.height - covered
+    if (!bring && !hidden) return
+    this.touched = true
+    this.go({ x: entry.target.x, y: entry.target.y + covered / 2 / camera.scale, scale: camera.scale }, true)
   }
 
   zoomBy(factor) {

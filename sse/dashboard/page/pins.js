@@ -9,6 +9,8 @@ const ORDER = ['offline', 'unknown', 'online']
 const UNMATCHED = 0.12 // how strong the pins show that the list's filter leaves out
 const CROWD = 400 // from so many pins up they become smaller
 const SMALLEST = 0.55
+const NEAR = 8192 // from this scale up they have their full size; with the whole world in view they are smaller
+const SMALLEST_FAR = 0.72
 const MAX_LABEL = 40
 
 export class Pins {
@@ -27,7 +29,7 @@ export class Pins {
 
   // Draws all pins of the fleet and returns how many are in the window.
   draw(ctx, camera, fleet, view) {
-    const size = pinSize(fleet.size)
+    const size = pinSize(fleet.size, camera.scale)
     let drawn = 0
     const selected = fleet.get(view.selected)
     if (selected?.placed) this.drawTrail(ctx, camera, selected, view.now)
@@ -128,9 +130,10 @@ export class Pins {
   }
 }
 
-function pinSize(count) {
-  if (count <= CROWD) return 1
-  return Math.max(SMALLEST, 1 - 0.35 * Math.log10(count / CROWD))
+function pinSize(count, scale) {
+  const crowd = count <= CROWD ? 1 : 1 - 0.35 * Math.log10(count / CROWD)
+  const far = Math.max(SMALLEST_FAR, Math.min(1, 1 + 0.08 * Math.log2(scale / NEAR)))
+  return Math.max(SMALLEST, crowd * far)
 }
 
 // An arrow for what knows its heading, a disc for what does not. What is offline is hollow: the difference must not be

@@ -72,7 +72,7 @@ export class AssetStream {
     try {
       data = JSON.parse(event.data)
     } catch (error) {
-      // The id of what could not be read is not kept: a reopened stream asks for it again.
+      // One message that cannot be read must not end the page; its id is not kept as one that was taken in.
       console.warn(`The stream sent a ${name} that is not JSON.`, error)
       return
     }

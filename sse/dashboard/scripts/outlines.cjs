@@ -21,6 +21,25 @@ function notice() {
   return 'Made with Natural Earth (public domain). Taken from world-atlas:\n' + licence.trim()
 }
 
+// The data goes on at -180° where a line leaves the world at 180°. On a flat map it must run on beyond, or an edge would
+// cross the whole world; the reader draws what lies beyond on the other side.
+function unwrap(points) {
+  let turns = 0
+  return points.map(([lon, lat], i) => {
+    const step = i === 0 ? 0 : lon - points[i - 1][0]
+    if (Math.abs(step) > 180) turns -= Math.sign(step)
+    return [lon + 360 * turns, lat]
+  })
+}
+
+// A coast that runs once around a pole (Antarctica's) ends a world away from its beginning: it is closed over the pole.
+function closeOverPole(ring) {
+  const [first, last] = [ring[0], ring[ring.length - 1]]
+  if (Math.abs(last[0] - first[0]) < 180) return ring
+  const pole = last[1] < 0 ? -90 : 90
+  return [...ring, [last[0], pole], [first[0], pole]]
+}
+
 function steps(points) {
   const out = []
   let lastX = 0
@@ -49,8 +68,10 @@ function ringsOf(geometry) {
 function main([folder, resolution = '50m']) {
   if (!folder) throw new Error('usage: node scripts/outlines.cjs <folder> [110m|50m]')
   const topology = require(`world-atlas/countries-${resolution}.json`)
-  const land = ringsOf(feature(topology, topology.objects.land)).map(steps).filter(ring => ring.length >= 6)
-  const borders = mesh(topology, topology.objects.countries, (a, b) => a !== b).coordinates.map(steps)
+  const land = ringsOf(feature(topology, topology.objects.land))
+    .map(ring => steps(closeOverPole(unwrap(ring)))).filter(ring => ring.length >= 6)
+  const borders = mesh(topology, topology.objects.countries, (a, b) => a !== b).coordinates
+    .map(line => steps(unwrap(line)))
   const file = path.join(folder, 'outlines.json')
   fs.mkdirSync(folder, { recursive: true })
   // Written whole or not at all: a build that is interrupted must not embed half a file.

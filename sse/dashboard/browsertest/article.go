@@ -1,0 +1,73 @@
+package browsertest
+
+import (
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+// BuildArticle bundles the React page of testdata/article, whose hook is the article's word for word, with the real
+// react and react-dom, and returns the folder with index.html and main.js.
+//
+// The page renders a list with one <li> an asset, in no order: data-id is the asset's id and data-asset its JSON as the
+// hook holds it. The <ul id="assets"> has the number of assets as data-count.
+func BuildArticle(t testing.TB) string {
+	t.Helper()
+	out := t.TempDir()
+	source := filepath.Join(dashboardDir(t), "testdata", "article")
+	packages := Packages(t)
+	Node(t, source, packages, filepath.Join(packages, "esbuild", "bin", "esbuild"), "main.jsx", "--bundle", "--jsx=automatic",
+		`--define:process.env.NODE_ENV="production"`, "--log-level=warning", "--outfile="+filepath.Join(out, "main.js"))
+	index, err := os.ReadFile(filepath.Join(source, "index.html"))
+	if err != nil {
+		t.Fatalf("read article page: %v", err)
+	}
+	if err := os.WriteFile(filepath.Join(out, "index.html"), index, 0o644); err != nil {
+		t.Fatalf("write article page: %v", err)
+	}
+	return out
+}
+
+// ServeArticle serves the article's page and, from the same origin, the streams of a gateway, until the test ends, and
+// returns the page's URL. gatewayURL is asked for each connection, so the gateway may come back at another port; it must
+// be safe for concurrent use.
+//
+// The proxy behaves as no proxy: where the gateway does not answer or cuts a stream, the browser's connection is cut
+// too. Answering 502, as most proxies do, would end the EventSource for good, for any answer but 200 does (WHATWG HTML,
+// section 9.2.3).
+func ServeArticle(t testing.TB, gatewayURL func() string) string {
+	t.Helper()
+	quiet := log.New(io.Discard, "", 0) // net/http reports each cut, and cuts are what the tests do
+	transport := &http.Transport{}
+	proxy := &httputil.ReverseProxy{
+		Rewrite: func(r *httputil.ProxyRequest) {
+			target, err := url.Parse(gatewayURL())
+			if err != nil {
+				panic(http.ErrAbortHandler)
+			}
+			r.SetURL(target)
+		},
+		Transport:     transport,
+		FlushInterval: -1, // each event as it comes
+		ErrorLog:      quiet,
+		ErrorHandler:  func(http.ResponseWriter, *http.Request, error) { panic(http.ErrAbortHandler) },
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/stream/", proxy)
+	mux.Handle("/", http.FileServer(http.Dir(BuildArticle(t))))
+	server := httptest.NewUnstartedServer(mux)
+	server.Config.ErrorLog = quiet
+	server.Start()
+	t.Cleanup(func() {
+		server.CloseClientConnections() // Close waits for open streams
+		server.Close()
+		transport.CloseIdleConnections()
+	})
+	return server.URL + "/"
+}

@@ -1,0 +1,131 @@
+package browsertest
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+)
+
+// installTimeout bounds npm: a registry that does not answer must not hold a test for its whole time.
+const installTimeout = 3 * time.Minute
+
+// runTimeout bounds a run of Node.
+const runTimeout = time.Minute
+
+// Packages returns a node_modules folder with what sse/dashboard/package-lock.json names. It is installed once a machine
+// and lock file, in the user's cache: the source tree stays clean and several test processes share it.
+func Packages(t testing.TB) string {
+	t.Helper()
+	npm := find(t, "npm", "npm")
+	source := dashboardDir(t)
+	hash := sha256.New()
+	for _, name := range packageFiles {
+		data, err := os.ReadFile(filepath.Join(source, name))
+		if err != nil {
+			t.Fatalf("read %s: %v", name, err)
+		}
+		_, _ = hash.Write(data)
+	}
+	home, err := os.UserCacheDir()
+	if err != nil {
+		home = os.TempDir() // no HOME, as in some containers
+	}
+	cache := filepath.Join(home, "fleetcast-test", hex.EncodeToString(hash.Sum(nil)[:8]))
+	if err := install(npm, source, cache); err != nil {
+		missing(t, "npm packages of tests cannot be installed: %v", err)
+	}
+	return filepath.Join(cache, "node_modules")
+}
+
+var packageFiles = []string{"package.json", "package-lock.json", ".npmrc"}
+
+// install runs npm in a folder beside cache and renames it, so that cache is whole or not there. Test processes that run
+// side by side may each install the first time; the first to finish wins and the others use its folder.
+func install(npm, source, cache string) error {
+	if exists(cache) {
+		return nil
+	}
+	if err := os.MkdirAll(filepath.Dir(cache), 0o755); err != nil {
+		return fmt.Errorf("make cache: %w", err)
+	}
+	fresh, err := os.MkdirTemp(filepath.Dir(cache), "install-")
+	if err != nil {
+		return fmt.Errorf("make folder: %w", err)
+	}
+	defer func() { _ = os.RemoveAll(fresh) }()
+	for _, name := range packageFiles {
+		data, err := os.ReadFile(filepath.Join(source, name))
+		if err != nil {
+			return fmt.Errorf("read package file: %w", err)
+		}
+		if err := os.WriteFile(filepath.Join(fresh, name), data, 0o644); err != nil {
+			return fmt.Errorf("copy package file: %w", err)
+		}
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), installTimeout)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund")
+	cmd.Dir = fresh
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("run npm ci: %w: %.2000s", err, out)
+	}
+	if err := os.Rename(fresh, cache); err != nil && !exists(cache) {
+		return fmt.Errorf("keep packages: %w", err)
+	}
+	return nil
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+// Node runs a program with Node in a folder and returns what it printed; the test ends where it fails. Packages for it to
+// require are looked for in nodePath, unless that is "".
+func Node(t testing.TB, dir, nodePath string, args ...string) string {
+	t.Helper()
+	node := find(t, "Node", "node")
+	ctx, cancel := context.WithTimeout(context.Background(), runTimeout)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, node, args...)
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "NODE_PATH="+nodePath)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("node %v: %v\n%.6000s", args, err, out)
+	}
+	return string(out)
+}
+
+// Outlines runs the build step that writes the outlines of the world, and returns the folder that holds them.
+func Outlines(t testing.TB) string {
+	t.Helper()
+	dir := t.TempDir()
+	Node(t, dashboardDir(t), Packages(t), "scripts/outlines.cjs", dir)
+	return dir
+}
+
+// dashboardDir is sse/dashboard in the source tree. A test runs in its package's folder, so the module's root is above.
+func dashboardDir(t testing.TB) string {
+	t.Helper()
+	dir, err := os.Getwd()
+	if err != nil {
+		t.Fatalf("find source: %v", err)
+	}
+	for {
+		if exists(filepath.Join(dir, "go.mod")) {
+			return filepath.Join(dir, "sse", "dashboard")
+		}
+		parent := filepath.Dir(dir)
+		if parent == dir {
+			t.Fatal("find source: no go.mod above the test's folder")
+		}
+		dir = parent
+	}
+}
