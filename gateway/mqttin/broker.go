@@ -1,0 +1,346 @@
+package mqttin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	mqtt "github.com/mochi-mqtt/server/v2"
+	"github.com/mochi-mqtt/server/v2/packets"
+
+	"github.com/fleetcast/fleetcast/bridge/bus"
+	"github.com/fleetcast/fleetcast/bridge/dialect"
+	"github.com/fleetcast/fleetcast/devices"
+)
+
+// Broker is the embedded MQTT broker. It is made by New, bound by Listen and runs in Run, once.
+type Broker struct {
+	listen    string
+	limits    Limits
+	log       *slog.Logger
+	door      bus.DoorID
+	router    *dialect.Router
+	counters  *counters
+	guard     *guard
+	registry  registry
+	committer *committer
+	server    *mqtt.Server
+	results   sync.Pool // of *dialect.Result
+
+	started  atomic.Bool
+	stopping atomic.Bool
+	talking  sync.WaitGroup // the goroutines that read connections
+
+	mu       sync.Mutex
+	listener net.Listener
+}
+
+// New wires a broker. It binds and starts nothing.
+func New(o Options) (*Broker, error) {
+	if o.Inlet == nil {
+		return nil, devices.Errorf(devices.Invalid, "inlet", "is missing")
+	}
+	if o.Listen == "" {
+		return nil, devices.Errorf(devices.Invalid, "listen", "is empty")
+	}
+	router, err := dialect.New(dialect.Options{OwnTracksFleet: o.OwnTracksFleet})
+	if err != nil {
+		return nil, fmt.Errorf("build dialects: %w", err)
+	}
+	b := &Broker{listen: o.Listen, limits: o.Limits.withDefaults(), log: o.Logger, door: o.Door, router: router}
+	if b.log == nil {
+		b.log = slog.New(slog.DiscardHandler)
+	}
+	if b.door == 0 {
+		b.door = bus.NewDoorID()
+	}
+	b.results.New = func() any { return new(dialect.Result) }
+	b.counters = &counters{log: b.log}
+	b.guard = newGuard(b.limits, b.counters)
+	b.registry.sessions = map[string]*session{}
+	b.committer = newCommitter(o, b.door, b.limits, b.counters)
+	b.server = mqtt.New(b.frontEnd())
+	if err := b.server.AddHook(&hook{broker: b}, nil); err != nil {
+		return nil, fmt.Errorf("attach hook: %w", err)
+	}
+	return b, nil
+}
+
+// frontEnd are mochi's options. Retained messages and wildcards are announced, though none is kept: a client whose will
+// has the retain flag would be refused otherwise, and most trackers set it. QoS 2 too, because mochi answers it with a
+// PUBACK where it is off.
+func (b *Broker) frontEnd() *mqtt.Options {
+	caps := mqtt.NewDefaultServerCapabilities()
+	caps.MaximumClientWritesPending = writesPending // 8 bytes each, for every connection, at once
+	caps.MaximumPacketSize = uint32(b.limits.PacketBytes)
+	caps.ReceiveMaximum = uint16(b.limits.Unacked)
+	caps.MaximumInflight = uint16(b.limits.Unacked)
+	caps.TopicAliasMaximum = topicAliases
+	caps.MaximumSessionExpiryInterval = uint32(b.limits.SessionExpiry / time.Second)
+	caps.MaximumMessageExpiryInterval = int64(b.limits.SessionExpiry / time.Second) // of packet ids of QoS 2, here
+	caps.SharedSubAvailable = 0
+	caps.Compatibilities.NoInheritedPropertiesOnAck = true // clients refuse a PUBACK that echoes their properties
+	return &mqtt.Options{
+		Capabilities:            caps,
+		ClientNetReadBufferSize: readBuffer,
+		SysTopicResendInterval:  3600, // each stops the world to count memory, and nobody can read it
+		Logger:                  slog.New(quiet{b.log.Handler()}),
+	}
+}
+
+// Door is the name under which this broker appends.
+func (b *Broker) Door() bus.DoorID { return b.door }
+
+// Listen binds the address. Calling it before Run tells of an address that is in use; Run does it otherwise.
+func (b *Broker) Listen() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.listener != nil {
+		return nil
+	}
+	l, err := net.Listen("tcp", b.listen)
+	if err != nil {
+		return fmt.Errorf("listen for mqtt: %w", err)
+	}
+	b.listener = l
+	return nil
+}
+
+// Addr is the address that Listen bound, or nil before.
+func (b *Broker) Addr() net.Addr {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.listener == nil {
+		return nil
+	}
+	return b.listener.Addr()
+}
+
+// Stats reads the counters.
+func (b *Broker) Stats() Stats {
+	var s Stats
+	b.counters.read(&s)
+	s.Connections, s.Unidentified = b.guard.gauges()
+	s.Queued, s.QueuedBytes = b.committer.gauges()
+	s.Sessions = b.server.Clients.Len()
+	return s
+}
+
+// Run serves until ctx ends, then stops within Limits.Stop: it accepts nothing more, commits and acknowledges what was
+// taken, closes the connections and commits their ends. It returns nil unless something of that failed. A broker runs
+// once.
+func (b *Broker) Run(ctx context.Context) error {
+	if !b.started.CompareAndSwap(false, true) {
+		return errors.New("run mqtt broker: it ran before")
+	}
+	if err := b.Listen(); err != nil {
+		return err
+	}
+	if err := b.server.Serve(); err != nil {
+		return fmt.Errorf("serve mqtt: %w", err)
+	}
+	commitCtx, stopCommitting := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopCommitting()
+	var committing sync.WaitGroup
+	committing.Go(func() { b.committer.run(commitCtx) })
+	accepting := make(chan error, 1)
+	acceptCtx, stopAccepting := context.WithCancel(ctx)
+	defer stopAccepting()
+	go func() { accepting <- b.accept(acceptCtx, b.listener) }()
+
+	var failed error
+	select {
+	case <-ctx.Done():
+	case failed = <-accepting:
+		accepting <- nil
+	}
+	b.stopping.Store(true)
+	stopAccepting()
+	_ = b.listener.Close() // it may be what failed
+	b.guard.close()
+	<-accepting
+	return errors.Join(failed, b.stop(context.WithoutCancel(ctx), stopCommitting, &committing))
+}
+
+// stop ends what runs, in the order that loses nothing: first what was taken is committed and acknowledged while the
+// connections still stand, then they are closed, then the events of their end are committed.
+func (b *Broker) stop(ctx context.Context, stopCommitting func(), committing *sync.WaitGroup) error {
+	ctx, cancel := context.WithTimeout(ctx, b.limits.Stop)
+	defer cancel()
+	half, cancelHalf := context.WithTimeout(ctx, b.limits.Stop/2)
+	defer cancelHalf()
+	b.committer.close()
+	b.committer.flush(half)
+	b.hangUp()
+	var errs []error
+	if !wait(ctx, &b.talking) {
+		errs = append(errs, errors.New("stop mqtt broker: a connection did not end in time"))
+	}
+	if !b.committer.flush(ctx) {
+		messages, _ := b.committer.gauges()
+		b.counters.note(Uncommitted, "")
+		errs = append(errs, fmt.Errorf("stop mqtt broker: the inlet did not take %d messages in time", messages))
+	}
+	stopCommitting()
+	// An Append that ignores its context is the bus's fault; it cannot be waited for without end.
+	last, cancelLast := context.WithTimeout(context.WithoutCancel(ctx), stopWrite+b.limits.Stop/4)
+	defer cancelLast()
+	if !wait(last, committing) {
+		errs = append(errs, errors.New("stop mqtt broker: the committer did not end in time"))
+	}
+	errs = append(errs, b.server.Close()) // once: it panics the second time. All clients are gone, so it waits for nobody
+	return errors.Join(errs...)
+}
+
+// hangUp closes every connection, after a word of why where the protocol has one.
+func (b *Broker) hangUp() {
+	var wg sync.WaitGroup
+	for _, c := range b.guard.list(false) {
+		wg.Go(func() {
+			c.write.Store(int64(stopWrite))
+			_ = c.SetWriteDeadline(time.Now().Add(stopWrite)) // of a write that hangs already
+			if s := c.greeted(b.guard); s != nil {
+				s.kick(packets.ErrServerShuttingDown)
+			}
+			_ = c.Close()
+		})
+	}
+	wg.Wait()
+}
+
+// greeted returns the session of an identified connection. The lock orders it after the CONNECT.
+func (c *conn) greeted(g *guard) *session {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if !c.identified {
+		return nil
+	}
+	return c.session
+}
+
+// wait waits for wg until ctx ends and tells which came first.
+func wait(ctx context.Context, wg *sync.WaitGroup) bool {
+	done := make(chan struct{})
+	go func() {
+		wg.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// The pauses after an Accept that failed: want of file descriptors passes, a listener that gave up does not come back.
+const (
+	acceptPause     = 5 * time.Millisecond
+	acceptPauseMost = time.Second
+)
+
+// accept takes connections until ctx ends. It returns an error when the listener is closed by somebody else.
+func (b *Broker) accept(ctx context.Context, l net.Listener) error {
+	pause := acceptPause
+	for {
+		nc, err := l.Accept()
+		switch {
+		case err == nil:
+			pause = acceptPause
+			b.serve(nc)
+			continue
+		case ctx.Err() != nil:
+			return nil
+		case errors.Is(err, net.ErrClosed):
+			return fmt.Errorf("accept mqtt connection: %w", err)
+		}
+		b.counters.note(AcceptFailed, "")
+		timer := time.NewTimer(pause)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return nil
+		}
+		pause = min(2*pause, acceptPauseMost)
+	}
+}
+
+// serve has a connection read by a goroutine of its own, if the guard lets it in.
+func (b *Broker) serve(nc net.Conn) {
+	if c := b.guard.admit(nc); c != nil {
+		b.talking.Go(func() { b.talk(c) })
+	}
+}
+
+// talk reads a connection to its end. mochi has no recover anywhere, and there are packets that make its parser panic
+// (an MQTT 5 SUBSCRIBE that is cut after the filter): whoever sends one loses the connection, and nobody else anything.
+func (b *Broker) talk(c *conn) {
+	defer b.goodbye(c)
+	defer func() {
+		if r := recover(); r != nil {
+			b.counters.note(Panicked, c.remote)
+			if c.session != nil {
+				b.will(c.session) // mochi did not come to ask for it
+			}
+		}
+	}()
+	err := b.server.EstablishConnection("mqtt", c)
+	if err != nil {
+		b.explain(c, err)
+	}
+}
+
+// goodbye queues what the end of a connection means for presence.
+func (b *Broker) goodbye(c *conn) {
+	_ = c.Close()
+	b.guard.leave(c)
+	s := c.session
+	if s == nil {
+		return
+	}
+	s.routes, s.last, s.lastWill, s.older = nil, nil, nil, nil
+	if s.tracked.len() > 0 {
+		b.committer.end(s)
+	}
+	if newest, _ := b.server.Clients.Get(s.client.ID); newest != s.client { // no session is kept
+		b.registry.remove(s.client)
+	}
+}
+
+// explain counts why a connection ended.
+func (b *Broker) explain(c *conn, err error) {
+	identified := c.greeted(b.guard) != nil
+	code, isCode := errors.AsType[packets.Code](err)
+	reason := PeerLost
+	switch {
+	case isCode && code == packets.ErrPacketTooLarge:
+		reason = PacketTooLarge
+	case isCode && code == packets.ErrClientIdentifierTooLong, isCode && code == packets.ErrRejectPacket:
+		return // counted where it was refused
+	case isCode && code.Code < packets.ErrUnspecifiedError.Code: // a DISCONNECT that asks for the will
+		return
+	case isCode && !identified:
+		reason = FirstPacketBad
+	case isCode:
+		reason = Malformed
+	case errors.Is(err, os.ErrDeadlineExceeded) && !identified:
+		reason = FirstPacketLate
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		reason = KeepAliveMissed
+	case !identified && (errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed)):
+		reason = LeftEarly
+	case !identified:
+		reason = FirstPacketBad
+	case errors.Is(err, net.ErrClosed): // we closed it and said why
+		return
+	}
+	b.counters.note(reason, c.remote)
+}

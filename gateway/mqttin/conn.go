@@ -1,0 +1,45 @@
+package mqttin
+
+import (
+	"errors"
+	"net"
+	"net/netip"
+	"os"
+	"sync/atomic"
+	"time"
+)
+
+// conn is a device's connection as mochi sees it. It gives reading and writing deadlines of their own: mochi sets one
+// deadline for both and moves it with every packet that it reads, so a peer that sends and never reads would block
+// whoever writes to it for ever.
+type conn struct {
+	net.Conn
+	number   uint64 // unique in this run of the door: the Conn of connection events
+	remote   string
+	group    netip.Prefix // what PerAddress counts by; invalid where the address is not counted
+	counters *counters
+	write    atomic.Int64 // how long a write may take, ns
+
+	identified bool     // guarded by guard.mu
+	session    *session // set once by the reading goroutine, before mochi knows the client
+}
+
+// SetDeadline sets the reading deadline only.
+func (c *conn) SetDeadline(t time.Time) error { return c.SetReadDeadline(t) }
+
+// Write writes all of b within the limit, or closes the connection: after a part of a packet nothing that follows would
+// be understood. Calls are serialised by the client's lock.
+func (c *conn) Write(b []byte) (int, error) {
+	if err := c.SetWriteDeadline(time.Now().Add(time.Duration(c.write.Load()))); err != nil {
+		return 0, err
+	}
+	n, err := c.Conn.Write(b)
+	if err == nil {
+		return n, nil
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		c.counters.note(WriteStalled, c.remote)
+	}
+	_ = c.Close() // the error of the write is the one that counts
+	return n, err
+}

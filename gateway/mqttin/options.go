@@ -1,0 +1,121 @@
+package mqttin
+
+import (
+	"log/slog"
+	"time"
+
+	"github.com/fleetcast/fleetcast/bridge/bus"
+	"github.com/fleetcast/fleetcast/devices"
+)
+
+// Options configure a Broker. The zero value of a limit stands for its default.
+type Options struct {
+	// Inlet takes what devices say. Required.
+	Inlet bus.Inlet
+	// Door names this run of the door in the inlet and in connection events. Zero: a random one.
+	Door bus.DoorID
+	// Listen is the TCP address, for example 127.0.0.1:1883. Required.
+	Listen string
+	// OwnTracksFleet is the fleet of devices that publish on owntracks/…. Zero: "owntracks".
+	OwnTracksFleet devices.FleetID
+	// Logger gets rare lines about what the guards did. Nil: none.
+	Logger *slog.Logger
+	Limits Limits
+}
+
+// Limits bound what devices may cost. Each stands against the abuse that its comment names.
+type Limits struct {
+	// Connections bounds open connections: each costs some 25 kB. Default 50,000.
+	Connections int
+	// PerAddress bounds those of one address (of a /64 in IPv6). Loopback is not counted: everything behind a proxy or
+	// a simulator comes from there. Default 5,000.
+	PerAddress int
+	// Unidentified and UnidentifiedPerAddress bound the connections that have not sent a CONNECT: opening sockets and
+	// saying nothing must not keep devices out. Defaults 4,096 and 256.
+	Unidentified           int
+	UnidentifiedPerAddress int
+	// FirstPacket is the time for the whole CONNECT, however slowly it drips. Default 5 s.
+	FirstPacket time.Duration
+	// Write is how long a peer may leave its acknowledgements unread. Default 5 s.
+	Write time.Duration
+	// KeepAliveMin and KeepAliveMax bound the keep-alive; 0 means the maximum. A device that vanishes without a word
+	// is noticed after one and a half of it. Defaults 5 s and 1 h.
+	KeepAliveMin, KeepAliveMax time.Duration
+	// PacketBytes bounds a packet, before memory is taken for it. Default 256 KiB.
+	PacketBytes int
+	// Unacked bounds the messages of a connection that are taken and not yet acknowledged. At the bound the connection
+	// is not read until it has room. It is announced as Receive Maximum. Default 256.
+	Unacked int
+	// QueueMessages and QueueBytes bound all messages on their way to the inlet. At the bound QoS 0 is dropped, and
+	// connections with QoS 1 and 2 are not read. Defaults 32,768 and 32 MiB of payload.
+	QueueMessages int
+	QueueBytes    int
+	// DevicesPerConnection bounds the devices that one connection's presence is kept for. Default 1,024.
+	DevicesPerConnection int
+	// Filters bounds the filters of one SUBSCRIBE. Default 64.
+	Filters int
+	// KeptSessions bounds the sessions of clients that are not connected. Above it a session ends with its connection.
+	// Default 10,000.
+	KeptSessions int
+	// SessionExpiry bounds how long such a session is kept. Default 1 h.
+	SessionExpiry time.Duration
+	// Stop bounds how long Run takes to end. Default 5 s.
+	Stop time.Duration
+}
+
+// Limits that nobody has a reason to set.
+const (
+	topicAliases     = 16       // MQTT 5; each holds one topic of at most dialect.MaxTopicBytes
+	maxConnectBytes  = 16 << 10 // a CONNECT is kept alive by its strings for as long as the connection
+	maxClientIDBytes = 256
+	maxFilterBytes   = 256
+	maxFilterLevels  = 24
+	routesPerSession = 1024 // topics whose route a connection remembers
+	maxAppend        = 4096 // entries of one append
+	readBuffer       = 1 << 10
+	writesPending    = 16 // packets that mochi queues for a client: none, as nothing is routed
+	stopWrite        = 500 * time.Millisecond
+)
+
+func (l Limits) withDefaults() Limits {
+	set := func(v *int, def int) {
+		if *v <= 0 {
+			*v = def
+		}
+	}
+	setTime := func(v *time.Duration, def time.Duration) {
+		if *v <= 0 {
+			*v = def
+		}
+	}
+	set(&l.Connections, 50_000)
+	set(&l.PerAddress, 5_000)
+	set(&l.Unidentified, 4_096)
+	set(&l.UnidentifiedPerAddress, 256)
+	set(&l.PacketBytes, 256<<10)
+	set(&l.Unacked, 256)
+	set(&l.QueueMessages, 32_768)
+	set(&l.QueueBytes, 32<<20)
+	set(&l.DevicesPerConnection, 1_024)
+	set(&l.Filters, 64)
+	set(&l.KeptSessions, 10_000)
+	setTime(&l.FirstPacket, 5*time.Second)
+	setTime(&l.Write, 5*time.Second)
+	setTime(&l.KeepAliveMin, 5*time.Second)
+	setTime(&l.KeepAliveMax, time.Hour)
+	setTime(&l.SessionExpiry, time.Hour)
+	setTime(&l.Stop, 5*time.Second)
+	l.Unacked = min(l.Unacked, 65_535) // Receive Maximum has two bytes
+	return l
+}
+
+// keepAlive is the keep-alive imposed on a client that asks for some seconds. The result, one and a half times, fits
+// the 16 bits in which mochi computes its deadline: 43,691 s would wrap around to a deadline of nothing.
+func (l Limits) keepAlive(asked uint16) uint16 {
+	const largest = 43_690
+	seconds := uint16(min(max(l.KeepAliveMax/time.Second, 1), largest))
+	if asked == 0 {
+		return seconds
+	}
+	return max(min(asked, seconds), uint16(min(l.KeepAliveMin/time.Second, largest)), 1)
+}

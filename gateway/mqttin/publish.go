@@ -1,0 +1,222 @@
+package mqttin
+
+import (
+	"time"
+
+	"github.com/mochi-mqtt/server/v2/packets"
+
+	"github.com/fleetcast/fleetcast/bridge/bus"
+	"github.com/fleetcast/fleetcast/bridge/dialect"
+	"github.com/fleetcast/fleetcast/devices"
+)
+
+// outcome is what OnPublish may return, and nothing else may: mochi acknowledges and routes a message whose hook
+// returns an ordinary error, and a wrapped reason code kills the process.
+//
+//	QoS 0    "ignore": nothing is owed, nothing is routed, nothing is retained
+//	QoS 1, 2 "reject": the same, and the acknowledgement is ours
+func outcome(qos byte) error {
+	if qos == 0 {
+		return packets.CodeSuccessIgnore
+	}
+	return packets.ErrRejectPacket
+}
+
+// message is a PUBLISH, as far as we look at it. topic and payload lie in the packet.
+type message struct {
+	topic   string
+	payload []byte
+	alias   uint16 // 0: none
+	id      uint16
+	qos     byte
+}
+
+// receive does with a message what has to be done before the next one of its connection is read.
+func (b *Broker) receive(s *session, m message) {
+	if m.topic == "" { // an alias that was never set: mochi would go on with no topic
+		b.counters.note(AliasUnknown, s.conn.remote)
+		s.kick(packets.ErrTopicAliasInvalid)
+		return
+	}
+	r := s.lookup(m.topic)
+	if m.alias > 0 {
+		// mochi's table has a topic that pins its packet, of up to Limits.PacketBytes; give it our copy, or what stands
+		// for a topic that was not worth one.
+		s.client.State.TopicAliases.Inbound.Set(m.alias, keepable(r))
+	}
+	d := delivery{bytes: len(m.payload), ticket: ticket{id: m.id, kind: ackByte(m.qos)}}
+	if m.qos == 2 && !b.beginFlow(s, &d) {
+		return
+	}
+	if d.ticket.flow == nil && m.qos == 2 { // recorded before: only the PUBREC is due once more
+		s.expectRelease(m.id) // mochi does not know the id, or it would have answered itself
+		d.bytes = 0
+		b.offer(s, &d)
+		return
+	}
+	if r.route == nil {
+		b.counters.messages[dialect.Rejected].Add(1)
+		b.counters.reject(r.reason, "")
+		b.refuse(s, &d, codeTopicInvalid)
+		return
+	}
+	result := b.results.Get().(*dialect.Result)
+	defer b.results.Put(result)
+	r.route.Decode(m.payload, result)
+	b.counters.messages[result.Kind].Add(1)
+	if result.Kind == dialect.Rejected {
+		b.counters.reject(result.Reason, r.route.Device().String())
+		b.refuse(s, &d, codePayloadInvalid)
+		return
+	}
+	b.deliver(s, r, result, &d)
+}
+
+func keepable(r *topicRoute) string {
+	if r.topic == "" {
+		return reservedTopic
+	}
+	return r.topic
+}
+
+func ackByte(qos byte) byte {
+	switch qos {
+	case 0:
+		return 0
+	case 1:
+		return pubackByte
+	}
+	return pubrecByte
+}
+
+// beginFlow enters a QoS 2 message into its session's flow. It returns false where nothing more is to be done.
+func (b *Broker) beginFlow(s *session, d *delivery) bool {
+	f := s.flow.Load()
+	before, ok := f.begin(d.ticket.id, b.limits.Unacked)
+	switch {
+	case !ok:
+		// Waiting would not help: the PUBRELs that make room are behind this message.
+		b.counters.note(ReceiveMaximumExceeded, s.conn.remote)
+		s.kick(packets.ErrReceiveMaximum)
+		return false
+	case before == pending: // the PUBREC of the first covers this one
+		b.counters.note(DuplicateJoined, s.conn.remote)
+		return false
+	case before == recorded:
+		b.counters.note(DuplicateJoined, s.conn.remote)
+		return true
+	}
+	d.ticket.flow = f
+	return true
+}
+
+// refuse acknowledges a message that will never be understood, in its turn.
+func (b *Broker) refuse(s *session, d *delivery, code byte) {
+	if d.ticket.kind == 0 {
+		return
+	}
+	d.ticket.code = code
+	d.bytes = 0
+	if f := d.ticket.flow; f != nil && s.client.Properties.ProtocolVersion == 5 {
+		// MQTT 5.0 section 4.3.3: a PUBREC with an error ends the exchange, no PUBREL follows.
+		f.release(d.ticket.id)
+		d.ticket.flow = nil
+	}
+	b.offer(s, d)
+}
+
+// deliver makes entries of what was decoded and queues them.
+func (b *Broker) deliver(s *session, r *topicRoute, result *dialect.Result, d *delivery) {
+	var room [4]bus.Entry
+	d.entries = room[:0]
+	if !r.up && result.Kind != dialect.Command {
+		d.entries = s.appendUp(d.entries, r.route.Device(), r.route.Fleet())
+	}
+	for i := range result.Messages {
+		m := &result.Messages[i]
+		if m.Device != r.route.Device() {
+			d.entries = s.appendUp(d.entries, m.Device, m.Fleet)
+		}
+		d.entries = b.appendMessage(d.entries, m)
+	}
+	if len(d.entries) == 0 && d.ticket.kind == 0 {
+		return
+	}
+	if !b.offer(s, d) {
+		return
+	}
+	r.up = r.up || result.Kind != dialect.Command
+	s.track(d.entries)
+}
+
+// appendUp appends the event that the connection speaks for the device, if it does so for the first time.
+func (s *session) appendUp(dst []bus.Entry, device devices.DeviceID, fleet devices.FleetID) []bus.Entry {
+	if device.IsZero() || s.tracked.has(device) {
+		return dst
+	}
+	if s.tracked.len() >= s.broker.limits.DevicesPerConnection {
+		s.broker.counters.note(DeviceNotTracked, s.conn.remote)
+		return dst
+	}
+	return append(dst, connectionEntry(device, fleet, s.event(true)))
+}
+
+// track notes for whom connection events were queued, so that their end will be told.
+func (s *session) track(entries []bus.Entry) {
+	for i := range entries {
+		if e := &entries[i]; e.Kind == bus.KindConnection {
+			s.tracked.add(e.Device, e.Fleet)
+		}
+	}
+}
+
+func (b *Broker) appendMessage(dst []bus.Entry, m *dialect.Message) []bus.Entry {
+	e := bus.Entry{Device: m.Device, Fleet: m.Fleet}
+	if m.Reading != nil {
+		e.Kind = bus.KindReading
+		e.Reading = dialect.CloneReading(m.Reading)
+	} else {
+		// The broker keeps no retained messages, so this one is no memory of an older one, whatever its flag says.
+		e.Kind = bus.KindStatus
+		e.Status = bus.StatusReport{Status: m.Status}
+	}
+	if err := e.Check(); err != nil { // one bad entry would make every append that holds it fail for ever
+		b.counters.note(EntryRefused, "")
+		return dst
+	}
+	return append(dst, e)
+}
+
+// offer queues a delivery, and ends the connection where that cannot be done. It tells whether the delivery was taken.
+func (b *Broker) offer(s *session, d *delivery) bool {
+	patience := time.Duration(s.client.State.Keepalive) * time.Second
+	v := b.committer.take(s, d, patience)
+	if v == taken {
+		return true
+	}
+	if f := d.ticket.flow; f != nil {
+		f.release(d.ticket.id)
+	}
+	switch v {
+	case dropped:
+		b.counters.note(QueueFull, s.conn.remote)
+	case stalled:
+		b.counters.note(BackPressure, s.conn.remote)
+		s.kick(packets.ErrServerBusy)
+	case refusing:
+		b.counters.note(Stopping, s.conn.remote)
+		if d.ticket.kind != 0 { // it will never be acknowledged: let the device keep it and come again
+			s.kick(packets.ErrServerShuttingDown)
+		}
+	}
+	return false
+}
+
+// kick ends the connection, with the reason where the protocol has a place for one. The reader of the connection then
+// sees an error, as with any loss, so that the last will is heard; mochi's own way to stop a client hides it.
+func (s *session) kick(code packets.Code) {
+	if s.client.Properties.ProtocolVersion == 5 {
+		s.write([]byte{0xe0, 2, code.Code, 0}) // MQTT 5.0 section 3.14
+	}
+	_ = s.conn.Close()
+}

@@ -1,0 +1,130 @@
+package mqttin
+
+import (
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"github.com/fleetcast/fleetcast/bridge/dialect"
+)
+
+// Reason says why something was refused, dropped or ended. Each has a counter.
+type Reason uint8
+
+// The reasons, connections first.
+const (
+	ConnectionLimit        Reason = iota // refused: Limits.Connections are open
+	AddressLimit                         // refused: too many connections of one address
+	UnidentifiedLimit                    // refused: too many connections that have not sent a CONNECT
+	UnidentifiedByAddress                // refused: too many such connections of one address
+	AcceptFailed                         // the system gave no connection, for example for want of file descriptors
+	FirstPacketLate                      // ended: no whole CONNECT within Limits.FirstPacket
+	FirstPacketBad                       // ended: the first packet is no acceptable CONNECT
+	LeftEarly                            // ended: the peer left before its CONNECT
+	Malformed                            // ended: a packet breaks the protocol
+	PacketTooLarge                       // ended: a packet is announced larger than Limits.PacketBytes
+	ConnectTooLarge                      // ended: a CONNECT or a client id is larger than any device needs
+	Panicked                             // ended: a packet made the parser panic
+	KeepAliveMissed                      // ended: silent for longer than one and a half keep-alives
+	PeerLost                             // ended: without a DISCONNECT
+	WriteStalled                         // ended: the peer does not read
+	TakenOver                            // ended: a newer connection has the same client id
+	TooManyFilters                       // ended: a SUBSCRIBE or UNSUBSCRIBE with more than Limits.Filters
+	BackPressure                         // ended: the inlet was away, or the device too fast, for a whole keep-alive
+	ReceiveMaximumExceeded               // ended: too many QoS 2 messages that were not released
+	AliasUnknown                         // ended: a topic alias that was never set
+	QueueFull                            // dropped: a QoS 0 message while the queue to the inlet is full
+	Stopping                             // refused: a message while the broker stops
+	EntryRefused                         // dropped: the bus does not take what the message says
+	ReservedTopic                        // refused: a message on a topic of the broker's own
+	FilterRefused                        // refused: a subscription
+	WillIgnored                          // dropped: a last will that says nothing to us
+	WillOutdated                         // dropped: the last will of a connection that another one replaced
+	SessionNotKept                       // a session that ends with its connection, for too many are kept
+	DeviceNotTracked                     // one connection speaks for more devices than its presence is kept for
+	DuplicateJoined                      // a repeated QoS 2 message that is stored once
+	AppendFailed                         // the inlet refused for now; the same append is tried again
+	Uncommitted                          // messages that were not committed when the broker had to stop
+)
+
+var reasonNames = [...]string{
+	"connection_limit", "address_limit", "unidentified_limit", "unidentified_by_address", "accept_failed", "first_packet_late",
+	"first_packet_bad", "left_early", "malformed", "packet_too_large", "connect_too_large", "panicked", "keep_alive_missed",
+	"peer_lost", "write_stalled", "taken_over", "too_many_filters", "back_pressure", "receive_maximum_exceeded", "alias_unknown",
+	"queue_full", "stopping", "entry_refused", "reserved_topic", "filter_refused", "will_ignored", "will_outdated",
+	"session_not_kept", "device_not_tracked", "duplicate_joined", "append_failed", "uncommitted",
+}
+
+// Reasons is the number of reasons.
+const Reasons = len(reasonNames)
+
+// String returns the reason's name as used in metric labels.
+func (r Reason) String() string { return reasonNames[r] }
+
+// Stats is a reading of the broker's counters. Counters only grow; the gauges are named as such.
+type Stats struct {
+	Connections  int // gauge: open connections
+	Unidentified int // gauge: those of them that have not sent a CONNECT
+	Sessions     int // gauge: sessions, of connected clients and kept ones
+	Queued       int // gauge: messages on their way to the inlet
+	QueuedBytes  int // gauge: their payloads
+
+	Commits  uint64                  // appends that succeeded
+	Entries  uint64                  // entries in them
+	Messages [dialect.Kinds]uint64   // messages by what they were; those rejected included
+	Rejected [dialect.Reasons]uint64 // messages rejected by reason
+	Events   [Reasons]uint64         // everything else by reason
+}
+
+// logEvery is how often one reason may write a line. A fleet that misbehaves must not fill a disk.
+const logEvery = 10 * time.Second
+
+// counters count and, rarely, write a line. The zero value counts without writing.
+type counters struct {
+	log      *slog.Logger
+	commits  atomic.Uint64
+	entries  atomic.Uint64
+	messages [dialect.Kinds]atomic.Uint64
+	rejected [dialect.Reasons]atomic.Uint64
+	events   [Reasons]atomic.Uint64
+
+	rejectedLine [dialect.Reasons]throttle
+	eventLine    [Reasons]throttle
+}
+
+// throttle lets one caller through every logEvery.
+type throttle struct{ next atomic.Int64 }
+
+func (t *throttle) allow(now time.Time) bool {
+	next := t.next.Load()
+	return now.UnixNano() >= next && t.next.CompareAndSwap(next, now.Add(logEvery).UnixNano())
+}
+
+// note counts an event. remote is the peer's address, or "".
+func (c *counters) note(r Reason, remote string) {
+	total := c.events[r].Add(1)
+	if c.log != nil && c.eventLine[r].allow(time.Now()) {
+		c.log.Warn("mqtt guard acted", "reason", r.String(), "remote", remote, "total", total)
+	}
+}
+
+// reject counts a payload or a topic that is not understood. Neither is logged: both are the sender's choice.
+func (c *counters) reject(r dialect.Reason, device string) {
+	total := c.rejected[r].Add(1)
+	if c.log != nil && c.rejectedLine[r].allow(time.Now()) {
+		c.log.Warn("mqtt message rejected", "reason", r.String(), "device", device, "total", total)
+	}
+}
+
+func (c *counters) read(s *Stats) {
+	s.Commits, s.Entries = c.commits.Load(), c.entries.Load()
+	for i := range c.messages {
+		s.Messages[i] = c.messages[i].Load()
+	}
+	for i := range c.rejected {
+		s.Rejected[i] = c.rejected[i].Load()
+	}
+	for i := range c.events {
+		s.Events[i] = c.events[i].Load()
+	}
+}
