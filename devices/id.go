@@ -70,7 +70,8 @@ func (d DeviceID) IsZero() bool { return d.name == "" }
 
 // Hash is the place of the device in the order in which a pass visits devices: the same at every edge and in every
 // version. It is cut from SHA-256 so that nobody can choose ids that share a place.
-func (d DeviceID) Hash() uint64 { return hashOf(d.name) }
+// It is never 0, which stands before all devices.
+func (d DeviceID) Hash() uint64 { return max(hashOf(d.name), 1) }
 
 // MarshalText returns the id's text.
 func (d DeviceID) MarshalText() ([]byte, error) { return []byte(d.name), nil }

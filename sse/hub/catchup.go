@@ -1,0 +1,227 @@
+package hub
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/fleetcast/fleetcast/bridge/bus"
+	"github.com/fleetcast/fleetcast/devices"
+)
+
+// reason is why a viewer must drop everything.
+type reason string
+
+// The reasons that a reset names.
+const (
+	noReset      reason = ""
+	resetEpoch   reason = "epoch"   // the position's history is over
+	resetExpired reason = "expired" // removals or events since are no longer held
+	resetFilter  reason = "filter"  // the position was another filter's, or of a store with other partitions
+	resetAhead   reason = "ahead"   // this edge does not come up to the position
+)
+
+// AheadWait is how long a viewer whose position is newer than this edge's state waits for the edge.
+const AheadWait = 5 * time.Second
+
+// catchUp gives a viewer that is behind its next slice. One that has come up to the head is put among the others.
+func (v *Viewer) catchUp(s *viewState) []byte {
+	for {
+		if b := v.heartbeat(s); b != nil {
+			return b
+		}
+		switch c, step := v.step(s); step {
+		case stepReset:
+			return v.resetEvent()
+		case stepWait:
+			return nil
+		case stepArrived:
+			v.arrive(s)
+			return v.readyEvent(s)
+		case stepSlice:
+			if b := v.take(c, s.head.at[c.part].Epoch); b != nil {
+				return b
+			}
+		}
+		s = v.view.state.Load()
+	}
+}
+
+// step is what a viewer that is behind does next.
+type step uint8
+
+const (
+	stepReset   step = iota // tell it why it must begin anew
+	stepWait                // until this edge, or the view, has come up to it
+	stepSlice               // take a slice
+	stepArrived             // it stands at the head
+)
+
+// step decides. The cursor, for a slice, is the place in the pass that is open, else the start of the next one.
+func (v *Viewer) step(s *viewState) (cursor, step) {
+	if v.reset != noReset {
+		return cursor{}, stepReset
+	}
+	next := v.behind.cursor
+	var lags, early bool
+	for i := range v.behind.parts {
+		p, head := &v.behind.parts[i], s.head.at[i]
+		now, why := v.view.tables[i].answers(p, v.behind.cursor.toIn(i))
+		switch {
+		case why != noReset:
+			v.reset = why
+			return cursor{}, stepReset
+		case head.Epoch != now.Epoch || head.Epoch == 0: // being loaded: a tick will bring the head up
+			return cursor{}, stepWait
+		case p.seen() > now.Offset:
+			lags = true
+			if next.part == i {
+				next.active = false
+			}
+		case !next.active && !v.behind.cursor.active && (p.fresh || p.at.Offset < head.Offset):
+			next = cursor{active: true, part: i, to: v.view.passTo(i, p.fresh, head)}
+		case p.at.Offset > head.Offset:
+			early = true
+		}
+	}
+	switch {
+	case next.active:
+		v.ahead = time.Time{}
+		return next, stepSlice
+	case lags:
+		return cursor{}, v.lags()
+	case early:
+		v.view.wantTick()
+		return cursor{}, stepWait
+	}
+	return cursor{}, stepArrived
+}
+
+// lags is the step of a viewer whose position this edge has not come up to.
+func (v *Viewer) lags() step {
+	if v.ahead.IsZero() {
+		v.ahead = time.Now().Add(AheadWait)
+	}
+	if time.Now().Before(v.ahead) {
+		return stepWait
+	}
+	v.reset = resetAhead
+	return stepReset
+}
+
+// answers tells the table's position, and why it cannot say what changed since p; to is the end of a pass in progress.
+func (t *table) answers(p *markPart, to uint64) (bus.Position, reason) {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	switch {
+	case t.position.Epoch == 0 || p.fresh && p.at.Epoch == 0:
+		return t.position, noReset
+	case p.at.Epoch != t.position.Epoch:
+		return t.position, resetEpoch
+	case !p.fresh && t.forgot(p.at.Offset), p.fresh && to != 0 && t.forgot(to):
+		return t.position, resetExpired
+	}
+	return t.position, noReset
+}
+
+// toIn is the end of the pass that the cursor is in, where it is in partition i.
+func (c cursor) toIn(i int) uint64 {
+	if c.active && c.part == i {
+		return c.to
+	}
+	return 0
+}
+
+// take gives the slice at c, from those that others took already where one will do.
+// epoch is the one in which the end of the pass means something.
+func (v *Viewer) take(c cursor, epoch bus.Epoch) []byte {
+	m := v.behind
+	if m.parts[c.part].at.Epoch == 0 { // a fresh viewer learns which history it is in
+		m = m.join(c.part, epoch)
+	}
+	key, now := sliceKey{mark: m.text, part: c.part, to: c.to, limit: v.limit}, time.Now()
+	v.view.mu.Lock()
+	s, ok := v.view.slices.get(key, m.parts[c.part].seen(), now)
+	v.view.mu.Unlock()
+	if ok {
+		v.hub.stats.shared.Add(1)
+	} else {
+		v.hub.stats.slices.Add(1)
+		s = v.view.build(m, c, v.limit)
+		v.view.mu.Lock()
+		v.view.slices.put(key, s, now)
+		v.view.mu.Unlock()
+	}
+	v.behind = s.next
+	return s.bytes
+}
+
+// arrive puts the viewer among those that are up to date.
+func (v *Viewer) arrive(s *viewState) {
+	v.at, v.seen = s.head, nil
+	for i := range v.behind.parts {
+		if p := &v.behind.parts[i]; p.ahead > 0 {
+			if v.seen == nil {
+				v.seen = make([]uint64, len(v.behind.parts))
+			}
+			v.seen[i] = p.seen()
+		}
+	}
+	v.behind = nil
+}
+
+// readyEvent says that all is there; nothing where that was said since the last reset.
+func (v *Viewer) readyEvent(s *viewState) []byte {
+	if v.ready {
+		return nil
+	}
+	v.ready = true
+	id := v.view.id(s.head)
+	data := devices.AppendJSONString([]byte(`{"sid":`), v.id)
+	data = strconv.AppendInt(append(data, `,"assets":`...), int64(v.view.size()), 10)
+	data = devices.AppendJSONString(append(data, `,"position":`...), id)
+	return v.view.format.AppendEvent(nil, "ready", append(data, '}'), id)
+}
+
+// resetEvent tells the viewer to drop everything, and lets it begin anew. It carries the id of a viewer that has nothing:
+// with its old one a client that is cut now could go on at an edge that has not heard of the new epoch yet, and would
+// never get what it dropped.
+func (v *Viewer) resetEvent() []byte {
+	data := devices.AppendJSONString([]byte(`{"reason":`), string(v.reset))
+	v.hub.stats.reset(v.reset)
+	v.behind = v.view.freshMark()
+	v.reset, v.ready, v.ahead = noReset, false, time.Time{}
+	return v.view.format.AppendEvent(nil, "reset", append(data, '}'), v.behind.text)
+}
+
+// freshMark is the place of a viewer that was given nothing.
+func (v *view) freshMark() *mark {
+	parts := make([]markPart, len(v.tables))
+	for i, t := range v.tables {
+		parts[i] = markPart{partition: t.partition, fresh: true}
+	}
+	return newMark(parts, cursor{}, v.filter)
+}
+
+// passTo is the end of a pass that starts now: the head. Passes from nothing that start within a second of each other
+// have the same end, so that a crowd that arrives at once shares one snapshot.
+func (v *view) passTo(part int, fresh bool, head bus.Position) uint64 {
+	if !fresh {
+		return head.Offset
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.snapshots == nil {
+		v.snapshots = make([]snapshotPass, len(v.tables))
+	}
+	p, now := &v.snapshots[part], time.Now()
+	if p.to.Epoch != head.Epoch || now.Sub(p.started) > maxSliceAge {
+		*p = snapshotPass{to: head, started: now}
+	}
+	return p.to.Offset
+}
+
+// snapshotPass is the pass from nothing that new viewers join.
+type snapshotPass struct {
+	to      bus.Position
+	started time.Time
+}

@@ -1,0 +1,170 @@
+package hub
+
+import (
+	"time"
+)
+
+// A pass is how a viewer catches up: a sweep over the devices of one partition in the fixed order of their hashes, with
+// bounds that are fixed when it starts: from the viewer's offset, to the head's. It sends the present frame of each
+// device whose last change is after from; then the viewer stands at to. What changed after to is the next pass's, so
+// every device's turn comes however fast others change, which a sweep by time of change cannot promise.
+//
+// A pass is cut into slices, each with an id that says where it stands. Slices are made on demand, from the table as it
+// is then, and shared by viewers that stand at the same place. A slice also begins with an id, since it may be cut before
+// its end: it says where the pass ends, without which a device that is removed meanwhile would stay for ever on the page
+// that got it from the cut slice, and how new the frames are, so that they do not step back at an edge that lags.
+
+// Bounds of a slice. A viewer gets about what it took in sliceTime lately, so that what waits in its connection is never
+// old, but at least MinSliceBytes, so that it makes progress, and at most MaxSliceBytes.
+const (
+	MinSliceBytes = 1 << 10
+	MaxSliceBytes = 64 << 10
+	sliceTime     = 500 * time.Millisecond
+)
+
+// maxSliceVisits bounds the devices that one slice looks at, and so how long it holds the table's lock for reading. A
+// slice that ends there may be empty; the viewer goes on at once.
+const maxSliceVisits = 20_000
+
+// sliceKey is the place at which a viewer stands: all that decides the bytes of its next slice but the table's state.
+type sliceKey struct {
+	mark  string // of the viewer
+	part  int
+	to    uint64
+	limit int
+}
+
+// slice is a piece of a pass.
+type slice struct {
+	bytes []byte
+	next  *mark  // where a viewer stands after it
+	built uint64 // the table's offset when it was made: frames may be as new as that
+}
+
+// build makes the slice at c for a viewer that is at m. At the start of a pass all that changed may fit one slice.
+func (v *view) build(m *mark, c cursor, limit int) slice {
+	var g gathered
+	var next cursor
+	t, from, begun := v.tables[c.part], m.parts[c.part].since(), m.cursor.active
+	t.mu.RLock()
+	if t.position.Epoch != m.parts[c.part].at.Epoch { // it was loaded anew a moment ago: the next step resets
+		t.mu.RUnlock()
+		return slice{next: m}
+	}
+	built := t.position.Offset
+	if begun {
+		next = v.walk(t, from, c, begun, limit, &g)
+	} else {
+		v.eventsBetween(t, from, c.to, &g)
+		events := g.bytes
+		if !v.changes(t, from, events+limit, &g) {
+			g.frames, g.removed, g.bytes = g.frames[:0], g.removed[:0], events
+			next = v.walk(t, from, c, begun, events+limit, &g)
+		}
+	}
+	t.mu.RUnlock()
+	s := slice{next: m.after(c, next, built), built: built}
+	if !g.empty() {
+		s.bytes = v.encode(&g, m.opening(c, built), s.next.text)
+	}
+	return s
+}
+
+// walk gathers rows in the order of hashes, behind the cursor, until the limit, and returns where it stopped. It never
+// stops between equal hashes.
+func (v *view) walk(t *table, from since, c cursor, begun bool, limit int, g *gathered) cursor {
+	if v.byHash != nil {
+		return v.walkDevices(t, from, c, begun, limit, g)
+	}
+	rows := t.rows.from(c.hash, begun)
+	if len(v.fleets) == 1 {
+		rows = nil
+		if f := t.fleets[v.query.Fleets[0]]; f != nil {
+			rows = f.rows.from(c.hash, begun)
+		}
+	}
+	for i, r := range rows {
+		if i > 0 && (g.bytes >= limit || i >= maxSliceVisits) && rows[i-1].hash != r.hash {
+			return cursor{active: true, part: c.part, to: c.to, hash: rows[i-1].hash}
+		}
+		if from.wants(r) && (v.fleets == nil || v.fleets[r.fleet.id]) {
+			g.add(r)
+		}
+	}
+	return cursor{}
+}
+
+func (v *view) walkDevices(t *table, from since, c cursor, begun bool, limit int, g *gathered) cursor {
+	last := uint64(0)
+	for i, w := range v.byHash {
+		if begun && w.hash <= c.hash {
+			continue
+		}
+		if i > 0 && g.bytes >= limit && last != w.hash {
+			return cursor{active: true, part: c.part, to: c.to, hash: last}
+		}
+		v.changedRows(t.devices[w.id], from, g)
+		last = w.hash
+	}
+	return cursor{}
+}
+
+// Bounds of what a view keeps of slices for viewers that come by the same way: a storm of returning viewers is served
+// from there, and costs no memory per viewer.
+const (
+	maxCachedSliceBytes = 8 << 20
+	maxCachedSlices     = 1024
+	maxSliceAge         = time.Second
+)
+
+// sliceCache keeps the slices made lately, oldest first out. Guarded by the view's mu.
+type sliceCache struct {
+	byKey map[sliceKey]*cachedSlice
+	fifo  []*cachedSlice
+	bytes int
+}
+
+type cachedSlice struct {
+	slice
+	key  sliceKey
+	made time.Time
+}
+
+func (c *sliceCache) get(k sliceKey, seen uint64, now time.Time) (slice, bool) {
+	s := c.byKey[k]
+	if s == nil || s.built < seen || now.Sub(s.made) > maxSliceAge {
+		return slice{}, false
+	}
+	return s.slice, true
+}
+
+func (c *sliceCache) put(k sliceKey, s slice, now time.Time) {
+	if c.byKey == nil {
+		c.byKey = map[sliceKey]*cachedSlice{}
+	}
+	e := &cachedSlice{s, k, now}
+	c.byKey[k] = e
+	c.fifo = append(c.fifo, e)
+	c.bytes += len(s.bytes)
+	c.expire(now)
+}
+
+// expire drops what is old or too much.
+func (c *sliceCache) expire(now time.Time) {
+	n := 0
+	for ; n < len(c.fifo); n++ {
+		e := c.fifo[n]
+		if now.Sub(e.made) <= maxSliceAge && c.bytes <= maxCachedSliceBytes && len(c.fifo)-n <= maxCachedSlices {
+			break
+		}
+		c.bytes -= len(e.bytes)
+		if c.byKey[e.key] == e {
+			delete(c.byKey, e.key)
+		}
+		c.fifo[n] = nil
+	}
+	c.fifo = c.fifo[n:]
+	if len(c.fifo) == 0 {
+		c.fifo = nil
+	}
+}

@@ -1,0 +1,55 @@
+package hub
+
+import (
+	"sync/atomic"
+)
+
+// Stats is what the hub counts, for metrics.
+type Stats struct {
+	Viewers, Views, Assets         int
+	Batches, Changes, Snapshots    uint64 // from the bus
+	Ticks                          uint64 // of views
+	Slices, SharedSlices           uint64 // made, and given again to other viewers
+	WatchFailures                  uint64
+	RefusedViewers, RefusedFilters uint64
+	Resets                         map[string]uint64 // by reason
+}
+
+type stats struct {
+	batches, changes, snapshots, ticks, slices, shared, watchFailures, refusedViewers, refusedViews atomic.Uint64
+
+	resets [len(resetReasons)]atomic.Uint64
+}
+
+var resetReasons = [...]reason{resetEpoch, resetExpired, resetFilter, resetAhead}
+
+func (s *stats) reset(why reason) {
+	for i, r := range resetReasons {
+		if r == why {
+			s.resets[i].Add(1)
+		}
+	}
+}
+
+// Stats returns the counters as they are now.
+func (h *Hub) Stats() Stats {
+	s := &h.stats
+	out := Stats{
+		Batches: s.batches.Load(), Changes: s.changes.Load(), Snapshots: s.snapshots.Load(), Ticks: s.ticks.Load(),
+		Slices: s.slices.Load(), SharedSlices: s.shared.Load(), WatchFailures: s.watchFailures.Load(),
+		RefusedViewers: s.refusedViewers.Load(), RefusedFilters: s.refusedViews.Load(),
+		Resets: map[string]uint64{},
+	}
+	for i, r := range resetReasons {
+		out.Resets[string(r)] = s.resets[i].Load()
+	}
+	h.mu.Lock()
+	out.Viewers, out.Views = h.viewers, len(h.views)
+	h.mu.Unlock()
+	for _, t := range h.tables {
+		t.mu.RLock()
+		out.Assets += t.live
+		t.mu.RUnlock()
+	}
+	return out
+}

@@ -1,0 +1,369 @@
+package hub
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/fleetcast/fleetcast/bridge/bus"
+	"github.com/fleetcast/fleetcast/devices"
+)
+
+// table is the edge's state of one partition: for every device the newest frame and the offset of its last change,
+// with tombstones for the removed. It answers one question, "what changed after this offset", in two ways: newest first
+// by each fleet's recency list, at the cost of what changed; and in the fixed order of the devices' hashes, for passes.
+//
+// The follower of the partition writes it, everybody reads it; mu is held for the time of a batch or of a slice.
+type table struct {
+	partition  int
+	partitions int // in all
+
+	mu       sync.RWMutex
+	position bus.Position // Epoch 0: not loaded yet
+	floor    bus.Floor
+	heard    time.Time     // when the owner was last heard of
+	lag      time.Duration // the age of its oldest unread entry then
+	fleets   map[devices.FleetID]*fleetRows
+	devices  map[devices.DeviceID]*row // the newest row of the device; older tombstones hang on row.older
+	rows     ordered                   // of all fleets
+	events   []bus.VersionedEvent      // retained, in order of offset
+	tombs    []tomb                    // in order of offset; entries whose row moved on are skipped
+	live     int
+
+	unsettled []*fleetRows // whose rows changed in number since the last settle
+
+	views       []*view                      // that read every fleet
+	deviceViews map[devices.DeviceID][]*view // that read this device
+}
+
+// fleetRows is the part of a table that a fleet's views read.
+type fleetRows struct {
+	id     devices.FleetID
+	rows   ordered
+	newest *row // head of the recency list, linked by row.before
+	live   int
+	views  []*view
+	marked bool // while a batch is applied: the views were marked dirty
+}
+
+// row is a device in a fleet. A device that moved has a tombstone row in its old fleet and a live one in the new.
+type row struct {
+	device   devices.DeviceID
+	fleet    *fleetRows
+	frame    []byte // nil: a tombstone
+	offset   uint64 // of the batch that changed it last
+	hash     uint64
+	lat, lon float64
+	placed   bool // lat and lon hold
+	dead     bool // pruned; still in ordered until it is compacted
+	after    *row // changed later than this one
+	before   *row // changed earlier
+	older    *row // the same device's tombstone in another fleet
+}
+
+type tomb struct {
+	row    *row
+	offset uint64
+}
+
+func newTable(partition, partitions int) *table {
+	return &table{
+		partition:   partition,
+		partitions:  partitions,
+		fleets:      map[devices.FleetID]*fleetRows{},
+		devices:     map[devices.DeviceID]*row{},
+		deviceViews: map[devices.DeviceID][]*view{},
+	}
+}
+
+// errGap says that the bus broke its contract; the follower asks for a new snapshot.
+type errGap struct{ have, got bus.Position }
+
+func (e errGap) Error() string { return fmt.Sprintf("batch %v does not follow %v", e.got, e.have) }
+
+// apply brings a batch in and returns the views that it touched, appended to dirty.
+func (t *table) apply(b *bus.Batch, dirty []*view) ([]*view, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	want := t.position
+	if !b.IsBeat() {
+		want.Offset++
+	}
+	if b.Position != want {
+		return dirty, errGap{t.position, b.Position}
+	}
+	t.position = b.Position
+	t.hear(b.LagMS)
+	for i := range b.Changes {
+		f := t.change(&b.Changes[i], b.Position.Offset)
+		dirty = t.markDevice(b.Changes[i].Device, t.mark(f, dirty))
+	}
+	for i := range b.Events {
+		t.events = append(t.events, bus.VersionedEvent{Event: b.Events[i], Offset: b.Position.Offset})
+		f := t.fleet(b.Events[i].Fleet)
+		t.unsettled = append(t.unsettled, f)
+		dirty = t.markDevice(b.Events[i].Device, t.mark(f, dirty))
+	}
+	for i := range b.Changes {
+		t.fleets[b.Changes[i].Fleet].marked = false
+	}
+	for i := range b.Events {
+		t.fleets[b.Events[i].Fleet].marked = false
+	}
+	t.raiseFloor(b.Floor)
+	t.settle()
+	return dirty, nil
+}
+
+// load replaces the table by a snapshot. Within the same epoch the rows keep their offsets, so that viewers go on as if
+// the batches in between had been seen; a new epoch makes every older position meaningless.
+func (t *table) load(s *bus.Snapshot) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	old := t.fleets
+	t.fleets = make(map[devices.FleetID]*fleetRows, len(old))
+	for id, f := range old { // views stay registered
+		if len(f.views) > 0 {
+			t.fleets[id] = &fleetRows{id: id, views: f.views}
+		}
+	}
+	t.devices = make(map[devices.DeviceID]*row, len(s.Devices))
+	t.rows, t.tombs, t.live, t.unsettled = ordered{}, nil, 0, nil
+	t.events = slices.Clone(s.Events)
+	t.position, t.floor = s.Position, s.Floor
+	t.hear(s.LagMS)
+	byOffset := make([]*bus.Versioned, len(s.Devices))
+	for i := range s.Devices {
+		byOffset[i] = &s.Devices[i]
+	}
+	slices.SortFunc(byOffset, func(a, b *bus.Versioned) int { return cmp.Compare(a.Offset, b.Offset) })
+	for _, d := range byOffset {
+		t.change(&d.Change, d.Offset)
+	}
+	t.settle()
+}
+
+func (t *table) hear(lagMS int64) {
+	t.heard, t.lag = time.Now(), time.Duration(lagMS)*time.Millisecond
+}
+
+func (t *table) fleet(id devices.FleetID) *fleetRows {
+	f := t.fleets[id]
+	if f == nil {
+		f = &fleetRows{id: id}
+		t.fleets[id] = f
+	}
+	return f
+}
+
+// change sets one device's row and makes it the newest of its fleet.
+func (t *table) change(c *bus.Change, offset uint64) *fleetRows {
+	f := t.fleet(c.Fleet)
+	r := t.row(f, c.Device)
+	if r.frame != nil {
+		f.live--
+		t.live--
+	}
+	r.frame, r.offset = c.Frame, offset
+	r.lat, r.lon, r.placed = c.Lat, c.Lon, c.HasPosition
+	if c.Removed() {
+		t.tombs = append(t.tombs, tomb{r, offset})
+	} else {
+		f.live++
+		t.live++
+		t.front(r)
+	}
+	f.touch(r)
+	return f
+}
+
+// row finds or makes the row of a device in a fleet.
+func (t *table) row(f *fleetRows, id devices.DeviceID) *row {
+	newest := t.devices[id]
+	for r := newest; r != nil; r = r.older {
+		if r.fleet == f {
+			return r
+		}
+	}
+	r := &row{device: id, fleet: f, hash: id.Hash(), older: newest}
+	t.devices[id] = r
+	t.rows.add(r)
+	f.rows.add(r)
+	t.unsettled = append(t.unsettled, f)
+	return r
+}
+
+// front makes r the first of its device's chain, so that a lookup by device meets the live row first.
+func (t *table) front(r *row) {
+	first := t.devices[r.device]
+	if first == r {
+		return
+	}
+	for p := first; p != nil; p = p.older {
+		if p.older == r {
+			p.older = r.older
+			break
+		}
+	}
+	r.older = first
+	t.devices[r.device] = r
+}
+
+// touch moves r to the head of the recency list.
+func (f *fleetRows) touch(r *row) {
+	if f.newest == r {
+		return
+	}
+	f.unlink(r)
+	r.before = f.newest
+	if f.newest != nil {
+		f.newest.after = r
+	}
+	f.newest = r
+}
+
+func (f *fleetRows) unlink(r *row) {
+	if r.after != nil {
+		r.after.before = r.before
+	} else if f.newest == r {
+		f.newest = r.before
+	}
+	if r.before != nil {
+		r.before.after = r.after
+	}
+	r.after, r.before = nil, nil
+}
+
+func (t *table) mark(f *fleetRows, dirty []*view) []*view {
+	if f.marked {
+		return dirty
+	}
+	f.marked = true
+	for _, v := range f.views {
+		dirty = v.markDirty(dirty)
+	}
+	for _, v := range t.views {
+		dirty = v.markDirty(dirty)
+	}
+	return dirty
+}
+
+func (t *table) markDevice(id devices.DeviceID, dirty []*view) []*view {
+	if len(t.deviceViews) == 0 {
+		return dirty
+	}
+	for _, v := range t.deviceViews[id] {
+		dirty = v.markDirty(dirty)
+	}
+	return dirty
+}
+
+// raiseFloor forgets the tombstones and events that the bus no longer keeps.
+func (t *table) raiseFloor(floor bus.Floor) {
+	if floor == t.floor {
+		return
+	}
+	t.floor = floor
+	n := 0
+	for ; n < len(t.tombs) && t.tombs[n].offset <= floor.Tombstones; n++ {
+		if r := t.tombs[n].row; r.frame == nil && r.offset == t.tombs[n].offset {
+			t.forget(r)
+		}
+	}
+	t.tombs = slices.Delete(t.tombs, 0, n)
+	n = 0
+	for n < len(t.events) && t.events[n].Offset <= floor.Events {
+		n++
+	}
+	t.events = slices.Delete(t.events, 0, n)
+}
+
+func (t *table) forget(r *row) {
+	r.dead = true
+	r.fleet.unlink(r)
+	r.fleet.rows.dead++
+	t.rows.dead++
+	t.unsettled = append(t.unsettled, r.fleet)
+	if t.devices[r.device] == r {
+		if r.older == nil {
+			delete(t.devices, r.device)
+		} else {
+			t.devices[r.device] = r.older
+		}
+		return
+	}
+	for p := t.devices[r.device]; p != nil; p = p.older {
+		if p.older == r {
+			p.older = r.older
+			return
+		}
+	}
+}
+
+// settle puts the new rows in their places and drops what is empty.
+func (t *table) settle() {
+	t.rows.settle()
+	for _, f := range t.unsettled {
+		f.rows.settle()
+		t.dropIfEmpty(f)
+	}
+	t.unsettled = t.unsettled[:0]
+}
+
+func (t *table) dropIfEmpty(f *fleetRows) {
+	if len(f.rows.sorted) == 0 && len(f.views) == 0 {
+		delete(t.fleets, f.id)
+	}
+}
+
+// ordered holds rows by hash, equal hashes by nothing in particular: a slice never ends between them.
+type ordered struct {
+	sorted []*row
+	fresh  []*row // added since the last settle
+	dead   int
+}
+
+func (o *ordered) add(r *row) { o.fresh = append(o.fresh, r) }
+
+func byHash(a, b *row) int { return cmp.Compare(a.hash, b.hash) }
+
+// settle merges the fresh rows in: one walk over the rows per batch that brought new devices, none for the others.
+func (o *ordered) settle() {
+	if o.dead > 0 {
+		o.sorted = slices.DeleteFunc(o.sorted, func(r *row) bool { return r.dead })
+		o.fresh = slices.DeleteFunc(o.fresh, func(r *row) bool { return r.dead })
+		o.dead = 0
+	}
+	if len(o.fresh) == 0 {
+		return
+	}
+	slices.SortFunc(o.fresh, byHash)
+	n, m := len(o.sorted), len(o.fresh)
+	o.sorted = append(o.sorted, o.fresh...)
+	for i, at := n-1, len(o.sorted)-1; m > 0; at-- { // merge from the back, in place
+		if i >= 0 && o.sorted[i].hash > o.fresh[m-1].hash {
+			o.sorted[at] = o.sorted[i]
+			i--
+		} else {
+			o.sorted[at] = o.fresh[m-1]
+			m--
+		}
+	}
+	o.fresh = nil
+}
+
+// from returns the rows whose hash is above hash, or all where begun is false.
+func (o *ordered) from(hash uint64, begun bool) []*row {
+	if !begun {
+		return o.sorted
+	}
+	i, _ := slices.BinarySearchFunc(o.sorted, hash, func(r *row, h uint64) int {
+		if r.hash <= h {
+			return -1
+		}
+		return 1
+	})
+	return o.sorted[i:]
+}

@@ -1,0 +1,130 @@
+package hub
+
+import (
+	"context"
+	"strconv"
+	"time"
+)
+
+// tick is the hub's one clockwork: it ticks the views that changed, each at its own pace, and tells heartbeats.
+func (h *Hub) tick(ctx context.Context) {
+	heartbeat := time.NewTicker(h.options.Heartbeat)
+	defer heartbeat.Stop()
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	var waiting []*view // dirty, not due yet
+	var found gathered
+	beats := uint64(0)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-heartbeat.C:
+			beats++
+			h.beat(beats, &found)
+			continue
+		case <-h.nudge:
+			h.gather(ctx)
+		case <-timer.C:
+		}
+		waiting = h.tickDue(h.takeDirty(waiting), time.Now(), &found)
+		timer.Reset(h.untilDue(waiting))
+	}
+}
+
+// gather waits a little for the other partitions' batches.
+func (h *Hub) gather(ctx context.Context) {
+	if len(h.tables) == 1 {
+		return
+	}
+	timer := time.NewTimer(min(gatherWait, h.options.Window/5))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}
+
+func (h *Hub) takeDirty(waiting []*view) []*view {
+	h.dirtyMu.Lock()
+	defer h.dirtyMu.Unlock()
+	waiting = append(waiting, h.dirty...)
+	clear(h.dirty)
+	h.dirty = h.dirty[:0]
+	return waiting
+}
+
+// tickDue ticks the views whose time has come and returns the others.
+func (h *Hub) tickDue(views []*view, now time.Time, found *gathered) []*view {
+	rest := views[:0]
+	for _, v := range views {
+		if v.due.After(now.Add(h.options.Window / tickSlack)) {
+			rest = append(rest, v)
+			continue
+		}
+		v.due = nextDue(v.due, now, v.query.Every)
+		v.dirty.Store(false) // before the tick looks at the tables: a change from now on makes it dirty again
+		v.tick(beat{}, found)
+		h.stats.ticks.Add(1)
+	}
+	clear(views[len(rest):])
+	return rest
+}
+
+// tickSlack is the part of a window by which a tick may come before it is due. Without it a view whose first batch was
+// late would wait for ever a little after each batch; with it the phase is found again within four ticks.
+const tickSlack = 4
+
+// nextDue is a tick after the last one's due time, not after the moment at which it came: a batch that was late once
+// must not make every later one late.
+func nextDue(due, now time.Time, every time.Duration) time.Time {
+	next := due.Add(every)
+	if next.After(now) && next.Before(now.Add(every)) {
+		return next
+	}
+	return now.Add(every)
+}
+
+func (h *Hub) untilDue(waiting []*view) time.Duration {
+	if len(waiting) == 0 {
+		return time.Hour
+	}
+	first := waiting[0].due
+	for _, v := range waiting[1:] {
+		if v.due.Before(first) {
+			first = v.due
+		}
+	}
+	return max(time.Until(first)-h.options.Window/tickSlack, 0)
+}
+
+// beat tells every viewer that its stream lives, and how late its data may be.
+func (h *Hub) beat(number uint64, found *gathered) {
+	h.mu.Lock()
+	views := make([]*view, 0, len(h.views))
+	for _, v := range h.views {
+		views = append(views, v)
+	}
+	h.mu.Unlock()
+	now := time.Now()
+	for _, v := range views {
+		b := beat{number: number, data: heartbeatData(now, v.lag(now))}
+		b.bytes = v.format.AppendEvent(nil, "heartbeat", b.data, "")
+		if v.dirty.Load() { // its tick will come: the heartbeat must not make it come early
+			s := *v.state.Load()
+			s.beat = b
+			v.publish(&s)
+		} else {
+			v.tick(b, found)
+		}
+		v.mu.Lock()
+		v.slices.expire(now)
+		v.mu.Unlock()
+	}
+}
+
+func heartbeatData(now time.Time, lag time.Duration) []byte {
+	data := strconv.AppendInt([]byte(`{"now":`), now.UnixMilli(), 10)
+	data = strconv.AppendInt(append(data, `,"lag_ms":`...), lag.Milliseconds(), 10)
+	return append(data, '}')
+}

@@ -1,0 +1,303 @@
+package hub
+
+import (
+	"cmp"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/fleetcast/fleetcast/bridge/bus"
+	"github.com/fleetcast/fleetcast/devices"
+)
+
+// view is a filter, a format and a tick that any number of viewers share. At each tick it makes one chunk: the bytes of
+// all that changed since its head. Viewers that stand at the head take the chunk as it is; the others go by passes.
+type view struct {
+	key    viewKey
+	query  Query
+	format Format
+	filter [filterBytes]byte
+	tables []*table // that it reads, by partition
+	byHash []wanted // the query's devices in the order of passes; nil where it names none
+	fleets map[devices.FleetID]bool
+
+	state  atomic.Pointer[viewState] // what viewers look at without a lock; written by the ticker
+	dirty  atomic.Bool               // it is in the hub's list of views to tick
+	moved  atomic.Bool               // a viewer waits for the head to move, even if nothing changed
+	due    time.Time                 // ticker's: not before
+	enlist func(*view)
+
+	mu        sync.Mutex
+	viewers   []*Viewer
+	slices    sliceCache
+	snapshots []snapshotPass // by partition
+}
+
+// wanted is a device that a view names.
+type wanted struct {
+	id   devices.DeviceID
+	hash uint64
+}
+
+// viewState is immutable: a tick puts a new one in its place.
+type viewState struct {
+	head  *vector
+	chunk chunk
+	beat  beat
+}
+
+// vector is the position in each of the view's partitions, in the order of view.tables. It is never changed once it is
+// in a viewState, and viewers that are up to date hold the very same one: equal pointers are the fast path.
+type vector struct{ at []bus.Position }
+
+// chunk brings a viewer from one head to the next; bytes may be a heartbeat alone.
+type chunk struct {
+	from, to *vector
+	bytes    []byte
+	beats    uint64 // the number of the heartbeat that it ends with, or 0
+}
+
+// beat is a heartbeat: its data, and its bytes without an id for viewers that cannot take it in a chunk.
+type beat struct {
+	number uint64 // 0: none
+	data   []byte
+	bytes  []byte
+}
+
+func newView(q Query, f Format, tables []*table) *view {
+	v := &view{query: q, format: f, tables: tables}
+	hash := q.hash()
+	v.key = viewKey{filter: hash, every: q.Every, format: f.Name()}
+	copy(v.filter[:], hash[:])
+	if len(q.Fleets) > 0 {
+		v.fleets = make(map[devices.FleetID]bool, len(q.Fleets))
+		for _, id := range q.Fleets {
+			v.fleets[id] = true
+		}
+	}
+	for _, id := range q.Devices {
+		v.byHash = append(v.byHash, wanted{id, id.Hash()})
+	}
+	slices.SortFunc(v.byHash, func(a, b wanted) int { return cmp.Compare(a.hash, b.hash) })
+	return v
+}
+
+// register enters the view in its tables' indexes and takes their positions as its head. Both are done under each
+// table's lock, so that no batch falls between.
+func (v *view) register() {
+	head := &vector{at: make([]bus.Position, len(v.tables))}
+	for i, t := range v.tables {
+		t.mu.Lock()
+		switch {
+		case v.byHash != nil:
+			for _, w := range v.byHash {
+				t.deviceViews[w.id] = append(t.deviceViews[w.id], v)
+			}
+		case v.fleets != nil:
+			for _, id := range v.query.Fleets {
+				if id.Partition(t.partitions) == t.partition {
+					f := t.fleet(id)
+					f.views = append(f.views, v)
+				}
+			}
+		default:
+			t.views = append(t.views, v)
+		}
+		head.at[i] = t.position
+		t.mu.Unlock()
+	}
+	v.state.Store(&viewState{head: head})
+}
+
+func (v *view) unregister() {
+	for _, t := range v.tables {
+		t.mu.Lock()
+		for _, w := range v.byHash {
+			if left := without(t.deviceViews[w.id], v); len(left) > 0 {
+				t.deviceViews[w.id] = left
+			} else {
+				delete(t.deviceViews, w.id)
+			}
+		}
+		for _, id := range v.query.Fleets {
+			if f := t.fleets[id]; f != nil {
+				f.views = without(f.views, v)
+				t.dropIfEmpty(f)
+			}
+		}
+		t.views = without(t.views, v)
+		t.mu.Unlock()
+	}
+}
+
+func without(views []*view, v *view) []*view {
+	return slices.DeleteFunc(views, func(other *view) bool { return other == v })
+}
+
+// markDirty appends the view to dirty unless it is waiting for its tick already.
+func (v *view) markDirty(dirty []*view) []*view {
+	if v.dirty.CompareAndSwap(false, true) {
+		return append(dirty, v)
+	}
+	return dirty
+}
+
+// matches tells whether the view reads the row.
+func (v *view) matches(r *row) bool {
+	if v.fleets != nil && !v.fleets[r.fleet.id] {
+		return false
+	}
+	return v.byHash == nil || v.names(r.hash, r.device)
+}
+
+func (v *view) names(hash uint64, id devices.DeviceID) bool {
+	i, _ := slices.BinarySearchFunc(v.byHash, hash, func(w wanted, h uint64) int { return cmp.Compare(w.hash, h) })
+	for ; i < len(v.byHash) && v.byHash[i].hash == hash; i++ {
+		if v.byHash[i].id == id {
+			return true
+		}
+	}
+	return false
+}
+
+func (v *view) matchesEvent(e *bus.Event) bool {
+	if v.fleets != nil && !v.fleets[e.Fleet] {
+		return false
+	}
+	return v.byHash == nil || v.names(e.Device.Hash(), e.Device)
+}
+
+// MaxChunkBytes bounds what is made in one piece for viewers that are up to date. What is more reaches them in slices,
+// so that no tick holds a table's lock, or one viewer's connection, for the bytes of a whole fleet.
+const MaxChunkBytes = 1 << 20
+
+// tick makes the chunk of all that changed since the head, and wakes the viewers. With a heartbeat to tell it does so
+// even where nothing changed: the chunk is then the heartbeat, whose id moves quiet viewers on. found is scratch.
+func (v *view) tick(b beat, found *gathered) {
+	old := v.state.Load()
+	next := &viewState{head: &vector{at: make([]bus.Position, len(v.tables))}, beat: old.beat}
+	if b.number != 0 {
+		next.beat = b
+	}
+	found.reset()
+	whole := true
+	for i, t := range v.tables {
+		t.mu.RLock()
+		next.head.at[i] = t.position
+		whole = whole && v.advance(t, old.head.at[i], found)
+		t.mu.RUnlock()
+	}
+	if !v.moved.Swap(false) && whole && found.empty() && b.number == 0 {
+		return
+	}
+	if whole { // else viewers see that they are behind the new head, and go by passes
+		id := v.id(next.head)
+		next.chunk = chunk{from: old.head, to: next.head}
+		switch {
+		case !found.empty():
+			next.chunk.bytes = v.encode(found, "", id)
+		case b.number != 0:
+			next.chunk.bytes, next.chunk.beats = v.format.AppendEvent(nil, "heartbeat", b.data, id), b.number
+		}
+	}
+	v.publish(next)
+}
+
+// advance gathers what changed in a locked table since from, and tells whether that is all that viewers need.
+func (v *view) advance(t *table, from bus.Position, found *gathered) bool {
+	if from == t.position {
+		return true
+	}
+	if from.Epoch != t.position.Epoch || t.forgot(from.Offset) {
+		return false
+	}
+	start := since{offset: from.Offset}
+	v.eventsBetween(t, start, t.position.Offset, found)
+	return v.changes(t, start, MaxChunkBytes, found)
+}
+
+// forgot tells whether tombstones or events after the offset may be gone.
+func (t *table) forgot(offset uint64) bool {
+	return offset < t.floor.Tombstones || offset < t.floor.Events
+}
+
+// publish shows the state to the viewers. It never waits for one: a viewer that was told already is told once.
+func (v *view) publish(s *viewState) {
+	v.state.Store(s)
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	for _, w := range v.viewers {
+		select {
+		case w.wake <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// wantTick has the head moved although nothing of the view changed: a viewer came with a later position of the same
+// state, from another edge or a faster view.
+func (v *view) wantTick() {
+	v.moved.Store(true)
+	v.enlist(v)
+}
+
+// id encodes a head.
+func (v *view) id(head *vector) string {
+	m := mark{parts: make([]markPart, len(head.at)), filter: v.filter}
+	for i, p := range head.at {
+		m.parts[i] = markPart{partition: v.tables[i].partition, at: p}
+	}
+	return m.encode()
+}
+
+// lag is how late the view's data may be: for each partition the time since its owner was heard and the age of what
+// the owner had not read then; the largest of them.
+func (v *view) lag(now time.Time) time.Duration {
+	var lag time.Duration
+	for _, t := range v.tables {
+		lag = max(lag, t.lateness(now))
+	}
+	return lag
+}
+
+func (t *table) epoch() bus.Epoch {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return t.position.Epoch
+}
+
+func (t *table) lateness(now time.Time) time.Duration {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	if t.position.Epoch == 0 {
+		return 0
+	}
+	return now.Sub(t.heard) + t.lag
+}
+
+// size is the number of assets that the view shows now.
+func (v *view) size() int {
+	n := 0
+	for _, t := range v.tables {
+		t.mu.RLock()
+		switch {
+		case v.byHash != nil:
+			for _, w := range v.byHash {
+				if r := t.devices[w.id]; r != nil && r.frame != nil && v.matches(r) {
+					n++
+				}
+			}
+		case v.fleets != nil:
+			for id := range v.fleets {
+				if f := t.fleets[id]; f != nil {
+					n += f.live
+				}
+			}
+		default:
+			n += t.live
+		}
+		t.mu.RUnlock()
+	}
+	return n
+}

@@ -1,0 +1,148 @@
+package hub
+
+import (
+	"context"
+	"math/bits"
+	"slices"
+	"time"
+)
+
+// Viewer is one connection: a position, and no queue. What it has not seen is worked out from the position when it asks
+// for more, so it costs the same whether it is a tick or a week behind. Its methods are for one goroutine, but Close may
+// be called from any.
+type Viewer struct {
+	hub  *Hub
+	view *view
+	id   string
+	wake chan struct{} // capacity one: told is told
+
+	index int // in view.viewers; guarded by view.mu; -1 when closed
+
+	// The rest belongs to the goroutine that calls Next.
+
+	at     *vector  // the head at which it stands while it is up to date
+	behind *mark    // where it stands otherwise; shared and immutable. nil while at counts
+	seen   []uint64 // while up to date: offsets of frames it was given that are newer than at; nil for none
+	limit  int      // of the next slice
+	beats  uint64   // the last heartbeat that it was given
+	ready  bool     // ready was said since the last reset
+	reset  reason   // to be said
+	ahead  time.Time
+}
+
+// ID is the stream's id, as `ready` tells it.
+func (v *Viewer) ID() string { return v.id }
+
+// Next waits for the next bytes to write and returns them; they are shared and must not be changed. After an error the
+// viewer is of no more use: ctx's, or ErrClosed when the hub has stopped or the viewer was closed.
+func (v *Viewer) Next(ctx context.Context) ([]byte, error) {
+	for {
+		if b := v.poll(); b != nil {
+			return b, nil
+		}
+		if err := v.wait(ctx); err != nil {
+			return nil, err
+		}
+	}
+}
+
+func (v *Viewer) wait(ctx context.Context) error {
+	var late <-chan time.Time // only a viewer that is ahead of its edge needs a timer
+	if !v.ahead.IsZero() {
+		timer := time.NewTimer(time.Until(v.ahead))
+		defer timer.Stop()
+		late = timer.C
+	}
+	select {
+	case <-v.wake:
+	case <-late:
+	case <-v.hub.stopped:
+		return ErrClosed
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	return nil
+}
+
+// poll returns the next bytes, or nil where there are none now.
+func (v *Viewer) poll() []byte {
+	s := v.view.state.Load()
+	if v.behind == nil {
+		if v.at == s.chunk.from && s.chunk.covers(v.seen) { // everybody who is up to date comes here
+			v.at, v.seen = s.chunk.to, nil
+			if s.chunk.beats != 0 {
+				v.beats = s.chunk.beats
+			}
+			return s.chunk.bytes
+		}
+		if v.at == s.head {
+			return v.heartbeat(s)
+		}
+		v.fall()
+	}
+	return v.catchUp(s)
+}
+
+// covers tells whether the chunk is as new as all that was seen: else a device could step back in time.
+func (c *chunk) covers(seen []uint64) bool {
+	for i, offset := range seen {
+		if c.to.at[i].Offset < offset {
+			return false
+		}
+	}
+	return true
+}
+
+func (v *Viewer) heartbeat(s *viewState) []byte {
+	if s.beat.number == v.beats {
+		return nil
+	}
+	v.beats = s.beat.number
+	return s.beat.bytes
+}
+
+// fall makes an up-to-date viewer one that is behind: the view's head has moved on without it.
+func (v *Viewer) fall() {
+	parts := make([]markPart, len(v.at.at))
+	for i, p := range v.at.at {
+		parts[i] = markPart{partition: v.view.tables[i].partition, at: p}
+		if v.seen != nil {
+			parts[i].ahead = v.seen[i] - min(v.seen[i], p.Offset)
+		}
+	}
+	v.behind, v.at, v.seen = newMark(parts, cursor{}, v.view.filter), nil, nil
+}
+
+// enter puts a new viewer where its id says it is, else at nothing.
+func (v *Viewer) enter(lastEventID string) {
+	v.beats = v.view.state.Load().beat.number
+	v.behind = v.view.freshMark()
+	m, ok := decodeMark(lastEventID)
+	if !ok {
+		return
+	}
+	if m.filter != v.view.filter || !m.fits(v.view) {
+		v.reset = resetFilter
+		return
+	}
+	v.behind = m
+}
+
+// fits tells whether the mark speaks of the partitions that the view reads.
+func (m *mark) fits(v *view) bool {
+	return slices.EqualFunc(m.parts, v.tables, func(p markPart, t *table) bool { return p.partition == t.partition })
+}
+
+// Took tells the viewer how long its transport needed to write n bytes; it sizes the next slices by it.
+func (v *Viewer) Took(n int, d time.Duration) {
+	limit := MaxSliceBytes
+	if d > 0 && n > 0 {
+		if fits := float64(n) * float64(sliceTime) / float64(d); fits < MaxSliceBytes {
+			limit = 1 << (bits.Len(uint(fits)|1) - 1) // a power of two, so that viewers of a speed share slices
+		}
+	}
+	v.limit = max(limit, MinSliceBytes)
+}
+
+// Close takes the viewer out of its view. It may be called twice, and must be called on every path.
+func (v *Viewer) Close() { v.hub.detach(v) }
