@@ -301,11 +301,12 @@ func (b *Broker) talk(c *conn) {
 // goodbye queues what the end of a connection means for presence.
 func (b *Broker) goodbye(c *conn) {
 	_ = c.Close()
-	b.guard.leave(c)
+	defer b.guard.leave(c)
 	s := c.session
 	if s == nil {
 		return
 	}
+	s.settle()
 	s.routes, s.last, s.lastWill, s.older = nil, nil, nil, nil
 	if s.tracked.len() > 0 {
 		b.committer.end(s)

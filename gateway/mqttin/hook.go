@@ -53,7 +53,7 @@ func (h *hook) OnConnect(cl *mqtt.Client, pk packets.Packet) error {
 		b.counters.note(ConnectTooLarge, c.remote)
 		return packets.ErrClientIdentifierTooLong
 	}
-	s := &session{broker: b, conn: c, client: cl}
+	s := &session{broker: b, conn: c, client: cl, settled: make(chan struct{})}
 	s.clean = cl.Properties.ProtocolVersion < 5 && cl.Properties.Clean
 	s.flow.Store(&flow{owner: s})
 	b.readWill(s, &pk)
@@ -111,7 +111,9 @@ func (h *hook) OnACLCheck(_ *mqtt.Client, topic string, write bool) bool {
 	return write || topic == parkedFilter
 }
 
-// OnSessionEstablish runs before mochi looks for an older connection with the same client id.
+// OnSessionEstablish runs before mochi looks for an older connection with the same client id. When several come at once
+// mochi lets them pass each other: two stay, or each ends the other. So each waits here until the one before it has its
+// CONNACK. A write bounds that wait.
 func (h *hook) OnSessionEstablish(cl *mqtt.Client, _ packets.Packet) {
 	s := sessionOf(cl)
 	if s == nil {
@@ -120,6 +122,7 @@ func (h *hook) OnSessionEstablish(cl *mqtt.Client, _ packets.Packet) {
 	h.broker.guard.identify(s.conn)
 	s.older = h.broker.registry.enter(s)
 	if s.older != nil {
+		<-s.older.settled
 		if !s.older.client.Closed() {
 			h.broker.counters.note(TakenOver, s.conn.remote)
 		}
@@ -127,11 +130,15 @@ func (h *hook) OnSessionEstablish(cl *mqtt.Client, _ packets.Packet) {
 	}
 }
 
-// OnSessionEstablished runs when the CONNACK is out and the older connection is gone, mostly: mochi loses it when
-// several come at once, so it is closed here again.
+// OnSessionEstablished runs when the CONNACK is out and the older connection is gone. mochi may have lost sight of that
+// one, so it is closed here again.
 func (h *hook) OnSessionEstablished(cl *mqtt.Client, _ packets.Packet) {
 	s := sessionOf(cl)
-	if s == nil || s.older == nil {
+	if s == nil {
+		return
+	}
+	defer s.settle()
+	if s.older == nil {
 		return
 	}
 	older := s.older

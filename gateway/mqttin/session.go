@@ -22,18 +22,29 @@ type session struct {
 	flow      atomic.Pointer[flow] // never nil
 
 	// Owned by the reading goroutine.
-	older    *session // the session before, until the CONNACK says whether it is continued
-	present  bool     // what the CONNACK said
-	expires  bool     // the CONNACK has to say that the session ends with the connection
-	willed   bool     // mochi asked for the will
-	topic    string   // the last topic, and its route
-	last     *topicRoute
-	routes   map[string]*topicRoute // by topic, at most routesPerSession
-	tracked  trackedDevices
-	lastWill []bus.Entry
+	older     *session // the session before, until the CONNACK says whether it is continued
+	isSettled bool     // settled is closed
+	present   bool     // what the CONNACK said
+	expires   bool     // the CONNACK has to say that the session ends with the connection
+	willed    bool     // mochi asked for the will
+	topic     string   // the last topic, and its route
+	last      *topicRoute
+	routes    map[string]*topicRoute // by topic, at most routesPerSession
+	tracked   trackedDevices
+	lastWill  []bus.Entry
+
+	settled chan struct{} // closed when the CONNACK is out, or the connection gone
 
 	unacked int // guarded by committer.mu: messages taken and not yet acknowledged
 	acks    acks
+}
+
+// settle lets the next connection with the same client id go on. Called by the reading goroutine.
+func (s *session) settle() {
+	if !s.isSettled {
+		s.isSettled = true
+		close(s.settled)
+	}
 }
 
 // topicRoute is what a connection remembers about a topic.
