@@ -87,7 +87,7 @@ func TestArticlePageIsUpToDateAgainAfterACut(t *testing.T) {
 	stream.cutAll()
 	stream.put(moved(truck, "50"))
 	b.WaitFor(shows(moved(truck, "50")) + " && " + count(2))
-	if id, _ := stream.lastResume(); id == "" {
+	if stream.lastResume().id == "" {
 		t.Error("the browser came back without the last id")
 	}
 }
@@ -115,7 +115,7 @@ func TestArticlePageIsUpToDateAgainAfterTheGatewayRestarts(t *testing.T) {
 	b.WaitFor(shows(truck))
 	<-asked
 
-	first.Listener.Close() //nolint:errcheck // it is closed again with the server
+	first.Listener.Close()
 	stream.restart()
 	<-asked // the browser tried while nobody was there
 	second := stream.serveWith(t, nil)

@@ -26,9 +26,15 @@ type fakeStream struct {
 	changed chan struct{} // closed and replaced when events grow
 	hold    chan struct{} // closed unless ready is held back
 	refuse  bool          // answers 503
-	resumes []string      // the Last-Event-ID, header or query, of each stream
+	resume  fakeResume    // of the newest stream
 	opened  int
 	closed  sync.WaitGroup
+}
+
+// fakeResume is what a client asked to go on from.
+type fakeResume struct {
+	id      string
+	byQuery bool // not by the header
 }
 
 type fakeEvent struct {
@@ -131,29 +137,26 @@ func (f *fakeStream) refuseAll(refuse bool) {
 	f.refuse = refuse
 }
 
-func (f *fakeStream) lastResume() (id string, opened int) {
+func (f *fakeStream) lastResume() fakeResume {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if len(f.resumes) == 0 {
-		return "", 0
-	}
-	return f.resumes[len(f.resumes)-1], f.opened
+	return f.resume
 }
 
 func (f *fakeStream) serve(w http.ResponseWriter, r *http.Request) {
 	f.closed.Add(1)
 	defer f.closed.Done()
-	last := r.Header.Get("Last-Event-ID")
-	if last == "" {
-		last = r.URL.Query().Get("last_event_id")
+	last := fakeResume{id: r.Header.Get("Last-Event-ID")}
+	if last.id == "" {
+		last = fakeResume{id: r.URL.Query().Get("last_event_id"), byQuery: true}
 	}
 	s := &fakeConn{f: f, w: w, batch: r.URL.Query().Get("format") == "batch"}
 	f.mu.Lock()
-	f.resumes = append(f.resumes, last)
+	f.resume = last
 	f.opened++
 	refuse, cut, hold := f.refuse, f.cut, f.hold
 	if !refuse {
-		s.begin(last)
+		s.begin(last.id)
 	}
 	f.mu.Unlock()
 	if refuse {

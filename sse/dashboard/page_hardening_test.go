@@ -15,7 +15,8 @@ func TestHostileNamesAreText(t *testing.T) {
 	stream.put(asset(t, hostile, 1, 1, func(a *devices.Asset) {
 		a.Name = "</span>" + hostile
 		a.Metrics = []devices.Metric{
-			{Name: metric, Value: devices.TextValue(hostile)}, {Name: "__proto__", Value: devices.TextValue("polluted")},
+			{Name: metric, Value: devices.TextValue(hostile)},
+			{Name: "__proto__", Value: devices.TextValue("polluted")},
 			{Name: "bidi", Value: devices.TextValue("\u202egnp.exe")},
 		}
 	}), asset(t, "__proto__", 2, 2, nil), asset(t, "constructor", 3, 3, nil))

@@ -42,7 +42,7 @@ func Start(t testing.TB) *Browser {
 	path := find(t, "Chromium", chromiumNames...)
 	// chromedp makes the profile in a temporary folder and removes it once the last of Chromium's processes is gone;
 	// t.TempDir would try while some of them still write, and fail the test.
-	options := append(chromedp.DefaultExecAllocatorOptions[:], //nolint:gocritic // a copy, as its documentation says
+	options := append(chromedp.DefaultExecAllocatorOptions[:],
 		chromedp.ExecPath(path),
 		chromedp.Flag("headless", "new"),
 		chromedp.NoSandbox, // containers and CI run tests as root, for whom Chromium refuses its sandbox

@@ -25,7 +25,7 @@ const list = new List(find('list'), fleet, clock, {
 export const map = new MapView(find('map'), fleet, clock, { select: id => select(id, 'map') })
 const empty = find('empty')
 
-const stream = new AssetStream('/stream/assets?format=batch', {
+export const stream = new AssetStream('/stream/assets?format=batch', {
   batch(assets) {
     if (!Array.isArray(assets)) return
     const now = performance.now()
