@@ -120,7 +120,9 @@ func TestTheWillIsPublishedAfterCloseAndNotAfterDisconnect(t *testing.T) {
 	if err := watcher.Close(); err != nil {
 		t.Error(err)
 	}
-	<-done
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
 }
 
 func TestARefusalTellsItsCode(t *testing.T) {
@@ -358,7 +360,7 @@ func TestAPublishAllocatesNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer c.Close()
+	defer func() { _ = c.Close() }()
 	drained := make(chan error, 1)
 	go func() {
 		_, err := io.Copy(io.Discard, theirs)
@@ -376,5 +378,7 @@ func TestAPublishAllocatesNothing(t *testing.T) {
 	if err := c.Close(); err != nil {
 		t.Error(err)
 	}
-	<-drained
+	if err := <-drained; err != nil {
+		t.Error(err)
+	}
 }

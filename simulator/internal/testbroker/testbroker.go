@@ -31,7 +31,7 @@ func Start(tb testing.TB, config ...string) string {
 		tb.Fatal(err)
 	}
 	var output lockedBuffer
-	cmd := exec.CommandContext(tb.Context(), program, "-c", file) //nolint:gosec // the arguments are the test's own
+	cmd := exec.CommandContext(tb.Context(), program, "-c", file)
 	cmd.Stdout, cmd.Stderr = &output, &output
 	if err := cmd.Start(); err != nil {
 		tb.Fatal(err)
@@ -70,7 +70,7 @@ func Publish(tb testing.TB, address, topic, payload string, flags ...string) {
 		tb.Fatal(err)
 	}
 	args := append([]string{"-h", host, "-p", port, "-t", topic, "-m", payload}, flags...)
-	cmd := exec.CommandContext(tb.Context(), find(tb, "mosquitto_pub"), args...) //nolint:gosec // the test's own arguments
+	cmd := exec.CommandContext(tb.Context(), find(tb, "mosquitto_pub"), args...)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		tb.Fatalf("mosquitto_pub: %v: %s", err, out)
 	}

@@ -1,0 +1,256 @@
+package sseclient
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"mime"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// Defaults and bounds of a client.
+const (
+	DefaultRetry = 3 * time.Second
+	// maxRetry bounds the doubling of the retry time while nothing answers.
+	maxRetry = 30 * time.Second
+	// openTimeout bounds the time from dialing to the response's headers.
+	openTimeout = 30 * time.Second
+	// maxHeaderBytes bounds a response's headers.
+	maxHeaderBytes = 64 << 10
+	// headerBuffer is the buffer of headers and of chunk sizes; bodies go past it into the parser's.
+	headerBuffer = 4 << 10
+)
+
+// Why a connection ended, besides what the network said. They come wrapped.
+var (
+	ErrCut    = errors.New("connection cut by the client as planned")
+	ErrSilent = errors.New("nothing was received for too long")
+)
+
+// StatusError is an answer that ends an EventSource for good (WHATWG HTML, section 9.2.3).
+type StatusError struct {
+	Status      int
+	ContentType string
+}
+
+// Error names the status and the type.
+func (e *StatusError) Error() string {
+	return fmt.Sprintf("stream answered with status %d and type %q", e.Status, e.ContentType)
+}
+
+// Options of a client.
+type Options struct {
+	URL         string
+	LastEventID string // of the first request; "" is none
+	Header      http.Header
+
+	// Retry is the reconnection time until the stream names one.
+	Retry time.Duration
+	// MaxAge cuts each connection when it is so old; 0 never does.
+	MaxAge time.Duration
+	// Silence ends a connection on which nothing came for so long; 0 waits for ever.
+	Silence time.Duration
+	// Pace bounds the bytes read a second; 0 does not. A slow reader also gets a small receive buffer.
+	Pace int64
+
+	Buffer, MaxLine int // of the parser
+
+	// The callbacks come from Run's goroutine. An error of OnEvent ends Run with it.
+	OnOpen  func()
+	OnEvent func(Event, time.Time) error // with the time when its last byte was read
+	OnClose func(error)                  // why a connection ended, or was none
+}
+
+// Client is one EventSource. It is for one goroutine.
+type Client struct {
+	options Options
+	url     *url.URL
+	tls     *tls.Config
+	lastID  string
+	retry   time.Duration
+	bytes   int64
+}
+
+// New checks the options. It opens nothing.
+func New(o Options) (*Client, error) {
+	u, err := url.Parse(o.URL)
+	if err != nil {
+		return nil, fmt.Errorf("read stream address: %w", err)
+	}
+	if (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
+		return nil, fmt.Errorf("read stream address %q: it begins with http:// or https://", o.URL)
+	}
+	c := &Client{options: o, url: u, lastID: o.LastEventID, retry: o.Retry}
+	if u.Scheme == "https" {
+		c.tls = &tls.Config{ServerName: u.Hostname(), MinVersion: tls.VersionTLS12}
+	}
+	if c.retry <= 0 {
+		c.retry = DefaultRetry
+	}
+	return c, nil
+}
+
+// LastEventID is what the next request will send.
+func (c *Client) LastEventID() string { return c.lastID }
+
+// Bytes is how many bytes of event streams were read.
+func (c *Client) Bytes() int64 { return c.bytes }
+
+// Run reads the stream and reconnects until ctx ends, which is no error, the answer is a *StatusError, or OnEvent fails.
+func (c *Client) Run(ctx context.Context) error {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for failures := 0; ; {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-timer.C:
+		}
+		opened, err := c.once(ctx)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if c.options.OnClose != nil {
+			c.options.OnClose(err)
+		}
+		if _, fatal := errors.AsType[*StatusError](err); fatal {
+			return err
+		}
+		if handler, failed := errors.AsType[*handlerError](err); failed {
+			return handler.err
+		}
+		if failures++; opened {
+			failures = 0
+		}
+		timer.Reset(c.wait(failures))
+	}
+}
+
+// wait is the time until the next request: the stream's own retry time, doubled for each failure in a row, of which a
+// random part of a quarter is left out.
+func (c *Client) wait(failures int) time.Duration {
+	d := min(c.retry<<min(failures, 10), max(maxRetry, c.retry))
+	return d - rand.N(d/4+1)
+}
+
+type handlerError struct{ err error }
+
+func (e *handlerError) Error() string { return e.err.Error() }
+
+// once is one connection; opened tells whether a stream began.
+func (c *Client) once(ctx context.Context) (opened bool, err error) {
+	opening, cancel := context.WithTimeout(ctx, openTimeout)
+	defer cancel()
+	conn, err := c.dial(opening)
+	if err != nil {
+		return false, err
+	}
+	defer conn.Close()
+	defer context.AfterFunc(ctx, func() { conn.Close() })()
+	reader := &streamReader{ctx: ctx, conn: conn, silence: c.options.Silence, headerLeft: maxHeaderBytes}
+	if err := conn.SetDeadline(time.Now().Add(openTimeout)); err != nil {
+		return false, fmt.Errorf("set deadline: %w", err)
+	}
+	response, err := c.request(conn, reader)
+	if err != nil {
+		return false, err
+	}
+	defer closeBody(conn, response)
+	if err := conn.SetDeadline(time.Time{}); err != nil {
+		return false, fmt.Errorf("set deadline: %w", err)
+	}
+	reader.opened(c.options.MaxAge, c.options.Pace)
+	if c.options.OnOpen != nil {
+		c.options.OnOpen()
+	}
+	return true, c.read(response.Body)
+}
+
+func (c *Client) dial(ctx context.Context) (net.Conn, error) {
+	address := c.url.Host
+	if c.url.Port() == "" {
+		address = net.JoinHostPort(c.url.Hostname(), map[string]string{"http": "80", "https": "443"}[c.url.Scheme])
+	}
+	d := net.Dialer{KeepAlive: -1}
+	if c.options.Pace > 0 {
+		d.Control = smallReceiveBuffer
+	}
+	conn, err := d.DialContext(ctx, "tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("dial stream: %w", err)
+	}
+	if c.tls == nil {
+		return conn, nil
+	}
+	secure := tls.Client(conn, c.tls)
+	if err := secure.HandshakeContext(ctx); err != nil {
+		conn.Close()
+		return nil, fmt.Errorf("dial stream: %w", err)
+	}
+	return secure, nil
+}
+
+func (c *Client) request(conn net.Conn, reader io.Reader) (*http.Response, error) {
+	request := http.Request{Method: http.MethodGet, URL: c.url, Host: c.url.Host, Header: c.options.Header.Clone()}
+	if request.Header == nil {
+		request.Header = http.Header{}
+	}
+	request.Header.Set("Accept", "text/event-stream")
+	request.Header.Set("Cache-Control", "no-cache")
+	if request.Header.Get("User-Agent") == "" {
+		request.Header.Set("User-Agent", "fleetcast-simulator")
+	}
+	if c.lastID != "" {
+		request.Header.Set("Last-Event-ID", c.lastID)
+	}
+	if err := request.Write(conn); err != nil {
+		return nil, fmt.Errorf("request stream: %w", err)
+	}
+	response, err := http.ReadResponse(bufio.NewReaderSize(reader, headerBuffer), &request)
+	if err != nil {
+		return nil, fmt.Errorf("request stream: %w", err)
+	}
+	contentType := response.Header.Get("Content-Type")
+	if kind, _, err := mime.ParseMediaType(contentType); response.StatusCode != http.StatusOK || err != nil || !strings.EqualFold(kind, "text/event-stream") {
+		closeBody(conn, response)
+		return nil, &StatusError{Status: response.StatusCode, ContentType: contentType}
+	}
+	return response, nil
+}
+
+// closeBody closes the connection first: a body that is closed reads on to its end, and a stream has none.
+func closeBody(conn net.Conn, response *http.Response) {
+	conn.Close()
+	response.Body.Close()
+}
+
+func (c *Client) read(body io.Reader) error {
+	p := NewParser(body, c.options.Buffer, c.options.MaxLine)
+	p.id, p.final = c.lastID, c.lastID
+	for {
+		e, err := p.Next()
+		c.lastID = p.LastEventID()
+		if retry := p.Retry(); retry >= 0 {
+			c.retry = max(retry, time.Millisecond)
+		}
+		if err != nil {
+			c.bytes += p.Bytes()
+			return fmt.Errorf("read stream: %w", err)
+		}
+		if c.options.OnEvent == nil {
+			continue
+		}
+		if err := c.options.OnEvent(e, p.Arrived()); err != nil {
+			c.bytes += p.Bytes()
+			return &handlerError{err}
+		}
+	}
+}
