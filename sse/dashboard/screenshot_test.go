@@ -18,7 +18,7 @@ import (
 
 // TestScreenshots writes pictures of the page into the folder that FLEETCAST_SCREENSHOTS names, and is skipped without:
 //
-//	FLEETCAST_SCREENSHOTS=/tmp/shots go test -run TestScreenshots ./sse/dashboard
+//	FLEETCAST_SCREENSHOTS=$PWD/bench-out/page go test -run TestScreenshots ./sse/dashboard
 //
 // They show a made-up fleet, or with FLEETCAST_SCREENSHOT_URL what a running gateway shows, for example one that was
 // started with --demo 200. The picture of the README is light.png.
