@@ -32,7 +32,7 @@ type Broker struct {
 	registry  registry
 	committer *committer
 	server    *mqtt.Server
-	results   sync.Pool // of *dialect.Result
+	work      sync.Pool // of *workspace
 
 	started  atomic.Bool
 	stopping atomic.Bool
@@ -61,7 +61,7 @@ func New(o Options) (*Broker, error) {
 	if b.door == 0 {
 		b.door = bus.NewDoorID()
 	}
-	b.results.New = func() any { return new(dialect.Result) }
+	b.work.New = func() any { return new(workspace) }
 	b.counters = &counters{log: b.log}
 	b.guard = newGuard(b.limits, b.counters)
 	b.registry.sessions = map[string]*session{}

@@ -11,10 +11,7 @@ import (
 	"syscall"
 	"testing"
 	"time"
-	"unsafe"
 )
-
-func unsafeStart(s string) *byte { return unsafe.StringData(s) }
 
 // fakeConn is a connection from an address of one's choice.
 type fakeConn struct {

@@ -267,8 +267,9 @@ func (b *Broker) readWill(s *session, pk *packets.Packet) {
 		b.counters.note(WillIgnored, s.conn.remote)
 		return
 	}
-	result := b.results.Get().(*dialect.Result)
-	defer b.results.Put(result)
+	w := b.work.Get().(*workspace)
+	defer b.putBack(w)
+	result := &w.result
 	route.Decode(pk.Connect.WillPayload, result)
 	for i := range result.Messages {
 		s.lastWill = b.appendMessage(s.lastWill, &result.Messages[i])

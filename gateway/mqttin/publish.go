@@ -17,10 +17,16 @@ import (
 //	QoS 1, 2 "reject": the same, and the acknowledgement is ours
 func outcome(qos byte) error {
 	if qos == 0 {
-		return packets.CodeSuccessIgnore
+		return ignoreOutcome
 	}
-	return packets.ErrRejectPacket
+	return rejectOutcome
 }
+
+// Made once: a code becomes an error by an allocation.
+var (
+	ignoreOutcome error = packets.CodeSuccessIgnore
+	rejectOutcome error = packets.ErrRejectPacket
+)
 
 // message is a PUBLISH, as far as we look at it. topic and payload lie in the packet.
 type message struct {
@@ -60,8 +66,9 @@ func (b *Broker) receive(s *session, m message) {
 		b.refuse(s, &d, codeTopicInvalid)
 		return
 	}
-	result := b.results.Get().(*dialect.Result)
-	defer b.results.Put(result)
+	w := b.work.Get().(*workspace)
+	defer b.putBack(w)
+	result := &w.result
 	r.route.Decode(m.payload, result)
 	b.counters.messages[result.Kind].Add(1)
 	if result.Kind == dialect.Rejected {
@@ -69,7 +76,20 @@ func (b *Broker) receive(s *session, m message) {
 		b.refuse(s, &d, codePayloadInvalid)
 		return
 	}
+	d.entries = w.entries[:0]
 	b.deliver(s, r, result, &d)
+	w.entries = d.entries
+}
+
+// workspace is the memory that taking a message needs, so that it allocates what is kept and nothing else.
+type workspace struct {
+	result  dialect.Result
+	entries []bus.Entry
+}
+
+func (b *Broker) putBack(w *workspace) {
+	clear(w.entries) // the readings are the inlet's now
+	b.work.Put(w)
 }
 
 func keepable(r *topicRoute) string {
@@ -127,8 +147,6 @@ func (b *Broker) refuse(s *session, d *delivery, code byte) {
 
 // deliver makes entries of what was decoded and queues them.
 func (b *Broker) deliver(s *session, r *topicRoute, result *dialect.Result, d *delivery) {
-	var room [4]bus.Entry
-	d.entries = room[:0]
 	if !r.up && result.Kind != dialect.Command {
 		d.entries = s.appendUp(d.entries, r.route.Device(), r.route.Fleet())
 	}

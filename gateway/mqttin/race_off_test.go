@@ -1,0 +1,5 @@
+//go:build !race
+
+package mqttin
+
+const raceEnabled = false
