@@ -10,6 +10,7 @@ import (
 
 // crowd is a rig with n devices and one reading of each, as trackers send them.
 func crowd(b *testing.B, n int) (*rig, []bus.Entry) {
+	b.Helper()
 	r := newRig(b)
 	r.opts.MaxDevices = n
 	entries := make([]bus.Entry, n)

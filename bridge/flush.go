@@ -18,7 +18,8 @@ func (s *state) makeFlush(now int64) *bus.Flush {
 	f.Consumed, f.Time = s.applied, now
 	clear(f.Changes) // lets go of the bytes of the last flush
 	f.Changes = f.Changes[:0]
-	// Removals first, so that a device that moved is not taken off a dashboard after it came.
+	// Removals first, so that a device that moved is not taken off a dashboard after it came, and so that a bus that
+	// commits a large flush in parts has the removal whenever it has what followed.
 	for _, t := range s.dirtyGone {
 		if !s.isSuperseded(t) {
 			f.Changes = append(f.Changes, bus.Change{Device: t.key.device, Fleet: t.key.fleet, Record: t.appendRecord(nil)})

@@ -16,8 +16,16 @@ import (
 // Abuse: coordinates that are none, among values that are good.
 func TestImpossibleCoordinatesCostThePositionOnly(t *testing.T) {
 	for _, bad := range [][2]float64{
-		{91, 0}, {-91, 0}, {0, 181}, {0, -181}, {math.NaN(), 1}, {1, math.NaN()}, {math.Inf(1), 1}, {1, math.Inf(-1)},
-		{7.49e+247, 1}, {math.MaxFloat64, -math.MaxFloat64},
+		{91, 0},
+		{-91, 0},
+		{0, 181},
+		{0, -181},
+		{math.NaN(), 1},
+		{1, math.NaN()},
+		{math.Inf(1), 1},
+		{1, math.Inf(-1)},
+		{7.49e+247, 1},
+		{math.MaxFloat64, -math.MaxFloat64},
 	} {
 		r := newRig(t)
 		r.read(devices.Reading{Measures: at(48.85833, 2.29513)})

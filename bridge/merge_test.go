@@ -42,13 +42,15 @@ func TestTheNewestValueOfEveryFieldWins(t *testing.T) {
 		counts map[reason]uint64
 	}{
 		{
-			"in order", []step{{at: 0, claims: 0, m: at(1, 2)}, {at: 1, claims: 1, m: at(3, 4)}},
+			"in order",
+			[]step{{at: 0, claims: 0, m: at(1, 2)}, {at: 1, claims: 1, m: at(3, 4)}},
 			`"at":1780315201000,"received":1780315201000,"lat":3,"lon":4}`, nil,
 		},
 		{
 			"out of order moves nothing but is heard",
 			[]step{{at: 1, claims: 1, m: at(3, 4)}, {at: 2, claims: 0, m: at(1, 2)}},
-			`"at":1780315201000,"received":1780315202000,"lat":3,"lon":4}`, map[reason]uint64{reasonOlder: 1},
+			`"at":1780315201000,"received":1780315202000,"lat":3,"lon":4}`,
+			map[reason]uint64{reasonOlder: 1},
 		},
 		{
 			"an older message brings what is not held yet",
@@ -66,13 +68,16 @@ func TestTheNewestValueOfEveryFieldWins(t *testing.T) {
 			`"at":1780315202000,"received":1780315202000,"lat":5,"lon":6}`, nil,
 		},
 		{
-			"1970 is the time of the message", []step{{at: 0, claims: 0, m: at(1, 2)}, {at: 1, claims: -noon/second + 5, m: at(3, 4)}},
-			`"at":1780315201000,"received":1780315201000,"lat":3,"lon":4}`, map[reason]uint64{reasonClock: 1},
+			"1970 is the time of the message",
+			[]step{{at: 0, claims: 0, m: at(1, 2)}, {at: 1, claims: -noon/second + 5, m: at(3, 4)}},
+			`"at":1780315201000,"received":1780315201000,"lat":3,"lon":4}`,
+			map[reason]uint64{reasonClock: 1},
 		},
 		{
 			"a reading without a time has that of its entry",
 			[]step{{at: 1, claims: none, m: at(1, 2)}, {at: 2, claims: none, m: at(3, 4)}, {at: 3, claims: 1, m: at(5, 6)}},
-			`"at":1780315202000,"received":1780315203000,"lat":3,"lon":4}`, map[reason]uint64{reasonOlder: 1},
+			`"at":1780315202000,"received":1780315203000,"lat":3,"lon":4}`,
+			map[reason]uint64{reasonOlder: 1},
 		},
 		{
 			"two doors feed different fields, one of them late",
@@ -91,12 +96,14 @@ func TestTheNewestValueOfEveryFieldWins(t *testing.T) {
 				{at: 5, claims: 5, cleared: devices.FieldSpeed, metrics: numbers("door", nil)},
 				{at: 6, claims: 4, m: speed(6), metrics: numbers("door", "shut")},
 			},
-			`"at":1780315200000,"received":1780315206000,"metrics":{"fuel":3}}`, map[reason]uint64{reasonOlder: 1},
+			`"at":1780315200000,"received":1780315206000,"metrics":{"fuel":3}}`,
+			map[reason]uint64{reasonOlder: 1},
 		},
 		{
 			"a null that comes first holds off the older value",
 			[]step{{at: 5, claims: 5, metrics: numbers("door", nil)}, {at: 6, claims: 4, metrics: numbers("door", "shut")}},
-			`"received":1780315206000}`, map[reason]uint64{reasonOlder: 1},
+			`"received":1780315206000}`,
+			map[reason]uint64{reasonOlder: 1},
 		},
 		{
 			"a newer value comes after a null",
@@ -106,7 +113,8 @@ func TestTheNewestValueOfEveryFieldWins(t *testing.T) {
 		{
 			"an older null deletes nothing",
 			[]step{{at: 5, claims: 5, m: at(1, 2), metrics: numbers("a", 1)}, {at: 6, claims: 4, cleared: devices.FieldPosition, metrics: numbers("a", nil)}},
-			`"at":1780315205000,"received":1780315206000,"lat":1,"lon":2,"metrics":{"a":1}}`, map[reason]uint64{reasonOlder: 1},
+			`"at":1780315205000,"received":1780315206000,"lat":1,"lon":2,"metrics":{"a":1}}`,
+			map[reason]uint64{reasonOlder: 1},
 		},
 		{
 			"a position that is cleared leaves the time of the newest field",
@@ -114,11 +122,13 @@ func TestTheNewestValueOfEveryFieldWins(t *testing.T) {
 			`"at":1780315202000,"received":1780315203000,"speed":3}`, nil,
 		},
 		{
-			"a metric changes its type", []step{{at: 0, claims: 0, metrics: numbers("a", 1)}, {at: 1, claims: 1, metrics: numbers("a", true)}},
+			"a metric changes its type",
+			[]step{{at: 0, claims: 0, metrics: numbers("a", 1)}, {at: 1, claims: 1, metrics: numbers("a", true)}},
 			`"at":1780315201000,"received":1780315201000,"metrics":{"a":true}}`, nil,
 		},
 		{
-			"metrics are in the order of their names", []step{{at: 0, claims: 0, metrics: numbers("c", 1, "a", "x", "b", false)}},
+			"metrics are in the order of their names",
+			[]step{{at: 0, claims: 0, metrics: numbers("c", 1, "a", "x", "b", false)}},
 			`"at":1780315200000,"received":1780315200000,"metrics":{"a":"x","b":false,"c":1}}`, nil,
 		},
 		{
@@ -168,14 +178,25 @@ func TestARedeliveryOfADeviceWithAFastClockIsADuplicate(t *testing.T) {
 
 func TestReadingsThatDifferInAnythingAreNoDuplicates(t *testing.T) {
 	variants := []devices.Reading{
-		{At: noon}, {At: noon - 1},
-		{At: noon, Measures: at(1, 2)}, {At: noon, Measures: at(2, 1)}, {At: noon, Measures: speed(1)},
+		{At: noon},
+		{At: noon - 1},
+		{At: noon, Measures: at(1, 2)},
+		{At: noon, Measures: at(2, 1)},
+		{At: noon, Measures: speed(1)},
 		{At: noon, Measures: devices.Measures{Has: devices.FieldBattery, Battery: 1}},
-		{At: noon, Cleared: devices.FieldSpeed}, {At: noon, Cleared: devices.FieldBattery},
-		{At: noon, Metrics: numbers("a", 1)}, {At: noon, Metrics: numbers("a", 2)}, {At: noon, Metrics: numbers("b", 1)},
-		{At: noon, Metrics: numbers("a", "1")}, {At: noon, Metrics: numbers("a", true)}, {At: noon, Metrics: numbers("a", nil)},
-		{At: noon, Metrics: numbers("a", false)}, {At: noon, Metrics: numbers("a", 1, "b", 1)}, {At: noon, Metrics: numbers("a", "b")},
-		{At: noon, Metrics: numbers("ab", "")}, {At: noon, Metrics: numbers("a", strings.Repeat("x", 17))},
+		{At: noon, Cleared: devices.FieldSpeed},
+		{At: noon, Cleared: devices.FieldBattery},
+		{At: noon, Metrics: numbers("a", 1)},
+		{At: noon, Metrics: numbers("a", 2)},
+		{At: noon, Metrics: numbers("b", 1)},
+		{At: noon, Metrics: numbers("a", "1")},
+		{At: noon, Metrics: numbers("a", true)},
+		{At: noon, Metrics: numbers("a", nil)},
+		{At: noon, Metrics: numbers("a", false)},
+		{At: noon, Metrics: numbers("a", 1, "b", 1)},
+		{At: noon, Metrics: numbers("a", "b")},
+		{At: noon, Metrics: numbers("ab", "")},
+		{At: noon, Metrics: numbers("a", strings.Repeat("x", 17))},
 		{At: noon, Metrics: numbers("a", strings.Repeat("x", 16))},
 		{At: noon, Measures: devices.Measures{Has: devices.FieldSatellites}},
 		{At: noon, Measures: devices.Measures{Has: devices.FieldSatellites}, Satellites: 3},

@@ -62,11 +62,10 @@ func (o *ownership) pump(ctx context.Context, entries chan<- []bus.Entry) error 
 	for {
 		batch, err := o.lease.Read(ctx, readMax)
 		switch {
-		case ctx.Err() != nil:
-			return nil
-		case isFinal(err):
+		case err == nil:
+		case ctx.Err() != nil || isFinal(err):
 			return fmt.Errorf("read inlet: %w", err)
-		case err != nil:
+		default:
 			o.counters.add(reasonReadError)
 			o.log.Warn("inlet could not be read, trying again", "error", err)
 			wait(ctx, pause.next())
@@ -76,7 +75,7 @@ func (o *ownership) pump(ctx context.Context, entries chan<- []bus.Entry) error 
 		select {
 		case entries <- batch:
 		case <-ctx.Done():
-			return nil
+			return ctx.Err()
 		}
 	}
 }

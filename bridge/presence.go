@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"container/list"
+	"slices"
 	"time"
 
 	"github.com/fleetcast/fleetcast/bridge/bus"
@@ -50,10 +51,8 @@ func (s *state) applyConnection(d *device, e *bus.Entry, now time.Duration) {
 }
 
 func (s *state) connected(d *device, c conn) {
-	for _, known := range d.conns {
-		if known == c {
-			return
-		}
+	if slices.Contains(d.conns, c) {
+		return
 	}
 	if len(d.conns) == maxConns {
 		s.counters.add(reasonConnLimit)
@@ -129,7 +128,7 @@ func (s *state) expire(now time.Duration) {
 
 func (s *state) nextLeaving() *device {
 	if front := s.leaving.Front(); front != nil {
-		return front.Value.(*device) //nolint:errcheck,forcetypeassert // the list holds nothing else
+		return front.Value.(*device) // the list holds nothing else
 	}
 	return nil
 }

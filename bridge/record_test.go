@@ -136,3 +136,55 @@ func FuzzRecord(f *testing.F) {
 		}
 	})
 }
+
+// A bus that commits a large flush in parts may keep records that are ahead of the position. Reading up to them again
+// must not show a device as it was.
+func TestEntriesThatARecordKnowsAreSkipped(t *testing.T) {
+	s := newStore()
+	r := s.owner(t)
+	entries := []*bus.Entry{
+		r.entry(bus.Entry{Kind: bus.KindReading, Reading: &devices.Reading{}}),
+		r.entry(bus.Entry{Kind: bus.KindStatus, Status: bus.StatusReport{Status: devices.Offline}}),
+		r.entry(bus.Entry{Kind: bus.KindReading, Reading: &devices.Reading{Measures: at(1, 2)}}),
+		r.entry(bus.Entry{Kind: bus.KindReading, Device: deviceID(t, "d2"), Reading: &devices.Reading{}}),
+		r.entry(bus.Entry{Kind: bus.KindRemoval, Device: deviceID(t, "d2")}), // in the same millisecond
+	}
+	for _, e := range entries {
+		r.apply(e, 0)
+	}
+	s.flush(r)
+	next := s.owner(t)
+	for _, e := range entries {
+		next.apply(e, 0)
+		if got, want := next.frame(), r.frame(); got != want {
+			t.Errorf("after entry %d the device is %s, want %s", e.ID, got, want)
+		}
+		if next.live[deviceID(t, "d2")] != nil {
+			t.Errorf("entry %d brought a removed device back", e.ID)
+		}
+	}
+	next.wantCounts(t, map[reason]uint64{reasonReplayed: 5})
+	if len(next.makeFlush(noon).Changes) != 0 {
+		t.Error("what was skipped is published")
+	}
+}
+
+func TestDevicesThatLeaveDoSoInOrderAfterLoading(t *testing.T) {
+	s := newStore()
+	r := s.owner(t)
+	for _, id := range []string{"a", "b", "c", "d", "e", "f"} { // a store yields them in a random order
+		r.time += second
+		r.put(bus.Entry{Kind: bus.KindReading, Device: deviceID(t, id), Reading: &devices.Reading{}})
+		r.put(bus.Entry{Kind: bus.KindConnection, Device: deviceID(t, id)})
+	}
+	s.flush(r)
+	next := s.owner(t)
+	next.expireBefore(noon + 3*second + next.opts.OfflineGrace.Milliseconds())
+	for id, want := range map[string]devices.Status{
+		"a": devices.Offline, "b": devices.Offline, "c": devices.Offline, "d": devices.Online, "e": devices.Online, "f": devices.Online,
+	} {
+		if got := next.live[deviceID(t, id)].asset.Status; got != want {
+			t.Errorf("%s is %v, want %v", id, got, want)
+		}
+	}
+}

@@ -149,6 +149,7 @@ func (s *state) apply(e *bus.Entry, now time.Duration) {
 		s.applyConnection(d, e, now)
 	case bus.KindStatus:
 		s.applyStatus(d, e)
+	case bus.KindRemoval: // was handled above, with the device that it may not find
 	}
 }
 
