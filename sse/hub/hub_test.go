@@ -376,6 +376,28 @@ func TestEveryWayOutRemovesTheViewerAndItsView(t *testing.T) {
 	})
 }
 
+// A transport that drains closes the viewer from another goroutine, while the viewer's own waits for a tick.
+func TestCloseEndsANextThatWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		v := attach(t, startHub(t, newWorld(t, 1)), Query{}, "")
+		ended := make(chan error, 1)
+		go func() {
+			for {
+				if _, err := v.Next(context.Background()); err != nil {
+					ended <- err
+					return
+				}
+			}
+		}()
+		synctest.Wait()
+		began := time.Now()
+		v.Close()
+		if err := <-ended; !errors.Is(err, ErrClosed) || time.Since(began) != 0 {
+			t.Errorf("Next ended with %v after %v", err, time.Since(began))
+		}
+	})
+}
+
 func TestLimitsRefuseWithAReason(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h, err := New(Options{Bus: newWorld(t, 1), Partitions: 1, MaxViewers: 2, MaxViews: 1})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"math/bits"
 	"slices"
+	"sync/atomic"
 	"time"
 )
 
@@ -15,6 +16,8 @@ type Viewer struct {
 	view *view
 	id   string
 	wake chan struct{} // capacity one: told is told
+
+	closed atomic.Bool
 
 	index int // in view.viewers; guarded by view.mu; -1 when closed
 
@@ -37,6 +40,9 @@ func (v *Viewer) ID() string { return v.id }
 // viewer is of no more use: ctx's, or ErrClosed when the hub has stopped or the viewer was closed.
 func (v *Viewer) Next(ctx context.Context) ([]byte, error) {
 	for {
+		if v.closed.Load() {
+			return nil, ErrClosed
+		}
 		if b := v.poll(); b != nil {
 			return b, nil
 		}
@@ -144,5 +150,13 @@ func (v *Viewer) Took(n int, d time.Duration) {
 	v.limit = max(limit, MinSliceBytes)
 }
 
-// Close takes the viewer out of its view. It may be called twice, and must be called on every path.
-func (v *Viewer) Close() { v.hub.detach(v) }
+// Close takes the viewer out of its view, and a Next that waits returns. It may be called twice, and must be called on
+// every path.
+func (v *Viewer) Close() {
+	v.closed.Store(true)
+	v.hub.detach(v)
+	select {
+	case v.wake <- struct{}{}:
+	default: // it has been told something already, and will look
+	}
+}
