@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -54,7 +55,7 @@ type Options struct {
 
 	// Retry is the reconnection time until the stream names one.
 	Retry time.Duration
-	// MaxAge cuts each connection when it is so old; 0 never does.
+	// MaxAge cuts each connection when it is so old, or up to a quarter less, at random; 0 never does.
 	MaxAge time.Duration
 	// Silence ends a connection on which nothing came for so long; 0 waits for ever.
 	Silence time.Duration
@@ -76,7 +77,7 @@ type Client struct {
 	tls     *tls.Config
 	lastID  string
 	retry   time.Duration
-	bytes   int64
+	bytes   atomic.Int64
 }
 
 // New checks the options. It opens nothing.
@@ -101,8 +102,8 @@ func New(o Options) (*Client, error) {
 // LastEventID is what the next request will send.
 func (c *Client) LastEventID() string { return c.lastID }
 
-// Bytes is how many bytes of event streams were read.
-func (c *Client) Bytes() int64 { return c.bytes }
+// Bytes is how many bytes of answers, headers included, were read so far. It may be called from any goroutine.
+func (c *Client) Bytes() int64 { return c.bytes.Load() }
 
 // Run reads the stream and reconnects until ctx ends, which is no error, the answer is a *StatusError, or OnEvent fails.
 func (c *Client) Run(ctx context.Context) error {
@@ -155,7 +156,7 @@ func (c *Client) once(ctx context.Context) (opened bool, err error) {
 	}
 	defer conn.Close()
 	defer context.AfterFunc(ctx, func() { conn.Close() })()
-	reader := &streamReader{ctx: ctx, conn: conn, silence: c.options.Silence, headerLeft: maxHeaderBytes}
+	reader := &streamReader{ctx: ctx, conn: conn, silence: c.options.Silence, headerLeft: maxHeaderBytes, total: &c.bytes}
 	if err := conn.SetDeadline(time.Now().Add(openTimeout)); err != nil {
 		return false, fmt.Errorf("set deadline: %w", err)
 	}
@@ -242,14 +243,12 @@ func (c *Client) read(body io.Reader) error {
 			c.retry = max(retry, time.Millisecond)
 		}
 		if err != nil {
-			c.bytes += p.Bytes()
 			return fmt.Errorf("read stream: %w", err)
 		}
 		if c.options.OnEvent == nil {
 			continue
 		}
 		if err := c.options.OnEvent(e, p.Arrived()); err != nil {
-			c.bytes += p.Bytes()
 			return &handlerError{err}
 		}
 	}

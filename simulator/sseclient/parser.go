@@ -46,7 +46,6 @@ type Parser struct {
 	id    string // as of the last id line
 	final string // as of the last block that ended: what Last-Event-ID says
 	retry time.Duration
-	bytes int64
 }
 
 // NewParser reads from src with a buffer of size bytes that grows up to maxLine for longer lines; 0 means the defaults.
@@ -68,9 +67,6 @@ func (p *Parser) Retry() time.Duration { return p.retry }
 
 // Arrived is when the bytes that completed the last event were read: one look at the clock a read, not an event.
 func (p *Parser) Arrived() time.Time { return p.arrived }
-
-// Bytes is how many were read.
-func (p *Parser) Bytes() int64 { return p.bytes }
 
 // Next returns the next event that has data. An unfinished block at the end is dropped (section 9.2.6); the error is the
 // reader's, bare.
@@ -228,7 +224,6 @@ func (p *Parser) fill() error {
 		if n > 0 {
 			p.arrived = time.Now()
 			p.w += n
-			p.bytes += int64(n)
 		}
 		if n > 0 || p.err != nil {
 			return nil //nolint:nilerr // the error is told when the lines before it are

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
+	"sync/atomic"
 	"time"
 )
 
@@ -25,12 +27,13 @@ type streamReader struct {
 	cutAt      time.Time
 	pace       int64
 	deadline   time.Time
+	total      *atomic.Int64
 }
 
 func (r *streamReader) opened(maxAge time.Duration, pace int64) {
 	r.headerLeft, r.pace = -1, pace
 	if maxAge > 0 {
-		r.cutAt = time.Now().Add(maxAge)
+		r.cutAt = time.Now().Add(maxAge - rand.N(maxAge/4+1))
 	}
 }
 
@@ -42,6 +45,7 @@ func (r *streamReader) Read(p []byte) (int, error) {
 	case r.headerLeft > 0:
 		n, err := r.conn.Read(p[:min(len(p), r.headerLeft)])
 		r.headerLeft -= n
+		r.total.Add(int64(n))
 		return n, err
 	}
 	if r.pace > 0 {
@@ -54,6 +58,7 @@ func (r *streamReader) Read(p []byte) (int, error) {
 		return 0, err
 	}
 	n, err := r.conn.Read(p)
+	r.total.Add(int64(n))
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		err = ErrSilent
 		if !r.cutAt.IsZero() && !time.Now().Before(r.cutAt) {

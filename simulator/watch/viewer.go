@@ -1,0 +1,202 @@
+package watch
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/fleetcast/fleetcast/simulator/measure"
+	"github.com/fleetcast/fleetcast/simulator/sseclient"
+)
+
+// latencyBatch is how many latencies a viewer keeps before it takes the lock of a shared histogram.
+const latencyBatch = 64
+
+// held is what a viewer knows of a device. A zero received means that it holds none.
+type held struct {
+	at, received int64
+	fleet        int32
+}
+
+// viewer is one simulated dashboard. Its run method is one goroutine, which owns everything but the counters.
+type viewer struct {
+	watch     *Watch
+	client    *sseclient.Client
+	slow      bool
+	full      bool // decode every message
+	latencies *measure.Histogram
+
+	live   bool // ready came on this connection
+	assets []held
+	late   []time.Duration
+	fleet  []byte // the fleet of the update before, and its number: nearly always that of the next
+	number int32
+
+	count viewerCounters
+}
+
+// viewerCounters are written by the viewer and read by anybody.
+type viewerCounters struct {
+	updates, snapshots                         atomic.Int64
+	opened, cut, broken, silent                atomic.Int64
+	ready, resets, removed, heartbeats, others atomic.Int64
+	backwards, malformed, ended, ahead, maxLag atomic.Int64
+	isLive                                     atomic.Bool
+}
+
+func (v *viewer) run(ctx context.Context) {
+	err := v.client.Run(ctx)
+	v.flush()
+	v.count.isLive.Store(false)
+	if err != nil {
+		v.count.ended.Add(1)
+		v.watch.example("the stream ended for good: " + err.Error())
+	}
+}
+
+func (v *viewer) onOpen() {
+	v.count.opened.Add(1)
+	v.setLive(false)
+}
+
+func (v *viewer) onClose(err error) {
+	v.setLive(false)
+	switch {
+	case errors.Is(err, sseclient.ErrCut):
+		v.count.cut.Add(1)
+	case errors.Is(err, sseclient.ErrSilent):
+		v.count.silent.Add(1)
+	default:
+		v.count.broken.Add(1)
+		v.watch.complain(err)
+	}
+}
+
+func (v *viewer) setLive(live bool) {
+	v.live = live
+	v.count.isLive.Store(live)
+}
+
+// onEvent never fails: a viewer goes on after a violation, as a dashboard would.
+func (v *viewer) onEvent(e sseclient.Event, arrived time.Time) error {
+	switch e.Type {
+	case "":
+		v.asset(e.Data, arrived)
+	case "batch":
+		if err := each(e.Data, func(b []byte) error { v.asset(b, arrived); return nil }); err != nil {
+			v.violate(&v.count.malformed, "batch: %v", err)
+		}
+	case "ready":
+		v.count.ready.Add(1)
+		v.setLive(true)
+	case "reset":
+		v.count.resets.Add(1)
+		v.setLive(false)
+		clear(v.assets)
+	case "removed":
+		v.remove(e.Data)
+	case "heartbeat":
+		v.heartbeat(e.Data)
+	default:
+		v.count.others.Add(1)
+	}
+	return nil
+}
+
+func (v *viewer) asset(data []byte, arrived time.Time) {
+	u, err := scan(data)
+	if err == nil && v.full {
+		err = checkFully(data)
+	}
+	if err != nil {
+		v.violate(&v.count.malformed, "%v", err)
+		return
+	}
+	if v.live {
+		v.count.updates.Add(1)
+	} else {
+		v.count.snapshots.Add(1)
+	}
+	h := v.hold(v.watch.ids.number(u.id))
+	switch {
+	case u.at < h.at:
+		v.violate(&v.count.backwards, "device %s: at went back from %d to %d", u.id, h.at, u.at)
+	case u.received < h.received:
+		v.violate(&v.count.backwards, "device %s: received went back from %d to %d", u.id, h.received, u.received)
+	}
+	if v.live && u.stamped && u.at > h.at {
+		v.latency(arrived.Sub(time.UnixMilli(u.at)))
+	}
+	h.at, h.received, h.fleet = max(u.at, h.at), u.received, v.fleetNumber(u.fleet)
+}
+
+func (v *viewer) hold(device int32) *held {
+	if n := int(device) + 1; n > len(v.assets) {
+		v.assets = append(v.assets, make([]held, n-len(v.assets)+n/4)...)
+	}
+	return &v.assets[device]
+}
+
+func (v *viewer) fleetNumber(fleet []byte) int32 {
+	if string(fleet) != string(v.fleet) || len(v.fleet) == 0 {
+		v.fleet = append(v.fleet[:0], fleet...)
+		v.number = v.watch.fleets.number(fleet)
+	}
+	return v.number
+}
+
+// latency is taken where the clock of the devices and this one are the same machine's, or agree; a negative one says
+// that they do not.
+func (v *viewer) latency(d time.Duration) {
+	if d < 0 {
+		v.count.ahead.Add(1)
+	}
+	if v.late = append(v.late, d); len(v.late) == latencyBatch {
+		v.flush()
+	}
+}
+
+func (v *viewer) flush() {
+	if len(v.late) > 0 {
+		v.latencies.RecordAll(v.late)
+		v.late = v.late[:0]
+	}
+}
+
+// remove forgets a device, unless it is held with another fleet: then it moved, and the news came first.
+func (v *viewer) remove(data []byte) {
+	var gone struct{ ID, Fleet json.RawMessage }
+	if err := json.Unmarshal(data, &gone); err != nil || len(gone.ID) < 3 || len(gone.Fleet) < 3 {
+		v.violate(&v.count.malformed, "removed: %v", err)
+		return
+	}
+	v.count.removed.Add(1)
+	device := v.watch.ids.find(gone.ID[1 : len(gone.ID)-1])
+	fleet := v.watch.fleets.find(gone.Fleet[1 : len(gone.Fleet)-1])
+	if device >= 0 && int(device) < len(v.assets) && v.assets[device].fleet == fleet {
+		v.assets[device] = held{}
+	}
+}
+
+func (v *viewer) heartbeat(data []byte) {
+	var beat struct {
+		Now int64   `json:"now"`
+		Lag float64 `json:"lag_ms"`
+	}
+	if err := json.Unmarshal(data, &beat); err != nil || beat.Now <= 0 {
+		v.violate(&v.count.malformed, "heartbeat: %v", err)
+		return
+	}
+	v.count.heartbeats.Add(1)
+	if lag := int64(beat.Lag); lag > v.count.maxLag.Load() {
+		v.count.maxLag.Store(lag) // nobody else writes it
+	}
+}
+
+func (v *viewer) violate(counter *atomic.Int64, format string, args ...any) {
+	counter.Add(1)
+	v.watch.example(fmt.Sprintf(format, args...))
+}

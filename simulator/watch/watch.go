@@ -1,0 +1,255 @@
+package watch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/fleetcast/fleetcast/simulator/measure"
+	"github.com/fleetcast/fleetcast/simulator/sseclient"
+	"github.com/fleetcast/fleetcast/simulator/units"
+)
+
+// Defaults and bounds of Options.
+const (
+	DefaultConnectRate = 500 // a second
+	DefaultSilence     = 45 * time.Second
+	DefaultCheckShare  = 0.01
+	MaxViewers         = 100_000
+	// viewerBuffer is a viewer's read buffer: a tick of a busy stream in a few reads.
+	viewerBuffer = 16 << 10
+	// maxExamples bounds the violations that are told in words; all are counted.
+	maxExamples = 10
+	// maxHistograms bounds the histograms over which the viewers are dealt, 150 kB each.
+	maxHistograms = 8
+)
+
+// Errors of Run. They come wrapped.
+var (
+	ErrViolations = errors.New("the stream broke its promises")
+	ErrNoStream   = errors.New("no stream was opened")
+	ErrRunTwice   = errors.New("watch ran already")
+)
+
+// Options of a watch.
+type Options struct {
+	URL     string
+	Viewers int
+	// For is how long to run after the last viewer was started; 0 means until the context ends.
+	For time.Duration
+	// ResumeEvery cuts each connection when it is so old, so that the viewer resumes; 0 never does.
+	ResumeEvery time.Duration
+	// SlowShare of the viewers read SlowRate bytes a second. Their latencies are told apart.
+	SlowShare units.Share
+	SlowRate  units.ByteRate
+	// CheckShare of the viewers decode every message fully.
+	CheckShare units.Share
+	// ConnectRate is connections a second.
+	ConnectRate units.Rate
+	// Silence ends a connection on which nothing came for so long.
+	Silence time.Duration
+
+	Progress io.Writer // nil is quiet
+	Logger   *slog.Logger
+}
+
+// Watch is a number of viewers. Run is called once; Counts, Report and ForgetLatencies may be called from any goroutine.
+type Watch struct {
+	options    Options
+	viewers    []viewer
+	ids        *interner
+	fleets     *interner
+	histograms []*measure.Histogram
+	slow       *measure.Histogram
+	ran        atomic.Bool
+	lastLogged atomic.Int64
+
+	mu       sync.Mutex // guards what follows
+	examples []string
+	start    time.Time
+	probe    *measure.Probe
+	final    *Report
+}
+
+// New checks the options. It opens nothing.
+func New(o Options) (*Watch, error) {
+	if o.Viewers < 1 || o.Viewers > MaxViewers {
+		return nil, fmt.Errorf("read options: %d viewers; 1 to %d are possible", o.Viewers, MaxViewers)
+	}
+	if o.SlowShare > 0 && o.SlowRate <= 0 {
+		return nil, errors.New("read options: slow viewers need a slow rate")
+	}
+	if o.ConnectRate <= 0 {
+		o.ConnectRate = DefaultConnectRate
+	}
+	if o.Silence == 0 {
+		o.Silence = DefaultSilence
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	w := &Watch{options: o, ids: newInterner(), fleets: newInterner(), slow: measure.NewHistogram()}
+	for range min(o.Viewers, maxHistograms, 2*runtime.GOMAXPROCS(0)) {
+		w.histograms = append(w.histograms, measure.NewHistogram())
+	}
+	w.viewers = make([]viewer, o.Viewers)
+	for i := range w.viewers {
+		if err := w.viewers[i].init(w, i); err != nil {
+			return nil, err
+		}
+	}
+	return w, nil
+}
+
+func (v *viewer) init(w *Watch, index int) error {
+	o := &w.options
+	v.watch = w
+	v.slow = o.SlowShare.Has(index)
+	v.full = o.CheckShare.Has(index)
+	v.latencies = w.histograms[index%len(w.histograms)]
+	c := sseclient.Options{
+		URL: o.URL, MaxAge: o.ResumeEvery, Silence: o.Silence, Buffer: viewerBuffer,
+		OnOpen: v.onOpen, OnClose: v.onClose, OnEvent: v.onEvent,
+	}
+	if v.slow {
+		v.latencies, c.Pace = w.slow, int64(o.SlowRate)
+	}
+	client, err := sseclient.New(c)
+	if err != nil {
+		return fmt.Errorf("make viewer: %w", err)
+	}
+	v.client = client
+	return nil
+}
+
+// Run opens the viewers and watches until the time is over or ctx ends, whichever is first; then it waits for them. It
+// returns ErrViolations where a promise was broken and ErrNoStream where there was nothing to watch.
+func (w *Watch) Run(ctx context.Context) error {
+	if w.ran.Swap(true) {
+		return ErrRunTwice
+	}
+	probe, err := measure.NewProbe()
+	if err != nil {
+		return fmt.Errorf("run watch: %w", err)
+	}
+	w.mu.Lock()
+	w.start, w.probe = time.Now(), probe
+	w.mu.Unlock()
+
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	var running sync.WaitGroup
+	running.Go(func() { probe.Run(ctx) })
+	running.Go(func() { w.tell(ctx) })
+	w.open(ctx, &running)
+	if w.options.For > 0 {
+		timer := time.NewTimer(w.options.For)
+		defer timer.Stop()
+		select {
+		case <-ctx.Done():
+		case <-timer.C:
+		}
+	} else {
+		<-ctx.Done()
+	}
+	report := w.Report()
+	stop()
+	running.Wait()
+	return w.finish(report)
+}
+
+// open starts the viewers at the connect rate.
+func (w *Watch) open(ctx context.Context, running *sync.WaitGroup) {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	started := time.Now()
+	for next := 0; next < len(w.viewers); {
+		select {
+		case <-ctx.Done():
+			return
+		case <-timer.C:
+		}
+		due := int(time.Since(started).Seconds()*float64(w.options.ConnectRate)) + 1
+		for ; next < min(due, len(w.viewers)); next++ {
+			v := &w.viewers[next]
+			running.Go(func() { v.run(ctx) })
+		}
+		timer.Reset(max(w.options.ConnectRate.Interval(), time.Millisecond))
+	}
+}
+
+// finish keeps the report of the last moment, with the latencies that viewers still held.
+func (w *Watch) finish(report Report) error {
+	report.Latency, report.SlowLatency = measure.Sum(w.histograms...), measure.Sum(w.slow)
+	report.Examples = w.someExamples()
+	w.mu.Lock()
+	w.final = &report
+	w.mu.Unlock()
+	switch {
+	case report.Violations.Total() > 0:
+		return fmt.Errorf("run watch: %w: %d violations", ErrViolations, report.Violations.Total())
+	case report.Opened == 0:
+		return fmt.Errorf("run watch: %w", ErrNoStream)
+	}
+	return nil
+}
+
+// ForgetLatencies starts the latencies anew, as where a steady time begins.
+func (w *Watch) ForgetLatencies() {
+	w.slow.Reset()
+	for _, h := range w.histograms {
+		h.Reset()
+	}
+}
+
+func (w *Watch) example(text string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.examples) < maxExamples {
+		w.examples = append(w.examples, text)
+	}
+}
+
+func (w *Watch) someExamples() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return append([]string(nil), w.examples...)
+}
+
+// complain logs at most one line a second; the counters have them all.
+func (w *Watch) complain(err error) {
+	now, last := time.Now().UnixNano(), w.lastLogged.Load()
+	if now-last < int64(time.Second) || !w.lastLogged.CompareAndSwap(last, now) {
+		return
+	}
+	w.options.Logger.Warn("viewer lost its stream", "error", err)
+}
+
+// tell reports progress until ctx ends.
+func (w *Watch) tell(ctx context.Context) {
+	progress := measure.NewProgress(w.options.Progress)
+	defer progress.Done()
+	tick := time.NewTicker(progress.Every())
+	defer tick.Stop()
+	before, last := Counts{}, time.Now()
+	start := last
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		now, c := time.Now(), w.Counts()
+		seconds := now.Sub(last).Seconds()
+		progress.Line(fmt.Sprintf("%4.0fs  live %d/%d  updates %.0f/s  %.1f MB/s  resets %d  reconnects %d  violations %d",
+			now.Sub(start).Seconds(), c.Live, len(w.viewers), float64(c.Updates-before.Updates)/seconds,
+			float64(c.Bytes-before.Bytes)/seconds/1e6, c.Resets, c.Opened-min(c.Opened, int64(len(w.viewers))), c.Violations.Total()))
+		before, last = c, now
+	}
+}
