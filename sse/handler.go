@@ -1,0 +1,195 @@
+package sse
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"maps"
+	"net/http"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/fleetcast/fleetcast/devices"
+	"github.com/fleetcast/fleetcast/gateway/problem"
+	"github.com/fleetcast/fleetcast/sse/hub"
+)
+
+// DefaultStall is how long a stream may stand without a single byte moving before it is closed. It is not a time for a
+// write: a reader may be as slow as it likes. It is this long because a kernel whose application reads slowly does not
+// open its window byte by byte: with the usual receive buffer of 128 KiB a reader of 1 kB/s was seen to let nothing
+// through for 130 s, then 64 KiB at once. What it costs is a goroutine and two kernel buffers; the hub queues nothing.
+const DefaultStall = 150 * time.Second
+
+// Options of a Handler. Hub must be set; a zero value elsewhere means the default.
+type Options struct {
+	Hub                 *hub.Hub
+	Logger              *slog.Logger
+	MaxStreams          int
+	MaxStreamsPerClient int
+	Stall               time.Duration
+	// Client returns the address that a request counts for. The default is the connection's other end; behind a proxy
+	// on another machine it must read what that proxy, and nobody else, writes.
+	Client func(*http.Request) netip.Addr
+}
+
+// viewer is the part of hub.Viewer that a stream needs; tests have another.
+type viewer interface {
+	Next(ctx context.Context) ([]byte, error)
+	Took(n int, d time.Duration)
+	Close()
+}
+
+// Handler serves the stream to any number of viewers. It may be mounted behind middleware that sets headers or counts,
+// but none that buffers, compresses or limits the time of an answer.
+type Handler struct {
+	options Options
+	log     *slog.Logger
+	attach  func(q hub.Query, f hub.Format, lastEventID string) (viewer, error)
+
+	empty chan struct{} // closed when draining and no stream is open
+
+	mu       sync.Mutex
+	draining bool
+	open     int // places taken: streams, and requests that are becoming one
+	opened   uint64
+	streams  map[*stream]struct{}
+	clients  map[netip.Prefix]int
+	ended    [reasons]uint64
+	refused  [refusals]uint64
+}
+
+// New checks the options and makes a handler. It starts nothing.
+func New(o Options) (*Handler, error) {
+	if o.Hub == nil {
+		return nil, errors.New("make stream handler: a hub is needed")
+	}
+	return newHandler(o, func(q hub.Query, f hub.Format, lastEventID string) (viewer, error) {
+		v, err := o.Hub.Attach(q, f, lastEventID)
+		if err != nil {
+			return nil, err // a nil *hub.Viewer must not become a viewer
+		}
+		return v, nil
+	})
+}
+
+func newHandler(o Options, attach func(hub.Query, hub.Format, string) (viewer, error)) (*Handler, error) {
+	if o.MaxStreams < 0 || o.MaxStreamsPerClient < 0 || o.Stall < 0 {
+		return nil, errors.New("make stream handler: limits must not be negative")
+	}
+	if o.MaxStreams == 0 {
+		o.MaxStreams = DefaultMaxStreams
+	}
+	if o.MaxStreamsPerClient == 0 {
+		o.MaxStreamsPerClient = DefaultMaxStreamsPerClient
+	}
+	if o.Stall == 0 {
+		o.Stall = DefaultStall
+	}
+	if o.Client == nil {
+		o.Client = peer
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	return &Handler{
+		options: o, log: o.Logger, attach: attach, empty: make(chan struct{}),
+		streams: map[*stream]struct{}{}, clients: map[netip.Prefix]int{},
+	}, nil
+}
+
+// streamHeader is what every stream says about itself besides what middleware set.
+var streamHeader = http.Header{
+	"Content-Type": {ContentType},
+	// no-transform: a proxy that compresses holds back what it has not enough of yet.
+	"Cache-Control": {"no-cache, no-transform"},
+	// nginx, and others after its example, pass each write on at once.
+	"X-Accel-Buffering": {"no"},
+}
+
+// ServeHTTP opens a stream. It returns at once where the connection was taken over, and with the stream's end elsewhere.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	switch r.Method {
+	case http.MethodGet, http.MethodHead:
+	case http.MethodOptions:
+		w.Header().Set("Allow", "GET, HEAD, OPTIONS")
+		w.WriteHeader(http.StatusNoContent)
+		return
+	default:
+		h.refuse(BadRequest)
+		problem.MethodNotAllowed("GET", "HEAD", "OPTIONS").Write(w, r)
+		return
+	}
+	req, err := parseRequest(r)
+	if err != nil {
+		h.refuse(BadRequest)
+		problem.Write(w, r, err)
+		return
+	}
+	if r.Method == http.MethodHead {
+		maps.Copy(w.Header(), streamHeader)
+		return
+	}
+	h.serve(w, r, req)
+}
+
+func (h *Handler) serve(w http.ResponseWriter, r *http.Request, req request) {
+	client := clientOf(h.options.Client(r))
+	if err := h.admit(client); err != nil {
+		h.shed(w, r, err)
+		return
+	}
+	s := &stream{h: h, client: client}
+	started := false
+	defer func() {
+		if !started { // also when something panics: the place and the viewer are given back
+			s.abandon()
+		}
+	}()
+	var err error
+	if s.viewer, err = h.attach(req.query, req.format, req.lastEventID); err != nil {
+		h.refuse(HubRefused)
+		if kind := devices.KindOf(err); kind == devices.Exhausted || kind == devices.Unavailable {
+			h.shed(w, r, err)
+		} else {
+			h.log.Error("the hub refused a stream", "error", err)
+			problem.Write(w, r, err)
+		}
+		return
+	}
+	var hijacked bool
+	if s.sink, hijacked, err = h.connect(w, r); err != nil {
+		h.refuse(NoConnection)
+		h.log.Debug("a stream could not begin", "error", err)
+		return
+	}
+	started = true
+	h.register(s)
+	if hijacked {
+		// The request's context ends with this call. The goroutine ends with the viewer or the connection, both of which
+		// Close reaches; it is counted in open until then.
+		go s.run(context.Background()) //nolint:contextcheck // outlives the request on purpose
+		return
+	}
+	s.run(r.Context())
+}
+
+// register makes a stream known to Drain and Close. One that Drain has missed is drained here.
+func (h *Handler) register(s *stream) {
+	h.mu.Lock()
+	h.opened++
+	h.streams[s] = struct{}{}
+	late := h.draining
+	h.mu.Unlock()
+	if late {
+		s.drain(jitter(minRetry, maxRetry))
+	}
+}
+
+// unregister forgets a stream and counts its end.
+func (h *Handler) unregister(s *stream, why Reason) {
+	h.mu.Lock()
+	delete(h.streams, s)
+	h.ended[why]++
+	h.mu.Unlock()
+}

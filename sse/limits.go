@@ -1,0 +1,180 @@
+package sse
+
+import (
+	"maps"
+	"net/http"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/fleetcast/fleetcast/devices"
+	"github.com/fleetcast/fleetcast/gateway/problem"
+)
+
+// The defaults of the limits.
+const (
+	// DefaultMaxStreams bounds the streams of the process: each is a descriptor, a goroutine and what the kernel holds
+	// for a connection.
+	DefaultMaxStreams = 20_000
+	// DefaultMaxStreamsPerClient bounds the streams of one client address, so that one page that opens streams in a loop
+	// does not take all there are. An office behind one address has to fit. Loopback addresses are exempt: a proxy or a
+	// load test on this machine stands for many clients.
+	DefaultMaxStreamsPerClient = 500
+)
+
+// A client that is refused is told to come back after minShed to maxShed: later than one that lost its connection.
+const (
+	minShed = 5 * time.Second
+	maxShed = 15 * time.Second
+)
+
+// Reason says why a stream ended.
+type Reason uint8
+
+// The reasons.
+const (
+	Gone     Reason = iota // the client closed the connection, or its host is away
+	Stalled                // nothing moved for the stall time
+	Failed                 // a write failed in another way
+	Stopped                // the hub stopped, or closed the viewer
+	Drained                // this server is stopping
+	Panicked               // a defect of ours, logged; the others are not affected
+	reasons
+)
+
+var reasonNames = [reasons]string{"gone", "stalled", "write_failed", "hub_stopped", "drained", "panicked"}
+
+// String returns the reason as it stands in metrics.
+func (r Reason) String() string { return reasonNames[r] }
+
+// Refusal says why a stream was not opened.
+type Refusal uint8
+
+// The refusals.
+const (
+	TooMany       Refusal = iota // streams in all
+	TooManyClient                // streams of one client address
+	HubRefused                   // the hub is full or stopping
+	Draining                     // this server is stopping
+	BadRequest                   // the query, or the method
+	NoConnection                 // the connection could not be taken over or written
+	refusals
+)
+
+var refusalNames = [refusals]string{"too_many", "too_many_of_client", "hub_refused", "draining", "bad_request", "no_connection"}
+
+// String returns the refusal as it stands in metrics.
+func (r Refusal) String() string { return refusalNames[r] }
+
+// Stats is what the handler counts.
+type Stats struct {
+	Open    int               // streams now
+	Opened  uint64            // streams ever
+	Ended   map[string]uint64 // by Reason
+	Refused map[string]uint64 // by Refusal
+}
+
+// Stats returns the counters as they are now.
+func (h *Handler) Stats() Stats {
+	s := Stats{Ended: map[string]uint64{}, Refused: map[string]uint64{}}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	s.Open, s.Opened = h.open, h.opened
+	for r, n := range h.ended {
+		s.Ended[Reason(r).String()] = n
+	}
+	for r, n := range h.refused {
+		s.Refused[Refusal(r).String()] = n
+	}
+	return s
+}
+
+// clientOf is whom the limit per client counts: an IPv4 address, or the /64 that one IPv6 subscriber has to choose
+// addresses from. Without an address (a Unix socket) and from loopback nobody is counted.
+func clientOf(addr netip.Addr) netip.Prefix {
+	addr = addr.Unmap().WithZone("")
+	if !addr.IsValid() || addr.IsLoopback() {
+		return netip.Prefix{}
+	}
+	bits := 32
+	if addr.Is6() {
+		bits = 64
+	}
+	return netip.PrefixFrom(addr, bits).Masked()
+}
+
+// peer is the address of the connection's other end.
+func peer(r *http.Request) netip.Addr {
+	ap, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return netip.Addr{}
+	}
+	return ap.Addr()
+}
+
+// admit takes a place for a stream of the client, or says why there is none. A place that was taken must be given back
+// by release.
+func (h *Handler) admit(client netip.Prefix) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	switch {
+	case h.draining:
+		h.refused[Draining]++
+		return devices.Errorf(devices.Unavailable, "", "the server is stopping")
+	case h.open >= h.options.MaxStreams:
+		h.refused[TooMany]++
+		return devices.Errorf(devices.Unavailable, "", "all streams of this server are in use")
+	case client.IsValid() && h.clients[client] >= h.options.MaxStreamsPerClient:
+		h.refused[TooManyClient]++
+		return devices.Errorf(devices.Unavailable, "", "all streams of this client address are in use")
+	}
+	h.open++
+	if client.IsValid() {
+		h.clients[client]++
+	}
+	return nil
+}
+
+// release gives the place of a stream back. It is the last thing that a stream does.
+func (h *Handler) release(client netip.Prefix) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.open--
+	if client.IsValid() {
+		if h.clients[client]--; h.clients[client] == 0 {
+			delete(h.clients, client)
+		}
+	}
+	if h.draining && h.open == 0 {
+		close(h.empty)
+	}
+}
+
+func (h *Handler) refuse(why Refusal) {
+	h.mu.Lock()
+	h.refused[why]++
+	h.mu.Unlock()
+}
+
+// shed answers a client for whom there is no stream now. Any answer but 200 ends a native EventSource for good (WHATWG
+// 9.2.3), and its page would show yesterday until somebody reloads it: it gets a stream that only says when to come back.
+// Everybody else gets the truth.
+func (h *Handler) shed(w http.ResponseWriter, r *http.Request, err error) {
+	after := jitter(minShed, maxShed)
+	if !isEventSource(r) {
+		p := problem.Of(err)
+		p.Status = http.StatusServiceUnavailable
+		p.RetryAfter = after
+		p.Write(w, r)
+		return
+	}
+	maps.Copy(w.Header(), streamHeader)
+	_, _ = w.Write(appendRetry(nil, after)) // a client that is gone needs no answer
+}
+
+// isEventSource tells whether a browser's own EventSource asks. It sends exactly this Accept (WHATWG 9.2.2); scripts
+// that read the stream through fetch send it too sometimes, and come back from an ended body just as well.
+func isEventSource(r *http.Request) bool {
+	return r.Header.Get("Accept") == ContentType &&
+		(r.Header.Get("Sec-Fetch-Mode") != "" || strings.HasPrefix(r.UserAgent(), "Mozilla/"))
+}

@@ -1,0 +1,48 @@
+package sse
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// What the kernel may hold of a stream. A position only helps a viewer that is behind if it is behind here, and not in
+// a queue that nobody can conflate: with the kernel's own limits 3.9 MB of old state were seen to wait for a reader
+// that stood; with these it is 16 KiB beside what the reader's own kernel has taken.
+const (
+	sendBuffer = 64 << 10 // SO_SNDBUF: in flight and waiting. Limits a stream to 64 KiB a round trip
+	notSent    = 16 << 10 // TCP_NOTSENT_LOWAT: of these, waiting; the socket takes more when half of it went
+)
+
+// boundKernel bounds the kernel's part of a stream, in bytes and, for a host that vanished without a word and never
+// acknowledges, in time (TCP_USER_TIMEOUT; without it 15 minutes and more). That time also ends a connection whose
+// window stays closed, so it must not be shorter than ours for a stream that stands.
+func boundKernel(conn net.Conn, stall time.Duration) error {
+	if inner, ok := conn.(interface{ NetConn() net.Conn }); ok { // TLS
+		conn = inner.NetConn()
+	}
+	sc, ok := conn.(syscall.Conn)
+	if !ok {
+		return nil // not a socket: a test's pipe
+	}
+	raw, err := sc.SyscallConn()
+	if err != nil {
+		return fmt.Errorf("reach socket: %w", err)
+	}
+	var set error
+	err = raw.Control(func(fd uintptr) {
+		set = errors.Join(
+			unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_SNDBUF, sendBuffer),
+			unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, notSent),
+			unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int((2*stall).Milliseconds())),
+		)
+	})
+	if err := errors.Join(err, set); err != nil {
+		return fmt.Errorf("set socket options: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,16 @@
+//go:build !linux
+
+package sse
+
+import (
+	"net"
+	"time"
+)
+
+// boundKernel bounds the send buffer. The rest has no portable name.
+func boundKernel(conn net.Conn, _ time.Duration) error {
+	if c, ok := conn.(interface{ SetWriteBuffer(bytes int) error }); ok {
+		return c.SetWriteBuffer(64 << 10)
+	}
+	return nil
+}
