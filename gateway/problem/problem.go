@@ -57,14 +57,26 @@ var meanings = map[devices.Kind]Meaning{
 	devices.Unavailable:  {http.StatusServiceUnavailable, "Not available now", "The gateway is starting, stopping, or waits for something that it depends on."},
 }
 
-// Explain returns the row of a kind by its name, as a type ends with.
+// The problems that HTTP has beside the kinds.
+const (
+	methodNotAllowed = "method_not_allowed"
+	misdirected      = "misdirected"
+)
+
+var others = map[string]Meaning{
+	methodNotAllowed: {http.StatusMethodNotAllowed, "Method not allowed", "The resource is there, but not with this method; the header Allow lists those that it has."},
+	misdirected:      {http.StatusMisdirectedRequest, "Host not served", "Without credentials the gateway answers only for host names of its own machine and for those that its settings list, so that no web page can reach it under a name of its author's choice (DNS rebinding)."},
+}
+
+// Explain returns the row of a problem by the name that its type ends with.
 func Explain(name string) (Meaning, bool) {
 	for kind, m := range meanings {
 		if kind.String() == name {
 			return m, true
 		}
 	}
-	return Meaning{}, false
+	m, ok := others[name]
+	return m, ok
 }
 
 // Of makes the problem that err is to a client. Only the text of a devices.Error is shown; whatever else err says, and
@@ -88,18 +100,17 @@ func Of(err error) Problem {
 
 // MethodNotAllowed is the problem of a route that has other methods.
 func MethodNotAllowed(allow ...string) Problem {
+	m := others[methodNotAllowed]
 	return Problem{
-		Type: TypePrefix + "method_not_allowed", Title: "Method not allowed", Status: http.StatusMethodNotAllowed,
+		Type: TypePrefix + methodNotAllowed, Title: m.Title, Status: m.Status,
 		Detail: "this resource has " + strings.Join(allow, ", "), Allow: allow,
 	}
 }
 
 // Misdirected is the problem of a request for a host that this server does not answer for (RFC 9110 section 15.5.20).
 func Misdirected(detail string) Problem {
-	return Problem{
-		Type: TypePrefix + "misdirected", Title: "Host not served", Status: http.StatusMisdirectedRequest,
-		Detail: detail, Parameter: "Host",
-	}
+	m := others[misdirected]
+	return Problem{Type: TypePrefix + misdirected, Title: m.Title, Status: m.Status, Detail: detail, Parameter: "Host"}
 }
 
 // Write answers with the problem. To HEAD it answers without the body.

@@ -29,6 +29,14 @@ func TestEveryKindHasAStatusAndATypeOfItsOwn(t *testing.T) {
 		}
 		types[p.Type] = true
 	}
+	for _, p := range []Problem{MethodNotAllowed("GET"), Misdirected("no")} {
+		if m, ok := Explain(strings.TrimPrefix(p.Type, TypePrefix)); !ok || m.Status != p.Status || p.Status < 400 {
+			t.Errorf("nobody explains %+v", p)
+		}
+	}
+	if _, ok := Explain("nonsense"); ok {
+		t.Error("nonsense is explained")
+	}
 	if len(types) != len(want) {
 		t.Errorf("%d types for %d kinds", len(types), len(want))
 	}
