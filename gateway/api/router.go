@@ -1,0 +1,172 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"strings"
+	"sync/atomic"
+
+	"github.com/go-chi/chi/v5"
+
+	"github.com/fleetcast/fleetcast/bridge/bus"
+	"github.com/fleetcast/fleetcast/devices"
+	"github.com/fleetcast/fleetcast/gateway/problem"
+	"github.com/fleetcast/fleetcast/sse/hub"
+)
+
+// Assets is what the edge holds of the fleet: the hub, or a fake.
+type Assets interface {
+	Ready() bool
+	Asset(id devices.DeviceID) (frame []byte, ok bool)
+	Fleet(id devices.DeviceID) (devices.FleetID, bool)
+	Assets(q hub.ListQuery) (frames [][]byte, next string)
+}
+
+// Inlet takes what a person does to a device: the bus, or a fake.
+type Inlet interface {
+	Append(ctx context.Context, a bus.Append) error
+}
+
+// Options of an API. Assets, Inlet and Stream must be set.
+type Options struct {
+	Assets    Assets
+	Inlet     Inlet
+	Stream    http.Handler // at /stream/assets
+	Dashboard http.Handler // at / and whatever is not ours; nil: nothing is there
+	// Hosts are host names, without ports, that are answered besides those of the own machine.
+	Hosts []string
+	// AnyHost answers every host name. Only where viewers must prove who they are: see hosts.go.
+	AnyHost bool
+	// Checks say whether the roles of this process are ready, beside the edge's own tables.
+	Checks []Check
+	// Stats returns what GET /api/stats shows, as JSON; nil: an empty object.
+	Stats  func() any
+	Logger *slog.Logger
+}
+
+// API is the root of what the process serves over HTTP. Its methods may be called concurrently.
+type API struct {
+	options Options
+	log     *slog.Logger
+	mux     *chi.Mux
+
+	door      bus.DoorID
+	seq       atomic.Uint64
+	appending chan struct{} // one at a time: the bus takes a door's Appends in the order of their numbers
+}
+
+// New checks the options and wires the routes. It starts nothing.
+func New(o Options) (*API, error) {
+	if o.Assets == nil || o.Inlet == nil || o.Stream == nil {
+		return nil, errors.New("make api: assets, an inlet and a stream are needed")
+	}
+	for _, c := range o.Checks {
+		if !knownRole(c.Role) || c.Ready == nil {
+			return nil, errors.New("make api: a check is of no known role, or empty")
+		}
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	hosts, err := newHostGuard(o.Hosts, o.AnyHost)
+	if err != nil {
+		return nil, err
+	}
+	o.Checks = append([]Check{{Role: "edge", Name: "tables", Ready: func() string {
+		if !o.Assets.Ready() {
+			return "the state of the fleet is not loaded yet"
+		}
+		return ""
+	}}}, o.Checks...)
+	a := &API{
+		options: o, log: o.Logger, mux: chi.NewMux(),
+		door: bus.NewDoorID(), appending: make(chan struct{}, 1),
+	}
+	a.routes(hosts)
+	return a, nil
+}
+
+// ServeHTTP serves everything.
+func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) { a.mux.ServeHTTP(w, r) }
+
+func (a *API) routes(hosts hostGuard) {
+	crossOrigin := http.NewCrossOriginProtection()
+	crossOrigin.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		problem.Write(w, r, devices.Errorf(devices.Forbidden, "", "a page of another site must not change anything here"))
+	}))
+	// Whatever stands here is also around the stream: it must neither buffer nor bound the time of an answer.
+	a.mux.Use(a.recoverPanics, secure, hosts.guard, limitBody, crossOrigin.Handler)
+	a.mux.NotFound(a.elsewhere)
+	a.mux.MethodNotAllowed(a.methodNotAllowed)
+	a.mux.Handle("/stream/assets", a.options.Stream)
+	a.mux.Group(func(r chi.Router) {
+		r.Use(private, limitTime)
+		get := func(path string, f func(http.ResponseWriter, *http.Request) error) {
+			r.Method(http.MethodGet, path, a.handle(f))
+			r.Method(http.MethodHead, path, a.handle(f)) // net/http leaves the body out
+		}
+		get("/healthz", a.health)
+		get("/readyz", a.ready)
+		get("/api/assets", a.listAssets)
+		get("/api/assets.geojson", a.geoJSON)
+		get("/api/assets/{id}", a.oneAsset)
+		get("/api/stats", a.stats)
+		get(problem.TypePrefix+"{name}", a.explain)
+		r.Method(http.MethodDelete, "/api/assets/{id}", a.handle(a.removeAsset))
+	})
+}
+
+// handle makes a handler of a function whose error becomes a problem. The function must not have written then.
+func (a *API) handle(f func(http.ResponseWriter, *http.Request) error) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		err := f(w, r)
+		if err == nil {
+			return
+		}
+		if devices.KindOf(err) == devices.Internal {
+			a.log.Error("a request failed", "method", r.Method, "route", chi.RouteContext(r.Context()).RoutePattern(), "error", err)
+		}
+		problem.Write(w, r, err)
+	})
+}
+
+// elsewhere gives the page what is not ours.
+func (a *API) elsewhere(w http.ResponseWriter, r *http.Request) {
+	for _, prefix := range []string{"/api/", "/stream/", problem.TypePrefix} {
+		if strings.HasPrefix(r.URL.Path+"/", prefix) {
+			problem.Write(w, r, devices.Errorf(devices.NotFound, "", "there is nothing at this path"))
+			return
+		}
+	}
+	if a.options.Dashboard == nil {
+		problem.Write(w, r, devices.Errorf(devices.NotFound, "", "this process has no page"))
+		return
+	}
+	limitTime(a.options.Dashboard).ServeHTTP(w, r)
+}
+
+func (a *API) methodNotAllowed(w http.ResponseWriter, r *http.Request) {
+	path := r.URL.RawPath // what the router matches
+	if path == "" {
+		path = r.URL.Path
+	}
+	var allow []string
+	for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodDelete} {
+		if a.mux.Match(chi.NewRouteContext(), method, path) {
+			allow = append(allow, method)
+		}
+	}
+	problem.MethodNotAllowed(allow...).Write(w, r)
+}
+
+func (a *API) explain(w http.ResponseWriter, r *http.Request) error {
+	m, ok := problem.Explain(chi.URLParam(r, "name"))
+	if !ok {
+		return devices.Errorf(devices.NotFound, "", "there is no such problem")
+	}
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	_, _ = w.Write([]byte(m.Title + "\n\n" + m.Text + "\n")) // a client that is gone needs no answer
+	return nil
+}
