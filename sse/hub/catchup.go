@@ -169,7 +169,8 @@ func (v *Viewer) arrive(s *viewState) {
 	v.behind = nil
 }
 
-// readyEvent says that all is there; nothing where that was said since the last reset.
+// readyEvent says that all is there, and how late it may be, so that a page need not wait for the next heartbeat to know;
+// nothing where that was said since the last reset.
 func (v *Viewer) readyEvent(s *viewState) []byte {
 	if v.ready {
 		return nil
@@ -179,7 +180,9 @@ func (v *Viewer) readyEvent(s *viewState) []byte {
 	data := devices.AppendJSONString([]byte(`{"sid":`), v.id)
 	data = strconv.AppendInt(append(data, `,"assets":`...), int64(v.view.size()), 10)
 	data = devices.AppendJSONString(append(data, `,"position":`...), id)
-	return v.view.format.AppendEvent(nil, "ready", append(data, '}'), id)
+	b := v.view.format.AppendEvent(nil, "ready", append(data, '}'), id)
+	now := time.Now()
+	return v.view.format.AppendEvent(b, "heartbeat", heartbeatData(now, v.view.lag(now)), "")
 }
 
 // resetEvent tells the viewer to drop everything, and lets it begin anew. It carries the id of a viewer that has nothing:
