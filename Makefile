@@ -40,14 +40,14 @@ assets: ## bring the outlines of the world into the page, where npm is there
 	fi
 
 $(MODULES): $(PAGE)/package.json $(PAGE)/package-lock.json
-	cd $(PAGE) && npm ci --no-audit --no-fund --loglevel=error
+	cd $(PAGE) && npm ci --omit=dev --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@
 
 $(OUTLINES): $(MODULES) $(wildcard $(PAGE)/scripts/*)
 	cd $(PAGE) && npm run --silent build
 	@touch $@
 
-test: go deps assets ## every test with the race detector; installs what it needs, or says what is missing
+test: go deps ## every test with the race detector; installs what it needs, or says what is missing
 	$(GO) test -race -timeout 15m $(TESTFLAGS) ./...
 
 deps:

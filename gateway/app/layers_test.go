@@ -71,7 +71,10 @@ func (e edge) ownViolation(to string) string {
 
 func isAllowed(e edge, to string) bool {
 	return slices.ContainsFunc(allowances, func(a allowance) bool {
-		return a.from == e.from && a.to == to && (e.test || !a.testOnly)
+		if a.testOnly && !e.test {
+			return false
+		}
+		return a.from == e.from && a.to == to || a.below && under(e.from, a.from) && under(to, a.to)
 	})
 }
 

@@ -59,10 +59,10 @@ type ReportOptions struct {
 }
 
 // Bounds of settings. A shorter window costs a publish and a write per viewer each time and shows nothing sooner than a
-// screen can; a longer one is no live view.
+// screen can; an owner says that it lives once a second, and speaks only at the ends of windows.
 const (
 	minWindow = 10 * time.Millisecond
-	maxWindow = 10 * time.Second
+	maxWindow = time.Second
 
 	// A held device is about 2 kB in the bridge, the bus and the table together, so this bound is some GB of memory.
 	maxMaxDevices = 1_000_000

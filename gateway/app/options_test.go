@@ -209,7 +209,7 @@ func TestHelpAndVersionAreShownAndNothingElseIsDone(t *testing.T) {
 	}
 	var out bytes.Buffer
 	_, _ = Parse([]string{"--help"}, &out)
-	for _, part := range []string{"--mqtt-listen", "127.0.0.1:1883", "FLEETCAST_HTTP_HOSTS", "100ms", "10ms to 10s", "--owntracks-fleet"} {
+	for _, part := range []string{"--mqtt-listen", "127.0.0.1:1883", "FLEETCAST_HTTP_HOSTS", "100ms", "10ms to 1s", "--owntracks-fleet"} {
 		if !strings.Contains(out.String(), part) {
 			t.Errorf("help does not name %s:\n%s", part, out.String())
 		}

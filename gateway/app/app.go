@@ -1,0 +1,130 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync/atomic"
+	"time"
+)
+
+// StopTimeout bounds Stop as a whole where its caller has no opinion. Each part has a smaller bound of its own.
+const StopTimeout = 10 * time.Second
+
+// The bounds of the parts on stopping, in the order in which they stop.
+const (
+	acceptBound  = time.Second
+	streamsBound = 3 * time.Second
+	requestBound = 2 * time.Second
+	mqttBound    = 3 * time.Second
+	bridgeBound  = 4 * time.Second
+	hubBound     = time.Second
+	busBound     = time.Second
+)
+
+// App is a gateway: every role in one process. It runs once.
+type App struct {
+	opts   Options
+	log    *slog.Logger
+	parts  *parts
+	runner *runner
+	addrs  Addrs
+
+	begun    atomic.Bool   // Start or Stop was called
+	started  chan struct{} // closed when Start has returned, or never will be called
+	stopping atomic.Bool
+	stopped  chan struct{} // closed when Stop is through
+	stopErr  error         // valid once stopped is closed
+
+	stack stack // Start's, then Stop's
+}
+
+// Addrs are the addresses that the ports are bound to.
+type Addrs struct {
+	MQTT, HTTP net.Addr
+}
+
+// New checks the options and wires the parts. It binds no port and starts nothing.
+func New(opts Options) (*App, error) {
+	if err := opts.Check(); err != nil {
+		return nil, fmt.Errorf("check settings: %w", err)
+	}
+	if opts.Report.Logger == nil {
+		opts.Report.Logger = slog.New(slog.DiscardHandler)
+	}
+	log := opts.Report.Logger
+	p, err := wire(&opts, log)
+	if err != nil {
+		return nil, err
+	}
+	return &App{
+		opts: opts, log: log, parts: p, runner: newRunner(log),
+		started: make(chan struct{}), stopped: make(chan struct{}),
+	}, nil
+}
+
+// Start binds the ports, starts every part and returns; the parts run until Stop, whatever becomes of ctx. After an
+// error nothing runs and no port is bound. An App starts once.
+func (a *App) Start(ctx context.Context) error {
+	if !a.begun.CompareAndSwap(false, true) {
+		return errors.New("start gateway: it was started or stopped before")
+	}
+	defer close(a.started)
+	if err := a.start(ctx); err != nil {
+		return errors.Join(fmt.Errorf("start gateway: %w", err), a.unwind(context.WithoutCancel(ctx)))
+	}
+	a.log.InfoContext(ctx, "gateway started", "mqtt", a.addrs.MQTT.String(), "http", a.addrs.HTTP.String(), "version", Version())
+	return nil
+}
+
+// Addrs tells where the ports are bound; it is zero before Start has returned.
+func (a *App) Addrs() Addrs { return a.addrs }
+
+// Wait waits until ctx ends, which is no error, or a part fails, which is.
+func (a *App) Wait(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return nil
+	case <-a.runner.failed:
+		return a.runner.err()
+	}
+}
+
+// Stop stops every part in the reverse of the order in which they started, each within its bound, and joins their
+// errors. It may be called at any time, more than once and from several goroutines; each call returns when everything
+// has stopped or its ctx has ended.
+func (a *App) Stop(ctx context.Context) error {
+	if a.begun.CompareAndSwap(false, true) {
+		close(a.started) // there will be no Start
+	}
+	if a.stopping.CompareAndSwap(false, true) {
+		<-a.started // Start only binds and starts: it does not wait for anybody
+		a.stopErr = a.unwind(ctx)
+		close(a.stopped)
+		return a.stopErr
+	}
+	select {
+	case <-a.stopped:
+		return a.stopErr
+	case <-ctx.Done():
+		return fmt.Errorf("wait for the gateway to stop: %w", ctx.Err())
+	}
+}
+
+func (a *App) unwind(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, StopTimeout)
+	defer cancel()
+	return a.stack.unwind(ctx, a.log)
+}
+
+// Run is Start, Wait and Stop: it returns when ctx has ended and everything has stopped, or with the error of the part
+// that failed.
+func (a *App) Run(ctx context.Context) error {
+	if err := a.Start(ctx); err != nil {
+		return err
+	}
+	failure := a.Wait(ctx)
+	return errors.Join(failure, a.Stop(context.WithoutCancel(ctx)))
+}

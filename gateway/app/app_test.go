@@ -1,0 +1,208 @@
+package app
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+)
+
+func TestAGatewayStopsAsOftenAsItIsTold(t *testing.T) {
+	g := startGateway(t)
+	addrs := g.Addrs()
+	for range 3 {
+		if err := g.Stop(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !free(t, addrs.MQTT) || !free(t, addrs.HTTP) {
+		t.Error("a port is still bound")
+	}
+	if err := g.Start(t.Context()); err == nil {
+		t.Error("it starts again: its parts run once")
+	}
+}
+
+func TestAGatewayThatNeverStartedStops(t *testing.T) {
+	a, err := New(testOptions())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := a.Stop(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if err := a.Start(t.Context()); err == nil {
+		t.Error("it starts after it was stopped")
+	}
+}
+
+func TestOneAfterTheOtherOnTheSamePorts(t *testing.T) {
+	first := startGateway(t)
+	first.stop()
+	second := startGateway(t, first.samePorts)
+	if second.Addrs().MQTT.String() != first.Addrs().MQTT.String() || second.request("GET", "/healthz").StatusCode != http.StatusOK {
+		t.Error("the second is not where the first was")
+	}
+}
+
+func TestTwoGatewaysInOneProcessKnowNothingOfEachOther(t *testing.T) {
+	one, two := startGateway(t), startGateway(t)
+	one.telemetry("north", "a", `{"lat":1,"lon":2}`)
+	two.telemetry("north", "b", `{"lat":1,"lon":2}`)
+	one.waitAsset("a", any1)
+	two.waitAsset("b", any1)
+	if one.request("GET", "/api/assets/b").StatusCode != http.StatusNotFound || two.request("GET", "/api/assets/a").StatusCode != http.StatusNotFound {
+		t.Error("one shows the other's device")
+	}
+	one.stop()
+	two.telemetry("north", "c", `{"lat":1,"lon":2}`)
+	two.waitAsset("c", any1)
+}
+
+func TestAPortInUseIsAClearErrorAndNothingIsLeftRunning(t *testing.T) {
+	taken, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	for name, set := range map[string]func(*Options) *string{
+		"mqtt": func(o *Options) *string { return &o.MQTT.Listen },
+		"http": func(o *Options) *string { return &o.HTTP.Listen },
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := testOptions()
+			*set(&o) = taken.Addr().String()
+			a, err := New(o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			err = a.Start(t.Context())
+			for _, part := range []string{taken.Addr().String(), "in use", name + "-listen"} {
+				if err == nil || !strings.Contains(err.Error(), part) {
+					t.Errorf("error %v does not say %q", err, part)
+				}
+			}
+			if err := a.Stop(t.Context()); err != nil {
+				t.Errorf("stop: %v", err)
+			}
+		}) // and goleak finds whatever runs on
+	}
+}
+
+func TestOpenStreamsAndConnectedDevicesDoNotHoldAStopUp(t *testing.T) {
+	g := startGateway(t)
+	var streams []*stream
+	for i := range 50 {
+		streams = append(streams, g.open(fmt.Sprintf("/stream/assets?fleet=f-%d&fleet=north", i%3), ""))
+	}
+	for i := range 5 {
+		id := fmt.Sprintf("truck-%d", i)
+		d := g.hold("-i", id, "-q", "1", "-t", "fleets/north/devices/"+id+"/telemetry")
+		d.say(t, `{"lat":1,"lon":2}`)
+		streams[0].asset(id, any1)
+	}
+	idle, err := new(net.Dialer).DialContext(t.Context(), "tcp", g.Addrs().HTTP.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer idle.Close()
+	g.stop()
+	for _, s := range streams {
+		<-s.done
+	}
+	if !free(t, g.Addrs().MQTT) || !free(t, g.Addrs().HTTP) {
+		t.Error("a port is still bound")
+	}
+}
+
+func TestAPartThatFailsEndsTheGatewayWithItsError(t *testing.T) {
+	a, err := New(testOptions())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- a.Run(t.Context()) }()
+	<-a.started
+	if err := a.parts.bus.Close(); err != nil { // pulls the floor from under the bridge
+		t.Fatal(err)
+	}
+	if err := <-ended; err == nil || !strings.Contains(err.Error(), "run ") {
+		t.Errorf("Run returned %v", err)
+	}
+}
+
+func TestRunEndsWithItsContext(t *testing.T) {
+	a, err := New(testOptions())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- a.Run(ctx) }()
+	<-a.started
+	cancel()
+	if err := <-ended; err != nil {
+		t.Errorf("Run returned %v", err)
+	}
+}
+
+func TestStopGivesUpWaitingWithItsContext(t *testing.T) {
+	g := startGateway(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	g.stopping.Store(true) // as if another call were at work and hung
+	if err := g.Stop(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("Stop returned %v", err)
+	}
+	g.stopping.Store(false)
+}
+
+func TestSettingsThatCannotStandAreRefusedBeforeAnythingIsWired(t *testing.T) {
+	o := testOptions()
+	o.MQTT.Listen = "0.0.0.0:1883"
+	if _, err := New(o); err == nil || !strings.Contains(err.Error(), "mqtt-listen") {
+		t.Errorf("error is %v", err)
+	}
+}
+
+func TestTheBannerSaysWhereToLook(t *testing.T) {
+	var out bytes.Buffer
+	g := startGateway(t, func(o *Options) { o.Report.Banner = &out })
+	mqtt, ok := g.Addrs().MQTT.(*net.TCPAddr)
+	if !ok {
+		t.Fatalf("the address is %T", g.Addrs().MQTT)
+	}
+	for _, part := range []string{g.url("/"), g.url("/stream/assets"), "mqtt://" + mqtt.String(), fmt.Sprintf("mosquitto_pub -h 127.0.0.1 -p %d ", mqtt.Port)} {
+		if !strings.Contains(out.String(), part) {
+			t.Errorf("the banner does not say %s:\n%s", part, out.String())
+		}
+	}
+}
+
+// The bounds are the last guard: nobody may lose one by a refactoring.
+func TestTheServerHasItsBounds(t *testing.T) {
+	l, err := listen(t.Context(), "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	s := newHTTPDoor(t.Context(), l, http.NotFoundHandler(), quiet()).server
+	if s.ReadHeaderTimeout == 0 || s.IdleTimeout == 0 || s.MaxHeaderBytes == 0 {
+		t.Errorf("a bound is missing: %+v", s)
+	}
+	if s.WriteTimeout != 0 || s.ReadTimeout != 0 {
+		t.Error("a timeout of the server would cut every stream")
+	}
+}
+
+func TestOnlyLoopbackIsServedWhateverANameStandsFor(t *testing.T) {
+	for address, served := range map[string]bool{"127.0.0.1": true, "::1": true, "127.3.2.1": true, "0.0.0.0": false, "::": false, "192.0.2.1": false} {
+		if err := requireLoopback(&net.TCPAddr{IP: net.ParseIP(address)}); (err == nil) != served {
+			t.Errorf("%s: %v", address, err)
+		}
+	}
+}

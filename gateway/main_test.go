@@ -1,0 +1,122 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const patience = 60 * time.Second
+
+func TestWrongArgumentsAreOneLineAndACodeOfTheirOwn(t *testing.T) {
+	var out, errs bytes.Buffer
+	if code := run([]string{"--window=1h"}, &out, &errs); code != exitUsage {
+		t.Errorf("exit code %d", code)
+	}
+	if got := errs.String(); !strings.HasPrefix(got, "gateway: --window: ") || strings.Count(got, "\n") != 1 || out.Len() != 0 {
+		t.Errorf("it says %q and %q", got, out.String())
+	}
+}
+
+func TestHelpAndVersionSucceed(t *testing.T) {
+	for _, arg := range []string{"--help", "--version"} {
+		var out, errs bytes.Buffer
+		if code := run([]string{arg}, &out, &errs); code != 0 || out.Len() == 0 || errs.Len() != 0 {
+			t.Errorf("%s: code %d, %q, %q", arg, code, out.String(), errs.String())
+		}
+	}
+}
+
+func TestTheDemoRunsAndCtrlCStopsItCleanly(t *testing.T) {
+	const devices = 20
+	binary := build(t)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, binary, "--demo=20", "--mqtt-listen=127.0.0.1:0", "--http-listen=127.0.0.1:0")
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	url := pageURL(t, stdout)
+	waitForAssets(ctx, t, url, devices)
+	if err := cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.Copy(io.Discard, stdout); err != nil {
+		t.Error(err)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("it ended with %v and said:\n%s", err, stderr.String())
+	}
+	if strings.Contains(stderr.String(), "level=ERROR") {
+		t.Errorf("it said:\n%s", stderr.String())
+	}
+}
+
+func build(t *testing.T) string {
+	t.Helper()
+	binary := filepath.Join(t.TempDir(), "gateway")
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", binary, ".").CombinedOutput(); err != nil {
+		t.Fatalf("build: %v: %s", err, out)
+	}
+	return binary
+}
+
+// pageURL reads the banner up to the page's address.
+func pageURL(t *testing.T, r io.Reader) string {
+	t.Helper()
+	for s := bufio.NewScanner(r); s.Scan(); {
+		if _, url, ok := strings.Cut(s.Text(), "page "); ok {
+			return strings.TrimSpace(url)
+		}
+	}
+	t.Fatal("it did not say where to look")
+	return ""
+}
+
+func waitForAssets(ctx context.Context, t *testing.T, url string, want int) {
+	t.Helper()
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for got := -1; got != want; {
+		select {
+		case <-ctx.Done():
+			t.Fatalf("waited in vain for %d assets; there are %d", want, got)
+		case <-tick.C:
+		}
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, url+"api/assets.geojson", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := client.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var collection struct{ Features []json.RawMessage }
+		err = json.NewDecoder(resp.Body).Decode(&collection)
+		resp.Body.Close()
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = len(collection.Features)
+	}
+}
