@@ -78,11 +78,12 @@ type committer struct {
 	next     batch
 	messages int // of next and flying, against Limits.QueueMessages
 	bytes    int
+	owed     int           // acknowledgements that are not written yet
 	waiting  bool          // somebody waits on space
 	space    chan struct{} // closed when there may be room again
 	closing  bool
 	busy     bool          // run has a batch
-	idle     chan struct{} // closed when nothing is queued, if somebody wants to know
+	idle     chan struct{} // closed when nothing is queued or owed, if somebody wants to know
 	wake     chan struct{} // of capacity 1: next is not empty
 }
 
@@ -137,6 +138,7 @@ func (c *committer) queue(s *session, d *delivery) {
 		t.session, t.upto = s, len(b.entries)
 		b.tickets = append(b.tickets, t)
 		s.unacked++
+		c.owed++
 	}
 	b.messages++
 	b.bytes += d.bytes
@@ -176,7 +178,9 @@ func (c *committer) settle(s *session, n int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s.unacked -= n
+	c.owed -= n
 	c.makeRoom()
+	c.tellIdle()
 }
 
 // makeRoom wakes whoever waits for room. It needs c.mu.
@@ -196,10 +200,21 @@ func (c *committer) close() {
 	c.makeRoom()
 }
 
-// flush waits until nothing is queued. It tells whether that came about before ctx ended.
+// tellIdle wakes whoever waits in flush. It needs c.mu.
+func (c *committer) tellIdle() {
+	if c.idle != nil && c.isIdle() {
+		close(c.idle)
+		c.idle = nil
+	}
+}
+
+// isIdle tells whether nothing is queued and nothing owed. It needs c.mu.
+func (c *committer) isIdle() bool { return !c.busy && c.next.isEmpty() && c.owed == 0 }
+
+// flush waits until nothing is queued and every acknowledgement is written. It tells whether that came about before ctx ended.
 func (c *committer) flush(ctx context.Context) bool {
 	c.mu.Lock()
-	if !c.busy && c.next.isEmpty() {
+	if c.isIdle() {
 		c.mu.Unlock()
 		return true
 	}
@@ -247,10 +262,7 @@ func (c *committer) swap() bool {
 	c.makeRoom()
 	c.busy = !c.next.isEmpty()
 	if !c.busy {
-		if c.idle != nil {
-			close(c.idle)
-			c.idle = nil
-		}
+		c.tellIdle()
 		return false
 	}
 	c.flying, c.next = c.next, c.flying

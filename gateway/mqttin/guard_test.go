@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"os"
 	"strings"
 	"sync"
 	"syscall"
@@ -150,6 +151,24 @@ func TestAPeerThatDoesNotReadHoldsUpNobodyAndIsCutOff(t *testing.T) {
 	h.well(t)
 	h.counted(t, WriteStalled)
 	eventually(t, "the end", func() bool { return h.Stats().Connections == 0 })
+}
+
+// mochi moves one deadline for both directions with every packet that it reads.
+func TestAPeerThatSendsOnAndNeverReadsIsCutOff(t *testing.T) {
+	h := start(t, Limits{Write: 50 * time.Millisecond})
+	r := h.pipe(t, connectOptions{version: 4, id: "deaf"})
+	r.publish(topicOne, `{}`, 1, 1)
+	packet := publishPacket(4, topicOne, `{}`, 0, 0, false)
+	for {
+		if _, err := r.Write(packet); err != nil {
+			if errors.Is(err, os.ErrDeadlineExceeded) {
+				t.Fatal("the connection was not closed")
+			}
+			break
+		}
+	}
+	h.counted(t, WriteStalled)
+	h.well(t)
 }
 
 func TestMessagesOfADeafPeerCountUntilTheirAcksAreWritten(t *testing.T) {
