@@ -3,6 +3,7 @@ package sse
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -82,7 +83,7 @@ func TestAReaderThatStandsIsClosedAsStalled(t *testing.T) {
 		if s := h.Stats(); s.Ended[Stalled.String()] != 1 || s.Open != 0 || v.total() != 40 {
 			t.Errorf("%+v, took %d", s, v.total())
 		}
-		if _, err := client.Read(make([]byte, 1)); err != io.EOF {
+		if _, err := client.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
 			t.Errorf("the connection is still there: %v", err)
 		}
 	})
@@ -115,7 +116,7 @@ func TestAPieceThatDoesNotGoIsAStall(t *testing.T) {
 		}
 		defer s.close()
 		go io.CopyN(io.Discard, client, pieceBytes+10) //nolint:errcheck // the pipe ends with the test
-		if n, err := s.write(make([]byte, 3*pieceBytes)); err != errStalled || n != pieceBytes+10 {
+		if n, err := s.write(make([]byte, 3*pieceBytes)); !errors.Is(err, errStalled) || n != pieceBytes+10 {
 			t.Errorf("%d, %v", n, err)
 		}
 	})

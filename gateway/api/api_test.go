@@ -219,8 +219,12 @@ func TestCountersAreShown(t *testing.T) {
 func TestMountPoints(t *testing.T) {
 	w := newWorld(t, nil)
 	for _, c := range []struct{ method, path, body string }{
-		{"GET", "/stream/assets?fleet=north", "stream GET"}, {"OPTIONS", "/stream/assets", "stream OPTIONS"}, {"HEAD", "/stream/assets", "stream HEAD"},
-		{"GET", "/", "page /"}, {"GET", "/app.js", "page /app.js"}, {"GET", "/apis", "page /apis"},
+		{"GET", "/stream/assets?fleet=north", "stream GET"},
+		{"OPTIONS", "/stream/assets", "stream OPTIONS"},
+		{"HEAD", "/stream/assets", "stream HEAD"},
+		{"GET", "/", "page /"},
+		{"GET", "/app.js", "page /app.js"},
+		{"GET", "/apis", "page /apis"},
 	} {
 		if rec := w.do(c.method, c.path); rec.Body.String() != c.body {
 			t.Errorf("%s %s gives %s", c.method, c.path, rec.Body)

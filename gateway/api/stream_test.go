@@ -68,7 +68,9 @@ func newEdge(t *testing.T) *edge {
 		srv.Close()
 		cancel()
 		wg.Wait()
-		e.bus.Close()
+		if err := e.bus.Close(); err != nil {
+			t.Error(err)
+		}
 	})
 	return e
 }
