@@ -38,8 +38,10 @@ func goldenEntries(t testing.TB) []goldenEntry {
 			},
 			At: 1795353543237, Satellites: 9,
 			Metrics: []devices.Metric{
-				{Name: "fuel", Value: devices.NumberValue(41.5)}, {Name: "gear", Value: devices.TextValue("D")},
-				{Name: "on", Value: devices.BoolValue(true)}, {Name: "old", Value: devices.Value{}},
+				{Name: "fuel", Value: devices.NumberValue(41.5)},
+				{Name: "gear", Value: devices.TextValue("D")},
+				{Name: "on", Value: devices.BoolValue(true)},
+				{Name: "old", Value: devices.Value{}},
 			},
 		}}, `11 01 08747275636b2d3137 056e6f727468
 			7f 00 8a89c8b6c068
@@ -263,7 +265,7 @@ func FuzzWireDecode(f *testing.F) {
 // FuzzEntryRoundTrip builds entries from parts: every one that passes the check comes back as it was.
 func FuzzEntryRoundTrip(f *testing.F) {
 	f.Add("truck-17", "north", uint8(1), uint16(0x7f), uint16(0), int64(1795353543237), 48.85833, "fuel", "D", uint8(2), 9)
-	f.Add("d", "f", uint8(1), uint16(3), uint16(0x20), int64(-1), -0.0, "", "", uint8(0), -1)
+	f.Add("d", "f", uint8(1), uint16(3), uint16(0x20), int64(-1), math.Copysign(0, -1), "", "", uint8(0), -1)
 	f.Add("d", "f", uint8(3), uint16(0), uint16(0), int64(2), 1.0, "", "", uint8(1), 0)
 	f.Fuzz(func(t *testing.T, d, fl string, kind uint8, has, cleared uint16, at int64, n float64, name, text string, valueKind uint8, k int) {
 		dev, err := devices.ParseDeviceID(d)
@@ -295,6 +297,7 @@ func FuzzEntryRoundTrip(f *testing.F) {
 				v.Text = text
 			case devices.Bool:
 				v = devices.BoolValue(k > 0)
+			case devices.Null:
 			}
 			r.Metrics = []devices.Metric{{Name: name, Value: v}, {Name: text, Value: devices.NumberValue(n)}}
 			e.Reading = r
@@ -302,6 +305,7 @@ func FuzzEntryRoundTrip(f *testing.F) {
 			e.Connection = Connection{Door: DoorID(at), Conn: uint64(k), Up: has > 0}
 		case KindStatus:
 			e.Status = StatusReport{Status: devices.Status(valueKind), Retained: has > 0}
+		case KindRemoval:
 		}
 		if e.Check() != nil {
 			return

@@ -204,14 +204,14 @@ func wantError(what string, got, want error) error {
 	if errors.Is(got, want) {
 		return nil
 	}
-	return fmt.Errorf("%s gives %v, want %v", what, got, want)
+	return fmt.Errorf("%s gives %w, want %w", what, orNil(got), want)
 }
 
 func wantKind(what string, got error, want devices.Kind) error {
 	if got != nil && devices.KindOf(got) == want {
 		return nil
 	}
-	return fmt.Errorf("%s gives %v, want an error of kind %v", what, got, want)
+	return fmt.Errorf("%s gives %w, want an error of kind %v", what, orNil(got), want)
 }
 
 // orNil lets a nil error stand after %w.

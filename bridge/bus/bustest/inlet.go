@@ -78,8 +78,10 @@ func everyKindArrives(ctx context.Context, s *site) error {
 		Measures: devices.Measures{Has: devices.FieldPosition | devices.FieldSpeed, Lat: 48.85833, Lon: 2.29513, Speed: 16.9},
 		At:       1795353543237, Cleared: devices.FieldBattery,
 		Metrics: []devices.Metric{
-			{Name: "fuel", Value: devices.NumberValue(41.5)}, {Name: "gear", Value: devices.TextValue("D")},
-			{Name: "on", Value: devices.BoolValue(true)}, {Name: "old"},
+			{Name: "fuel", Value: devices.NumberValue(41.5)},
+			{Name: "gear", Value: devices.TextValue("D")},
+			{Name: "on", Value: devices.BoolValue(true)},
+			{Name: "old"},
 		},
 	}
 	want := []bus.Entry{
