@@ -31,6 +31,7 @@ type App struct {
 	parts  *parts
 	runner *runner
 	addrs  Addrs
+	http   atomic.Pointer[httpDoor] // set by Start; read by stats
 
 	begun    atomic.Bool   // Start or Stop was called
 	started  chan struct{} // closed when Start has returned, or never will be called
@@ -55,14 +56,15 @@ func New(opts Options) (*App, error) {
 		opts.Report.Logger = slog.New(slog.DiscardHandler)
 	}
 	log := opts.Report.Logger
-	p, err := wire(&opts, log)
-	if err != nil {
+	a := &App{
+		opts: opts, log: log, runner: newRunner(log),
+		started: make(chan struct{}), stopped: make(chan struct{}),
+	}
+	var err error
+	if a.parts, err = wire(&opts, log, a.stats); err != nil {
 		return nil, err
 	}
-	return &App{
-		opts: opts, log: log, parts: p, runner: newRunner(log),
-		started: make(chan struct{}), stopped: make(chan struct{}),
-	}, nil
+	return a, nil
 }
 
 // Start binds the ports, starts every part and returns; the parts run until Stop, whatever becomes of ctx. After an

@@ -363,6 +363,25 @@ func TestRESTShowsTheSameAssets(t *testing.T) {
 	}
 }
 
+func TestTheCountersOfEveryPartAreShownByName(t *testing.T) {
+	t.Parallel()
+	g := startGateway(t)
+	g.telemetry("north", "truck-17", `{"lat":1,"lon":2}`)
+	g.telemetry("north", "truck-17", `not JSON`)
+	g.waitAsset("truck-17", any1)
+	s := g.open("/stream/assets", "")
+	s.snapshot()
+	var stats Stats
+	a := g.request("GET", "/api/stats")
+	if err := json.Unmarshal(a.body, &stats); err != nil {
+		t.Fatalf("%v: %s", err, a.body)
+	}
+	if stats.MQTT.Messages["position"] != 1 || stats.MQTT.Rejected["not_object"] != 1 || stats.Bridge.Counts["readings"] != 1 ||
+		stats.Hub.Assets != 1 || stats.Hub.Viewers != 1 || stats.SSE.Open != 1 || stats.HTTP.Open < 1 {
+		t.Errorf("counters are %s", a.body)
+	}
+}
+
 // A page elsewhere that makes its name resolve to 127.0.0.1 sends that name as Host (DNS rebinding).
 func TestAHostileHostIsNotAnswered(t *testing.T) {
 	t.Parallel()

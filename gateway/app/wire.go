@@ -35,7 +35,7 @@ type parts struct {
 //	                                                        (REST, and the page of sse/dashboard)
 //
 // Everything on the left of the bus could be another process than everything on its right; none of the parts can tell.
-func wire(o *Options, log *slog.Logger) (*parts, error) {
+func wire(o *Options, log *slog.Logger, stats func() Stats) (*parts, error) {
 	p := &parts{}
 	part := func(name string) *slog.Logger { return log.With("part", name) }
 	var err error
@@ -63,17 +63,17 @@ func wire(o *Options, log *slog.Logger) (*parts, error) {
 	if p.stream, err = sse.New(sse.Options{Hub: p.hub, Logger: part("sse")}); err != nil {
 		return nil, err
 	}
-	return p, p.wireAPI(o, part("api"))
+	return p, p.wireAPI(o, part("api"), stats)
 }
 
 // wireAPI makes the people's door, under which the stream and the page are mounted.
-func (p *parts) wireAPI(o *Options, log *slog.Logger) error {
+func (p *parts) wireAPI(o *Options, log *slog.Logger, stats func() Stats) error {
 	page, err := dashboard.New(dashboard.Options{})
 	if err != nil {
 		return fmt.Errorf("make page: %w", err)
 	}
 	p.api, err = api.New(api.Options{
-		Assets: p.hub, Inlet: p.bus, Stream: p.stream, Dashboard: page, Hosts: o.HTTP.Hosts, Stats: p.stats, Logger: log,
+		Assets: p.hub, Inlet: p.bus, Stream: p.stream, Dashboard: page, Hosts: o.HTTP.Hosts, Stats: func() any { return stats() }, Logger: log,
 		Checks: []api.Check{{Role: "bridge", Name: "partitions", Ready: func() string {
 			if !p.bridge.Ready() {
 				return "not every partition is owned yet"
@@ -82,16 +82,6 @@ func (p *parts) wireAPI(o *Options, log *slog.Logger) error {
 		}}},
 	})
 	return err
-}
-
-// stats are what GET /api/stats shows: the counters of every part.
-func (p *parts) stats() any {
-	return struct {
-		MQTT   any `json:"mqtt"`
-		Bridge any `json:"bridge"`
-		Hub    any `json:"hub"`
-		SSE    any `json:"sse"`
-	}{p.door.Stats(), p.bridge.Stats(), p.hub.Stats(), p.stream.Stats()}
 }
 
 // stopMargin is what a part's own bound on stopping is shorter than ours, so that it can say itself what went wrong.
@@ -119,6 +109,7 @@ func (a *App) start(ctx context.Context) error {
 		return fmt.Errorf("bind mqtt-listen: %w", err)
 	}
 	door := newHTTPDoor(ctx, listener, p.api, a.log.With("part", "http"))
+	a.http.Store(door)
 	a.stack.push("http requests", requestBound, door.finish)
 	a.stack.push("streams", streamsBound, p.stream.Drain)
 	a.stack.push("http", acceptBound, a.runner.start(life, "http", door.accept))
