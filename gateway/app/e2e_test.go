@@ -354,7 +354,7 @@ func TestRESTShowsTheSameAssets(t *testing.T) {
 		geo.Features[0].Geometry.Type != "Point" || !slices.Equal(geo.Features[0].Geometry.Coordinates[:2], []float64{2.29513, 48.85833}) {
 		t.Errorf("GeoJSON is %s (%v)", a.body, err)
 	}
-	for path, want := range map[string]int{"/healthz": 200, "/readyz": 200, "/api/assets/nobody": 404, "/api/nothing": 404, "/nothing": 404, "/": 200} {
+	for path, want := range map[string]int{"/healthz": 200, "/readyz": 200, "/readyz?role=broker": 200, "/readyz?role=bridge": 200, "/readyz?role=edge": 200, "/api/assets/nobody": 404, "/api/nothing": 404, "/nothing": 404, "/": 200} {
 		if a := g.request("GET", path); a.StatusCode != want {
 			t.Errorf("%s: %s, want %d", path, a.Status, want)
 		} else if want == 404 && strings.HasPrefix(path, "/api/") && a.Header.Get("Content-Type") != "application/problem+json" {

@@ -74,14 +74,19 @@ func (p *parts) wireAPI(o *Options, log *slog.Logger, stats func() Stats) error 
 	}
 	p.api, err = api.New(api.Options{
 		Assets: p.hub, Inlet: p.bus, Stream: p.stream, Dashboard: page, Hosts: o.HTTP.Hosts, Stats: func() any { return stats() }, Logger: log,
-		Checks: []api.Check{{Role: "bridge", Name: "partitions", Ready: func() string {
-			if !p.bridge.Ready() {
-				return "not every partition is owned yet"
-			}
-			return ""
-		}}},
+		Checks: []api.Check{
+			{Role: "broker", Name: "port", Ready: func() string { return unless(p.door.Addr() != nil, "the MQTT port is not bound yet") }},
+			{Role: "bridge", Name: "partitions", Ready: func() string { return unless(p.bridge.Ready(), "not every partition is owned yet") }},
+		},
 	})
 	return err
+}
+
+func unless(ready bool, reason string) string {
+	if ready {
+		return ""
+	}
+	return reason
 }
 
 // stopMargin is what a part's own bound on stopping is shorter than ours, so that it can say itself what went wrong.
