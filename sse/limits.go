@@ -68,10 +68,10 @@ func (r Refusal) String() string { return refusalNames[r] }
 
 // Stats is what the handler counts.
 type Stats struct {
-	Open    int               // streams now
-	Opened  uint64            // streams ever
-	Ended   map[string]uint64 // by Reason
-	Refused map[string]uint64 // by Refusal
+	Open    int               `json:"open"`    // places taken now: streams, and requests that are becoming one
+	Opened  uint64            `json:"opened"`  // streams ever
+	Ended   map[string]uint64 `json:"ended"`   // by Reason
+	Refused map[string]uint64 `json:"refused"` // by Refusal
 }
 
 // Stats returns the counters as they are now.

@@ -93,6 +93,12 @@ func TestTheLimitPerClientCountsClientsAndGivesPlacesBack(t *testing.T) {
 	if addr = "203.0.113.7"; open() != 200 {
 		t.Error("the place was not given back")
 	}
+	if err := h.Close(); err != nil {
+		t.Error(err)
+	}
+	if len(h.clients) != 0 { // else every address that ever came stays
+		t.Errorf("%d clients are remembered", len(h.clients))
+	}
 }
 
 func TestWhoCountsAsAClient(t *testing.T) {

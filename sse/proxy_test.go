@@ -153,7 +153,7 @@ func startProxy(t *testing.T, program, config, upstream string, args func(config
 		t.Fatal(err)
 	}
 	var output bytes.Buffer
-	cmd := exec.Command(path, args(file)...) //nolint:gosec // programs named above
+	cmd := exec.Command(path, args(file)...)
 	cmd.Stdout, cmd.Stderr = &output, &output
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)

@@ -2,13 +2,17 @@ package api
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/fleetcast/fleetcast/devices"
@@ -117,9 +121,58 @@ func TestABodyOfGigabytesIsRefusedBeforeItComes(t *testing.T) {
 		if err != nil || !strings.HasPrefix(line, want) {
 			t.Errorf("%.60q gives %q, %v", request, line, err)
 		}
-		_, _ = io.Copy(io.Discard, r) // until the server closes
+		// Until the server closes, cleanly or not; a server that waits for the rest of a body is the abuse.
+		if _, err := io.Copy(io.Discard, r); errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("%.60q holds its connection", request)
+		}
 		conn.Close()
 		<-stop
+	}
+}
+
+// pipeListener accepts one connection, which is a pipe, so that all of it is in the test's bubble of time.
+type pipeListener struct {
+	conns chan net.Conn
+	once  sync.Once
+}
+
+func (l *pipeListener) Accept() (net.Conn, error) {
+	conn, ok := <-l.conns
+	if !ok {
+		return nil, net.ErrClosed
+	}
+	return conn, nil
+}
+func (l *pipeListener) Close() error   { l.once.Do(func() { close(l.conns) }); return nil }
+func (l *pipeListener) Addr() net.Addr { return &net.TCPAddr{} }
+
+func TestABodyThatHardlyComesHoldsNoConnection(t *testing.T) {
+	for _, path := range []string{"/api/assets", "/", "/stream/assets", "/nothing"} {
+		synctest.Test(t, func(t *testing.T) {
+			server, client := net.Pipe()
+			l := &pipeListener{conns: make(chan net.Conn, 1)}
+			l.conns <- server
+			srv := &http.Server{Handler: newWorld(t, nil), ReadHeaderTimeout: time.Second}
+			done := make(chan error, 1)
+			go func() { done <- srv.Serve(l) }()
+			go func() {
+				_, _ = io.WriteString(client, "GET "+path+" HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\nx")
+			}()
+			began := time.Now()
+			if _, err := io.Copy(io.Discard, client); err != nil {
+				t.Error(err)
+			}
+			if d := time.Since(began); d > 2*readTimeout {
+				t.Errorf("%s: closed after %v", path, d)
+			}
+			client.Close()
+			if err := srv.Close(); err != nil {
+				t.Error(err)
+			}
+			if err := <-done; !errors.Is(err, http.ErrServerClosed) {
+				t.Error(err)
+			}
+		})
 	}
 }
 
