@@ -38,12 +38,14 @@ func eventually(t testing.TB, what string, ok func() bool) {
 	}
 }
 
-// fakeInlet records what it is given. It can be held, and it can fail.
+// fakeInlet records what it is given, and like a real one it keeps nothing of an append whose number it had before. It can
+// be held, and it can fail.
 type fakeInlet struct {
 	mu      sync.Mutex
 	appends []bus.Append
 	kept    []bus.Entry
-	fail    int // the next so many appends fail
+	last    uint64 // the number of the last append that was kept
+	fail    int    // the next so many appends fail
 	failed  []bus.Append
 	held    chan struct{} // appends wait until it is closed
 	waiting int
@@ -79,6 +81,10 @@ func (f *fakeInlet) Append(ctx context.Context, a bus.Append) error {
 			return err
 		}
 	}
+	if a.Seq <= f.last {
+		return nil
+	}
+	f.last = a.Seq
 	f.appends = append(f.appends, a)
 	f.kept = append(f.kept, a.Entries...)
 	return nil

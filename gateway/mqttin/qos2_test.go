@@ -3,6 +3,8 @@ package mqttin
 import (
 	"fmt"
 	"testing"
+
+	"github.com/mochi-mqtt/server/v2/packets"
 )
 
 func (r *raw) pubrel(id uint16) {
@@ -135,4 +137,54 @@ func TestQoS2MessagesThatAreNeverReleasedEndTheConnection(t *testing.T) {
 	r.gone()
 	h.counted(t, ReceiveMaximumExceeded)
 	h.well(t)
+}
+
+// A message that was recorded while its session had no connection, or that mochi lost sight of: mochi must be able to
+// answer the PUBREL, or the packet id stays taken and the next message under it is lost.
+func TestARecordedIDThatMochiDoesNotKnowIsMadeKnownToIt(t *testing.T) {
+	b, cl, h := unserved(t)
+	s := sessionOf(cl)
+	f := s.flow.Load()
+	if _, ok := f.begin(5, 10); !ok {
+		t.Fatal("not begun")
+	}
+	f.detach()
+	if owner := f.record(5); owner != nil {
+		t.Fatal("a flow between two connections has an owner")
+	}
+	f.adopt(s)
+	if pk, ok := cl.State.Inflight.Get(5); !ok || pk.FixedHeader.Type != packets.Pubrec || pk.Created == 0 {
+		t.Fatalf("after the adoption mochi has %+v", pk)
+	}
+	cl.State.Inflight.Delete(5)
+	pk := packets.Packet{FixedHeader: packets.FixedHeader{Type: packets.Publish, Qos: 2, Dup: true}, TopicName: topicOne, Payload: []byte(`{}`), PacketID: 5}
+	_, _ = h.OnPublish(cl, pk)
+	if _, ok := cl.State.Inflight.Get(5); !ok {
+		t.Error("after the repeated message mochi does not know the id")
+	}
+	if next := &b.committer.next; len(next.entries) != 0 || len(next.tickets) != 1 || next.tickets[0].kind != pubrecByte {
+		t.Errorf("queued %+v", next)
+	}
+	h.OnQosComplete(cl, packets.Packet{PacketID: 5})
+	if before, _ := f.begin(5, 10); before != unseen {
+		t.Error("the released id is still taken")
+	}
+}
+
+// mochi clears the inflight map of a connection that is taken over; that must not clear the session's.
+func TestWhatMochiClearsInATakenOverConnectionStays(t *testing.T) {
+	_, cl, h := unserved(t)
+	f := sessionOf(cl).flow.Load()
+	_, _ = f.begin(5, 10)
+	f.record(5)
+	f.detach()
+	h.OnQosDropped(cl, packets.Packet{PacketID: 5})
+	if before, _ := f.begin(5, 10); before != recorded {
+		t.Error("the id is forgotten")
+	}
+	f.adopt(sessionOf(cl))
+	h.OnQosDropped(cl, packets.Packet{PacketID: 5}) // expired, in the connection that owns it
+	if before, _ := f.begin(5, 10); before != unseen {
+		t.Error("the id is kept")
+	}
 }
