@@ -69,13 +69,13 @@ func TestAPortInUseIsAClearErrorAndNothingIsLeftRunning(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer taken.Close()
-	for name, set := range map[string]func(*Options) *string{
-		"mqtt": func(o *Options) *string { return &o.MQTT.Listen },
-		"http": func(o *Options) *string { return &o.HTTP.Listen },
+	for name, set := range map[string]func(o *Options, taken, other string){
+		"mqtt": func(o *Options, taken, other string) { o.MQTT.Listen, o.HTTP.Listen = taken, other },
+		"http": func(o *Options, taken, other string) { o.HTTP.Listen, o.MQTT.Listen = taken, other },
 	} {
 		t.Run(name, func(t *testing.T) {
-			o := testOptions()
-			*set(&o) = taken.Addr().String()
+			o, other := testOptions(), freeAddr(t)
+			set(&o, taken.Addr().String(), other.String())
 			a, err := New(o)
 			if err != nil {
 				t.Fatal(err)
@@ -86,6 +86,9 @@ func TestAPortInUseIsAClearErrorAndNothingIsLeftRunning(t *testing.T) {
 					t.Errorf("error %v does not say %q", err, part)
 				}
 			}
+			if !free(t, other) {
+				t.Error("the other port is still bound")
+			}
 			if err := a.Stop(t.Context()); err != nil {
 				t.Errorf("stop: %v", err)
 			}
@@ -94,7 +97,8 @@ func TestAPortInUseIsAClearErrorAndNothingIsLeftRunning(t *testing.T) {
 }
 
 func TestOpenStreamsAndConnectedDevicesDoNotHoldAStopUp(t *testing.T) {
-	g := startGateway(t)
+	var log syncBuffer
+	g := startGateway(t, func(o *Options) { o.Report.Logger = NewLogger(o.Log, &log) })
 	var streams []*stream
 	for i := range 50 {
 		streams = append(streams, g.open(fmt.Sprintf("/stream/assets?fleet=f-%d&fleet=north", i%3), ""))
@@ -113,6 +117,12 @@ func TestOpenStreamsAndConnectedDevicesDoNotHoldAStopUp(t *testing.T) {
 	g.stop()
 	for _, s := range streams {
 		<-s.done
+	}
+	if ended := g.parts.stream.Stats().Ended; ended["drained"] != uint64(len(streams)) {
+		t.Errorf("the streams ended by %v", ended) // they must hear when to come back
+	}
+	if strings.Contains(log.String(), "level=WARN") || strings.Contains(log.String(), "level=ERROR") {
+		t.Errorf("it said:\n%s", log.String())
 	}
 	if !free(t, g.Addrs().MQTT) || !free(t, g.Addrs().HTTP) {
 		t.Error("a port is still bound")
