@@ -83,7 +83,7 @@ func (p *parser) parameter(name, escaped string) error {
 	case name == "last_event_id":
 		p.lastEventID = value // "" where it is not well encoded: garbage is a snapshot
 	case err != nil:
-		return devices.Errorf(devices.Invalid, shorten(name), "is not well encoded")
+		return devices.Errorf(devices.Invalid, name, "is not well encoded")
 	}
 	switch name {
 	case "fleet":
@@ -97,7 +97,7 @@ func (p *parser) parameter(name, escaped string) error {
 		p.seen[name] = true
 		return p.single(name, value)
 	}
-	return devices.Errorf(devices.Invalid, shorten(name), "is no parameter of this stream; there are fleet, device, fields, every, format, last_event_id")
+	return devices.Errorf(devices.Invalid, name, "is no parameter of this stream; there are fleet, device, fields, every, format, last_event_id")
 }
 
 func (p *parser) single(name, value string) error {
@@ -166,13 +166,4 @@ func (p *parser) formatName(value string) error {
 		return devices.Errorf(devices.Invalid, "format", "is none of sse, batch")
 	}
 	return nil
-}
-
-// shorten bounds what an answer repeats of a name that somebody else chose.
-func shorten(name string) string {
-	const enough = 64
-	if len(name) <= enough {
-		return name
-	}
-	return strings.ToValidUTF8(name[:enough], "") + "…"
 }

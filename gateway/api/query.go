@@ -31,7 +31,7 @@ func parseQuery(r *http.Request, known ...string) (url.Values, error) {
 	for name, given := range values {
 		switch {
 		case !slices.Contains(known, name):
-			return nil, devices.Errorf(devices.Invalid, shorten(name), "is no parameter of this resource, which has %s", cmp.Or(strings.Join(known, ", "), "none"))
+			return nil, devices.Errorf(devices.Invalid, name, "is no parameter of this resource, which has %s", cmp.Or(strings.Join(known, ", "), "none"))
 		case len(given) > 1 && name != "fleet":
 			return nil, devices.Errorf(devices.Invalid, name, "is given more than once")
 		}
@@ -39,14 +39,6 @@ func parseQuery(r *http.Request, known ...string) (url.Values, error) {
 	return values, nil
 }
 
-// shorten bounds what an answer repeats of a name that somebody else chose.
-func shorten(name string) string {
-	const enough = 64
-	if len(name) <= enough {
-		return name
-	}
-	return strings.ToValidUTF8(name[:enough], "") + "…"
-}
 
 // parseList reads the query of a list whose limit is fallback where none is given.
 func parseList(r *http.Request, fallback, most int) (hub.ListQuery, error) {

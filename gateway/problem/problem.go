@@ -90,12 +90,21 @@ func Of(err error) Problem {
 	}
 	p := Problem{Type: TypePrefix + kind.String(), Title: m.Title, Status: m.Status}
 	if e, ok := errors.AsType[*devices.Error](err); ok && kind != devices.Internal {
-		p.Detail, p.Parameter = e.Detail, e.Field
+		p.Detail, p.Parameter = e.Detail, shorten(e.Field)
 		if e.Field != "" {
-			p.Detail = e.Field + " " + e.Detail
+			p.Detail = p.Parameter + " " + e.Detail
 		}
 	}
 	return p
+}
+
+// shorten bounds what an answer repeats of a name that the caller chose: an unknown parameter may be a megabyte long.
+func shorten(name string) string {
+	const enough = 64
+	if len(name) <= enough {
+		return name
+	}
+	return strings.ToValidUTF8(name[:enough], "") + "…"
 }
 
 // MethodNotAllowed is the problem of a route that has other methods.

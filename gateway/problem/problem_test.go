@@ -80,6 +80,13 @@ func TestHostileTextStaysJSON(t *testing.T) {
 	}
 }
 
+func TestALongNameIsNotRepeatedWhole(t *testing.T) {
+	p := Of(devices.Errorf(devices.Invalid, strings.Repeat("é", 1<<20), "is unknown"))
+	if want := strings.Repeat("é", 32) + "…"; p.Parameter != want || p.Detail != want+" is unknown" {
+		t.Errorf("%.200s", p.Detail)
+	}
+}
+
 func TestHeadHasNoBodyAndMethodNotAllowedNamesTheMethods(t *testing.T) {
 	rec := httptest.NewRecorder()
 	MethodNotAllowed("GET", "HEAD").Write(rec, httptest.NewRequest(http.MethodHead, "/", nil))
