@@ -71,7 +71,8 @@ fuzz: go ## run each fuzz target for a short time (FUZZTIME=20s)
 		done; \
 	done
 
-bench: go ## run the benchmarks (BENCHTIME=1s)
+bench: build ## what viewers cost beside the floor program, then the benchmarks (BENCHTIME=1s); results in bench-out
+	bin/simulator bench fanout
 	$(GO) test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) ./...
 
 clean: ## remove what was built

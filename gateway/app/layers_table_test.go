@@ -39,6 +39,7 @@ var layers = map[string]int{
 	"simulator/fleet":               5,
 	"simulator/watch":               5,
 	"simulator/mqttlite":            5,
+	"simulator/bench":               5,
 	"simulator/floor":               5,
 	"simulator/routes":              5,
 	"simulator/measure":             5,
