@@ -39,7 +39,6 @@ func parseQuery(r *http.Request, known ...string) (url.Values, error) {
 	return values, nil
 }
 
-
 // parseList reads the query of a list whose limit is fallback where none is given.
 func parseList(r *http.Request, fallback, most int) (hub.ListQuery, error) {
 	values, err := parseQuery(r, "fleet", "status", "limit", "after")
