@@ -1,0 +1,75 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/fleetcast/fleetcast/simulator/fleet"
+	"github.com/fleetcast/fleetcast/simulator/floor"
+	"github.com/fleetcast/fleetcast/simulator/units"
+	"github.com/fleetcast/fleetcast/simulator/watch"
+)
+
+type watchCommand struct {
+	URL         string         `name:"url" help:"The stream." default:"http://127.0.0.1:8080/stream/assets"`
+	Viewers     int            `help:"How many viewers." default:"100"`
+	For         time.Duration  `help:"How long after the last viewer was started; 0 is until Ctrl-C." default:"60s"`
+	ResumeEvery time.Duration  `help:"Cut each connection when it is so old, and resume; 0 never does."`
+	SlowShare   units.Share    `help:"Share of the viewers that read slowly: 5%." default:"0"`
+	SlowRate    units.ByteRate `help:"How slowly." default:"1kB/s"`
+	CheckShare  units.Share    `help:"Share of the viewers that decode every message fully; the others scan it." default:"1%"`
+	ConnectRate units.Rate     `help:"Connections a second." default:"500/s"`
+	JSON        bool           `name:"json" help:"Write the report as JSON."`
+	Quiet       bool           `help:"No progress."`
+}
+
+// Run fails where a promise was broken, so that the exit code tells.
+func (c *watchCommand) Run(ctx context.Context, t *terminal) error {
+	o := watch.Options{
+		URL: c.URL, Viewers: c.Viewers, For: c.For, ResumeEvery: c.ResumeEvery, SlowShare: c.SlowShare, SlowRate: c.SlowRate,
+		CheckShare: c.CheckShare, ConnectRate: c.ConnectRate, Progress: t.err, Logger: t.log,
+	}
+	if c.Quiet {
+		o.Progress = nil
+	}
+	w, err := watch.New(o)
+	if err != nil {
+		return err
+	}
+	if lacks := fleet.Preflight(c.Viewers, ""); len(lacks) > 0 {
+		return fmt.Errorf("this machine cannot hold so many connections: %s", lacks[0])
+	}
+	runErr := w.Run(ctx)
+	return errors.Join(runErr, t.write(w.Report(), c.JSON))
+}
+
+type floorCommand struct {
+	Listen string        `help:"Address to listen on." default:"127.0.0.1:0"`
+	Rate   units.Rate    `help:"Updates a second that each viewer gets." default:"1000/s"`
+	Size   int           `help:"Bytes of an update." default:"250"`
+	Window time.Duration `help:"Time between two writes." default:"100ms"`
+	For    time.Duration `help:"How long to serve; 0 is until Ctrl-C."`
+}
+
+// Run tells the address on the first line and what was done, as JSON, at the end.
+func (c *floorCommand) Run(ctx context.Context, t *terminal) error {
+	f, err := floor.New(floor.Options{Listen: c.Listen, Rate: c.Rate, Size: c.Size, Window: c.Window})
+	if err != nil {
+		return err
+	}
+	address, err := f.Listen(ctx)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(t.out, "listening on http://%s/\n", address)
+	if c.For > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, c.For)
+		defer cancel()
+	}
+	runErr := f.Run(ctx)
+	r, err := f.Report()
+	return errors.Join(runErr, err, t.json(r))
+}

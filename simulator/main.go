@@ -1,0 +1,79 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+)
+
+// cli is the command line.
+type cli struct {
+	Fleet fleetCommand `cmd:"" help:"Run simulated devices against an MQTT broker."`
+	Watch watchCommand `cmd:"" help:"Open viewers of an event stream and check what they are told."`
+	Floor floorCommand `cmd:"" help:"Serve the least that fan-out can cost, for comparison."`
+	Bench benchCommand `cmd:"" help:"Measure a gateway."`
+}
+
+// terminal is where commands write: reports to out, progress and complaints to err.
+type terminal struct {
+	out, err io.Writer
+	log      *slog.Logger
+}
+
+func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+
+// run returns the exit code: 0, or 1 where something failed or a promise was broken, or 2 for a wrong command line.
+func run(args []string, out, errs io.Writer) int {
+	helped := false
+	parser, err := kong.New(&cli{}, kong.Name("simulator"), kong.Writers(out, errs), kong.UsageOnError(),
+		kong.Description("Simulated devices and dashboards for Fleetcast."), kong.Exit(func(int) { helped = true }))
+	if err != nil {
+		fmt.Fprintln(errs, "simulator:", err)
+		return 2
+	}
+	command, err := parser.Parse(args)
+	if helped {
+		return 0
+	}
+	if err != nil {
+		fmt.Fprintln(errs, "simulator:", err)
+		return 2
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	defer context.AfterFunc(ctx, stop)() // a second Ctrl-C ends the process at once
+	t := &terminal{out: out, err: errs, log: slog.New(slog.NewTextHandler(errs, nil))}
+	command.BindTo(ctx, (*context.Context)(nil))
+	if err := command.Run(t); err != nil {
+		fmt.Fprintln(errs, "simulator:", err)
+		return 1
+	}
+	return 0
+}
+
+// report is a summary of a command.
+type report interface{ WriteText(w io.Writer) error }
+
+// write writes a report for people or for programs.
+func (t *terminal) write(r report, asJSON bool) error {
+	if !asJSON {
+		return r.WriteText(t.out)
+	}
+	return t.json(r)
+}
+
+func (t *terminal) json(v any) error {
+	e := json.NewEncoder(t.out)
+	e.SetIndent("", "  ")
+	if err := e.Encode(v); err != nil {
+		return fmt.Errorf("write report: %w", err)
+	}
+	return nil
+}
