@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -37,8 +38,12 @@ type Result struct {
 	AloneAfter  float64 `json:"gateway_alone_after_cores"`
 	Ours        Side    `json:"gateway"`
 	Floor       Side    `json:"floor"`
-	// Ratio is the viewers' cost of the gateway over the floor's, for a million updates.
-	Ratio float64 `json:"ratio"`
+	// Ratio is the viewers' cost of the gateway over the floor's, for a million updates, and what it may be by the error.
+	Ratio     float64 `json:"ratio"`
+	RatioLow  float64 `json:"ratio_low"`
+	RatioHigh float64 `json:"ratio_high"`
+	// Notes say why the ratio is no result. Empty where it is one.
+	Notes []string `json:"notes,omitempty"`
 
 	IdleViewers int     `json:"idle_viewers"`
 	IdleDevices int     `json:"idle_devices"`
@@ -53,6 +58,7 @@ type Side struct {
 	Bytes          float64             `json:"bytes_per_second"`
 	BytesPerUpdate float64             `json:"bytes_per_update"`
 	CostPerMillion float64             `json:"viewers_cpu_seconds_per_million"`
+	CostError      float64             `json:"viewers_cpu_seconds_per_million_error"`
 	Latency        measure.Percentiles `json:"latency_from_intended"`
 	Violations     int64               `json:"violations"`
 	Examples       []string            `json:"examples,omitempty"`
@@ -69,12 +75,44 @@ func (s *Side) fill(r *watch.Report, before, after watch.Counts, seconds float64
 	s.Violations, s.Examples = r.Violations.Total(), r.Examples
 }
 
-// conclude computes the costs. What the gateway uses without viewers is not theirs; the floor does nothing else.
+// largestError is the error, as a part of the value, from which a cost is told to be no result.
+const largestError = 0.2
+
+// conclude computes the costs. What the gateway uses without viewers is not theirs; the floor does nothing else. Each
+// reading is good to a clock tick at either end, and the use without viewers to what it moved during the run: where the
+// viewers' part is not well above that, a difference of two readings looks like a result and is none.
 func (r *Result) conclude() {
+	reading := 0.0
+	if r.MeasureSeconds > 0 {
+		reading = 1.0 / ticksPerSecond / r.MeasureSeconds
+	}
+	drift := math.Abs(r.AloneBefore-r.AloneAfter) / 2
 	r.Ours.CostPerMillion = perMillion(r.Ours.Usage-r.Alone, r.Ours.Updates)
+	r.Ours.CostError = perMillion(2*reading+drift, r.Ours.Updates)
 	r.Floor.CostPerMillion = perMillion(r.Floor.Usage, r.Floor.Updates)
-	if r.Floor.CostPerMillion > 0 {
-		r.Ratio = r.Ours.CostPerMillion / r.Floor.CostPerMillion
+	r.Floor.CostError = perMillion(reading, r.Floor.Updates)
+	if r.Floor.CostPerMillion <= 0 {
+		return
+	}
+	r.Ratio = r.Ours.CostPerMillion / r.Floor.CostPerMillion
+	r.RatioLow = (r.Ours.CostPerMillion - r.Ours.CostError) / (r.Floor.CostPerMillion + r.Floor.CostError)
+	r.RatioHigh = (r.Ours.CostPerMillion + r.Ours.CostError) / max(r.Floor.CostPerMillion-r.Floor.CostError, r.Floor.CostError)
+	r.doubt()
+}
+
+// doubt says why the ratio is no result.
+func (r *Result) doubt() {
+	for _, side := range []struct {
+		name string
+		s    *Side
+	}{{"gateway", &r.Ours}, {"floor", &r.Floor}} {
+		if side.s.CostError > largestError*side.s.CostPerMillion {
+			r.Notes = append(r.Notes, fmt.Sprintf("the viewers' cost of the %s, %.3f, is known to %.3f only: measure longer, or with more viewers and updates",
+				side.name, side.s.CostPerMillion, side.s.CostError))
+		}
+	}
+	if r.Ratio < 1 {
+		r.Notes = append(r.Notes, fmt.Sprintf("a ratio of %.2f says that the gateway is cheaper than the least that it can cost, which cannot be for the same writes: the difference of two readings is off", r.Ratio))
 	}
 }
 
@@ -101,8 +139,13 @@ func (r *Result) WriteText(w io.Writer) error {
 	row("bytes an update", "%.0f", r.Ours.BytesPerUpdate, r.Floor.BytesPerUpdate)
 	row("cores with viewers", "%.3f", r.Ours.Usage, r.Floor.Usage)
 	fmt.Fprintf(&b, "| cores without viewers, before and after | %.3f, %.3f | |\n", r.AloneBefore, r.AloneAfter)
-	row("**CPU seconds of the viewers a million updates**", "**%.3f**", r.Ours.CostPerMillion, r.Floor.CostPerMillion)
-	fmt.Fprintf(&b, "| **ratio** | **%.2f** | 1 |\n", r.Ratio)
+	fmt.Fprintf(&b, "| **CPU seconds of the viewers a million updates** | **%.3f** ± %.3f | **%.3f** ± %.3f |\n",
+		r.Ours.CostPerMillion, r.Ours.CostError, r.Floor.CostPerMillion, r.Floor.CostError)
+	if len(r.Notes) == 0 {
+		fmt.Fprintf(&b, "| **ratio** (between the bounds of the error) | **%.2f** (%.2f to %.2f) | 1 |\n", r.Ratio, r.RatioLow, r.RatioHigh)
+	} else {
+		fmt.Fprintf(&b, "| ratio | no result (%.2f to %.2f) | 1 |\n", r.RatioLow, r.RatioHigh)
+	}
 	fmt.Fprintf(&b, "| freshness from the intended instant, p50 / p99 / max | %.0f / %.0f / %.0f ms | |\n",
 		r.Ours.Latency.P50, r.Ours.Latency.P99, r.Ours.Latency.Max)
 	fmt.Fprintf(&b, "| broken promises | %d | |\n", r.Ours.Violations)
@@ -111,6 +154,9 @@ func (r *Result) WriteText(w io.Writer) error {
 	}
 	if r.IdleDevices > 0 {
 		fmt.Fprintf(&b, "| kB resident an idle device (%d) | %.1f | |\n", r.IdleDevices, r.DeviceBytes/1000)
+	}
+	for _, note := range r.Notes {
+		fmt.Fprintf(&b, "\nNo result: %s.\n", note)
 	}
 	for _, e := range r.Ours.Examples {
 		fmt.Fprintf(&b, "\nBroken promise: %s\n", e)
