@@ -64,12 +64,7 @@ $(LINTER):
 	mv .bin/golangci-lint $@
 
 fuzz: go ## run each fuzz target for a short time (FUZZTIME=20s)
-	@grep -rl --include='*_test.go' --exclude-dir=node_modules '^func Fuzz' . | sort | while read -r file; do \
-		for target in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\)(.*/\1/p' "$$file"); do \
-			echo "== $$target in $$(dirname "$$file")"; \
-			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$(dirname "$$file")" || exit 1; \
-		done; \
-	done
+	@GO=$(GO) .ci/fuzz $(FUZZTIME)
 
 bench: build ## what viewers cost beside the floor program, then the benchmarks (BENCHTIME=1s); results in bench-out
 	bin/simulator bench fanout
