@@ -35,8 +35,9 @@ func (v *Viewer) catchUp(s *viewState) []byte {
 		case stepWait:
 			return nil
 		case stepArrived:
+			id := v.behind.text
 			v.arrive(s)
-			return v.readyEvent(s)
+			return v.readyEvent(id)
 		case stepSlice:
 			if b := v.take(c, s.head.at[c.part].Epoch); b != nil {
 				return b
@@ -65,7 +66,7 @@ func (v *Viewer) step(s *viewState) (cursor, step) {
 	var lags, early bool
 	for i := range v.behind.parts {
 		p, head := &v.behind.parts[i], s.head.at[i]
-		now, why := v.view.tables[i].answers(p, v.behind.cursor.toIn(i))
+		now, oldest, why := v.view.tables[i].answers(p, v.behind.cursor.toIn(i))
 		switch {
 		case why != noReset:
 			v.reset = why
@@ -77,18 +78,22 @@ func (v *Viewer) step(s *viewState) (cursor, step) {
 			if next.part == i {
 				next.active = false
 			}
+		case p.fresh && head.Offset < oldest && v.behind.cursor.toIn(i) == 0:
+			early = true // a pass that ends at the head would end in a reset
 		case !next.active && !v.behind.cursor.active && (p.fresh || p.at.Offset < head.Offset):
-			next = cursor{active: true, part: i, to: v.view.passTo(i, p.fresh, head)}
+			next = cursor{active: true, part: i, to: v.view.passTo(i, p.fresh, head, oldest)}
 		case p.at.Offset > head.Offset:
 			early = true
 		}
 	}
 	switch {
+	case v.waitedEnough(lags):
+		v.reset = resetAhead
+		return cursor{}, stepReset
 	case next.active:
-		v.ahead = time.Time{}
 		return next, stepSlice
 	case lags:
-		return cursor{}, v.lags()
+		return cursor{}, stepWait
 	case early:
 		v.view.wantTick()
 		return cursor{}, stepWait
@@ -96,31 +101,35 @@ func (v *Viewer) step(s *viewState) (cursor, step) {
 	return cursor{}, stepArrived
 }
 
-// lags is the step of a viewer whose position this edge has not come up to.
-func (v *Viewer) lags() step {
-	if v.ahead.IsZero() {
+// waitedEnough tells whether this edge had AheadWait to come up to the viewer's position. The time runs while the viewer
+// is given what other partitions have: else a busy one would put off for ever the reset that another one needs.
+func (v *Viewer) waitedEnough(lags bool) bool {
+	switch {
+	case !lags:
+		v.ahead = time.Time{}
+	case v.ahead.IsZero():
 		v.ahead = time.Now().Add(AheadWait)
+	default:
+		return !time.Now().Before(v.ahead)
 	}
-	if time.Now().Before(v.ahead) {
-		return stepWait
-	}
-	v.reset = resetAhead
-	return stepReset
+	return false
 }
 
-// answers tells the table's position, and why it cannot say what changed since p; to is the end of a pass in progress.
-func (t *table) answers(p *markPart, to uint64) (bus.Position, reason) {
+// answers tells the table's position, the oldest offset since which it can say what changed, and why it cannot say it
+// of p; to is the end of a pass in progress.
+func (t *table) answers(p *markPart, to uint64) (now bus.Position, oldest uint64, why reason) {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
+	now, oldest = t.position, max(t.floor.Tombstones, t.floor.Events)
 	switch {
-	case t.position.Epoch == 0 || p.fresh && p.at.Epoch == 0:
-		return t.position, noReset
-	case p.at.Epoch != t.position.Epoch:
-		return t.position, resetEpoch
-	case !p.fresh && t.forgot(p.at.Offset), p.fresh && to != 0 && t.forgot(to):
-		return t.position, resetExpired
+	case now.Epoch == 0 || p.fresh && p.at.Epoch == 0:
+		return now, oldest, noReset
+	case p.at.Epoch != now.Epoch:
+		return now, oldest, resetEpoch
+	case !p.fresh && p.at.Offset < oldest, p.fresh && to != 0 && to < oldest:
+		return now, oldest, resetExpired
 	}
-	return t.position, noReset
+	return now, oldest, noReset
 }
 
 // toIn is the end of the pass that the cursor is in, where it is in partition i.
@@ -170,13 +179,13 @@ func (v *Viewer) arrive(s *viewState) {
 }
 
 // readyEvent says that all is there, and how late it may be, so that a page need not wait for the next heartbeat to know;
-// nothing where that was said since the last reset.
-func (v *Viewer) readyEvent(s *viewState) []byte {
+// nothing where that was said since the last reset. The id is of the mark that arrived, and not of the head: frames may
+// be newer than the head, and only the mark says so.
+func (v *Viewer) readyEvent(id string) []byte {
 	if v.ready {
 		return nil
 	}
 	v.ready = true
-	id := v.view.id(s.head)
 	data := devices.AppendJSONString([]byte(`{"sid":`), v.id)
 	data = strconv.AppendInt(append(data, `,"assets":`...), int64(v.view.size()), 10)
 	data = devices.AppendJSONString(append(data, `,"position":`...), id)
@@ -206,8 +215,9 @@ func (v *view) freshMark() *mark {
 }
 
 // passTo is the end of a pass that starts now: the head. Passes from nothing that start within a second of each other
-// have the same end, so that a crowd that arrives at once shares one snapshot.
-func (v *view) passTo(part int, fresh bool, head bus.Position) uint64 {
+// have the same end, so that a crowd that arrives at once shares one snapshot; unless it is older than oldest, since which
+// the table can say what changed.
+func (v *view) passTo(part int, fresh bool, head bus.Position, oldest uint64) uint64 {
 	if !fresh {
 		return head.Offset
 	}
@@ -217,7 +227,7 @@ func (v *view) passTo(part int, fresh bool, head bus.Position) uint64 {
 		v.snapshots = make([]snapshotPass, len(v.tables))
 	}
 	p, now := &v.snapshots[part], time.Now()
-	if p.to.Epoch != head.Epoch || now.Sub(p.started) > maxSliceAge {
+	if p.to.Epoch != head.Epoch || p.to.Offset < oldest || now.Sub(p.started) > maxSliceAge {
 		*p = snapshotPass{to: head, started: now}
 	}
 	return p.to.Offset

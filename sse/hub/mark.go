@@ -144,7 +144,7 @@ func decodeMark(id string) (*mark, bool) {
 	if count > uint64(len(r.b)) {
 		return nil, false
 	}
-	m := &mark{parts: make([]markPart, 0, count), text: id}
+	m := &mark{parts: make([]markPart, 0, count)}
 	for range count {
 		p := markPart{partition: int(r.uvarint() & 0xffff)}
 		p.at.Epoch = bus.Epoch(r.fixed())
@@ -160,6 +160,7 @@ func decodeMark(id string) (*mark, bool) {
 		return nil, false
 	}
 	copy(m.filter[:], r.b)
+	m.text = m.encode() // not id: base64 overlooks line ends in it, and numbers may be longer than they need be
 	return m, true
 }
 

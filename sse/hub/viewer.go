@@ -55,7 +55,8 @@ func (v *Viewer) Next(ctx context.Context) ([]byte, error) {
 func (v *Viewer) wait(ctx context.Context) error {
 	var late <-chan time.Time // only a viewer that is ahead of its edge needs a timer
 	if !v.ahead.IsZero() {
-		timer := time.NewTimer(time.Until(v.ahead))
+		// It looks at every window: the edge may come up by a batch in which nothing is of this view, which wakes nobody.
+		timer := time.NewTimer(min(time.Until(v.ahead), v.hub.options.Window))
 		defer timer.Stop()
 		late = timer.C
 	}
@@ -79,7 +80,9 @@ func (v *Viewer) poll() []byte {
 			if s.chunk.beats != 0 {
 				v.beats = s.chunk.beats
 			}
-			return s.chunk.bytes
+			if s.chunk.bytes != nil { // else only the head moved, and there may be a heartbeat
+				return s.chunk.bytes
+			}
 		}
 		if v.at == s.head {
 			return v.heartbeat(s)
