@@ -90,12 +90,13 @@ func TestDeliveryToAnUpToDateViewerAllocatesNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h.tables[0].load(w.partitions[0].snapshot())
+	mustLoad(t, h.tables[0], w.partitions[0].snapshot())
 	var viewers []*Viewer
 	for range 100 {
 		v := attach(t, h, Query{}, "")
 		defer v.Close()
-		for v.poll() != nil { //nolint:revive // until it is up to date
+		for b := v.poll(); b != nil; b = v.poll() { // until it is up to date
+			continue
 		}
 		viewers = append(viewers, v)
 	}

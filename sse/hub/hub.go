@@ -62,6 +62,8 @@ type Hub struct {
 
 	dirtyMu sync.Mutex
 	dirty   []*view
+
+	sliceBytes atomic.Int64 // that all views keep
 }
 
 // New checks the options and makes a hub. It starts nothing.
@@ -144,30 +146,42 @@ func (h *Hub) watch(ctx context.Context, t *table) error {
 		if err != nil {
 			return err
 		}
-		dirty = dirty[:0]
-		if u.Snapshot != nil {
-			t.load(u.Snapshot)
-			h.stats.snapshots.Add(1)
-			dirty = h.viewsOf(t, dirty)
-		} else if dirty, err = t.apply(u.Batch, dirty); err != nil {
+		if dirty, err = h.bring(t, u, dirty[:0]); err != nil {
 			return err
-		} else if !u.Batch.IsBeat() {
-			h.stats.batches.Add(1)
-			h.stats.changes.Add(uint64(len(u.Batch.Changes)))
 		}
 		h.enlist(dirty...)
 	}
 }
 
-// viewsOf marks every view that reads the table.
+// bring puts an update into the table and returns the views that it touched, appended to dirty.
+func (h *Hub) bring(t *table, u bus.Update, dirty []*view) ([]*view, error) {
+	if u.Snapshot != nil {
+		if err := t.load(u.Snapshot); err != nil {
+			return dirty, err
+		}
+		h.stats.snapshots.Add(1)
+		return h.viewsOf(t, dirty), nil
+	}
+	dirty, err := t.apply(u.Batch, dirty)
+	if err == nil && !u.Batch.IsBeat() {
+		h.stats.batches.Add(1)
+		h.stats.changes.Add(uint64(len(u.Batch.Changes)))
+	}
+	return dirty, err
+}
+
+// viewsOf marks every view that reads a table that was loaded. Their viewers may have an empty page, so none of them
+// waits for its time.
 func (h *Hub) viewsOf(t *table, dirty []*view) []*view {
 	h.mu.Lock()
-	defer h.mu.Unlock()
 	for _, v := range h.views {
 		if slices.Contains(v.tables, t) {
+			v.hurry.Store(true)
 			dirty = v.markDirty(dirty)
 		}
 	}
+	h.mu.Unlock()
+	h.nudgeTicker() // even where all of them were dirty before, and wait
 	return dirty
 }
 
@@ -179,6 +193,10 @@ func (h *Hub) enlist(views ...*view) {
 	h.dirtyMu.Lock()
 	h.dirty = append(h.dirty, views...)
 	h.dirtyMu.Unlock()
+	h.nudgeTicker()
+}
+
+func (h *Hub) nudgeTicker() {
 	select {
 	case h.nudge <- struct{}{}:
 	default:
@@ -191,6 +209,7 @@ func (h *Hub) enlist(views ...*view) {
 // Errors are devices.Errors: Exhausted at MaxViewers and MaxViews, Unavailable when the hub has stopped.
 func (h *Hub) Attach(q Query, f Format, lastEventID string) (*Viewer, error) {
 	q = q.normalise(h.options.Window)
+	v := newView(q, f, h.tablesOf(q)) // hashes every name that the query has: not under the lock
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	switch {
@@ -200,7 +219,6 @@ func (h *Hub) Attach(q Query, f Format, lastEventID string) (*Viewer, error) {
 		h.stats.refusedViewers.Add(1)
 		return nil, devices.Errorf(devices.Exhausted, "", "there are %d viewers, which is the limit", h.viewers)
 	}
-	v := newView(q, f, h.tablesOf(q))
 	if shared := h.views[v.key]; shared != nil {
 		v = shared
 	} else if len(h.views) >= h.options.MaxViews {
@@ -208,7 +226,9 @@ func (h *Hub) Attach(q Query, f Format, lastEventID string) (*Viewer, error) {
 		return nil, devices.Errorf(devices.Exhausted, "", "there are %d different filters in use, which is the limit", len(h.views))
 	} else {
 		v.enlist = func(v *view) { h.enlist(v.markDirty(nil)...) }
+		v.slices.all = &h.sliceBytes
 		h.views[v.key] = v
+		v.takeHead()
 		v.register()
 	}
 	w := &Viewer{hub: h, view: v, id: rand.Text(), wake: make(chan struct{}, 1), limit: MaxSliceBytes}
@@ -247,6 +267,9 @@ func (h *Hub) detach(w *Viewer) {
 		return
 	}
 	last := len(v.viewers) - 1
+	if last == 0 {
+		v.slices.end()
+	}
 	v.viewers[w.index] = v.viewers[last]
 	v.viewers[w.index].index = w.index
 	v.viewers[last] = nil

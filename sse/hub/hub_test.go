@@ -443,7 +443,9 @@ func TestAStoppedHubEndsItsViewers(t *testing.T) {
 		if err := <-ended; !errors.Is(err, ErrClosed) {
 			t.Errorf("Next ended with %v", err)
 		}
-		<-done
+		if err := <-done; err != nil {
+			t.Errorf("Run ended with %v", err)
+		}
 		if _, err := h.Attach(Query{}, lineFormat{}, ""); devices.KindOf(err) != devices.Unavailable {
 			t.Errorf("Attach after the end: %v", err)
 		}

@@ -66,9 +66,8 @@ func (r *browser) connect(ctx context.Context, h *Hub) {
 		return
 	}
 	defer v.Close()
-	cut := time.Now().Add(time.Hour)
 	if r.habit.drop > 0 {
-		cut = time.Now().Add(time.Duration(r.rand.Int64N(int64(2 * r.habit.drop))))
+		cut := time.Now().Add(time.Duration(r.rand.Int64N(int64(2 * r.habit.drop))))
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithDeadline(ctx, cut)
 		defer cancel()

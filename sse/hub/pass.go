@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"sync/atomic"
 	"time"
 )
 
@@ -115,6 +116,9 @@ const (
 	maxCachedSliceBytes = 8 << 20
 	maxCachedSlices     = 1024
 	maxSliceAge         = time.Second
+	// maxKeptSliceBytes bounds what all views keep together: anybody makes a view of the whole fleet by asking for
+	// another every=. Where it is reached slices are made for one viewer only.
+	maxKeptSliceBytes = 64 << 20
 )
 
 // sliceCache keeps the slices made lately, oldest first out. Guarded by the view's mu.
@@ -122,6 +126,8 @@ type sliceCache struct {
 	byKey map[sliceKey]*cachedSlice
 	fifo  []*cachedSlice
 	bytes int
+	all   *atomic.Int64 // bytes of all views
+	ended bool
 }
 
 type cachedSlice struct {
@@ -139,14 +145,28 @@ func (c *sliceCache) get(k sliceKey, seen uint64, now time.Time) (slice, bool) {
 }
 
 func (c *sliceCache) put(k sliceKey, s slice, now time.Time) {
+	if c.ended || c.all.Load()+int64(len(s.bytes)) > maxKeptSliceBytes {
+		return
+	}
 	if c.byKey == nil {
 		c.byKey = map[sliceKey]*cachedSlice{}
 	}
 	e := &cachedSlice{s, k, now}
 	c.byKey[k] = e
 	c.fifo = append(c.fifo, e)
-	c.bytes += len(s.bytes)
+	c.grow(len(s.bytes))
 	c.expire(now)
+}
+
+func (c *sliceCache) grow(n int) {
+	c.bytes += n
+	c.all.Add(int64(n))
+}
+
+// end drops everything for good: the view's last viewer has left, though it may still be making a slice.
+func (c *sliceCache) end() {
+	c.grow(-c.bytes)
+	c.byKey, c.fifo, c.ended = nil, nil, true
 }
 
 // expire drops what is old or too much.
@@ -157,7 +177,7 @@ func (c *sliceCache) expire(now time.Time) {
 		if now.Sub(e.made) <= maxSliceAge && c.bytes <= maxCachedSliceBytes && len(c.fifo)-n <= maxCachedSlices {
 			break
 		}
-		c.bytes -= len(e.bytes)
+		c.grow(-len(e.bytes))
 		if c.byKey[e.key] == e {
 			delete(c.byKey, e.key)
 		}

@@ -126,10 +126,9 @@ func (q *ListQuery) takes(r *row) bool {
 // strings, in which a quote is escaped.
 func statusOf(frame []byte) string {
 	const member = `,"status":"`
-	i := bytes.Index(frame, []byte(member))
-	if i < 0 {
+	_, rest, found := bytes.Cut(frame, []byte(member))
+	if !found {
 		return ""
 	}
-	rest := frame[i+len(member):]
 	return string(rest[:max(bytes.IndexByte(rest, '"'), 0)])
 }

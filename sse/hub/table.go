@@ -68,6 +68,9 @@ type tomb struct {
 	offset uint64
 }
 
+// holds tells whether the row is still the tombstone that was noted.
+func (n tomb) holds() bool { return n.row.frame == nil && n.row.offset == n.offset }
+
 func newTable(partition, partitions int) *table {
 	return &table{
 		partition:   partition,
@@ -81,7 +84,7 @@ func newTable(partition, partitions int) *table {
 // errGap says that the bus broke its contract; the follower asks for a new snapshot.
 type errGap struct{ have, got bus.Position }
 
-func (e errGap) Error() string { return fmt.Sprintf("batch %v does not follow %v", e.got, e.have) }
+func (e errGap) Error() string { return fmt.Sprintf("update %v does not follow %v", e.got, e.have) }
 
 // apply brings a batch in and returns the views that it touched, appended to dirty.
 func (t *table) apply(b *bus.Batch, dirty []*view) ([]*view, error) {
@@ -118,10 +121,14 @@ func (t *table) apply(b *bus.Batch, dirty []*view) ([]*view, error) {
 }
 
 // load replaces the table by a snapshot. Within the same epoch the rows keep their offsets, so that viewers go on as if
-// the batches in between had been seen; a new epoch makes every older position meaningless.
-func (t *table) load(s *bus.Snapshot) {
+// the batches in between had been seen; a new epoch makes every older position meaningless. An older snapshot of the same
+// epoch, from a copy that lags, is refused: it would take every viewer back in time.
+func (t *table) load(s *bus.Snapshot) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if s.Position.Epoch == t.position.Epoch && s.Position.Offset < t.position.Offset {
+		return errGap{t.position, s.Position}
+	}
 	old := t.fleets
 	t.fleets = make(map[devices.FleetID]*fleetRows, len(old))
 	for id, f := range old { // views stay registered
@@ -143,6 +150,7 @@ func (t *table) load(s *bus.Snapshot) {
 		t.change(&d.Change, d.Offset)
 	}
 	t.settle()
+	return nil
 }
 
 func (t *table) hear(lagMS int64) {
@@ -169,7 +177,7 @@ func (t *table) change(c *bus.Change, offset uint64) *fleetRows {
 	r.frame, r.offset = c.Frame, offset
 	r.lat, r.lon, r.placed = c.Lat, c.Lon, c.HasPosition
 	if c.Removed() {
-		t.tombs = append(t.tombs, tomb{r, offset})
+		t.bury(r)
 	} else {
 		f.live++
 		t.live++
@@ -187,12 +195,25 @@ func (t *table) row(f *fleetRows, id devices.DeviceID) *row {
 			return r
 		}
 	}
-	r := &row{device: id, fleet: f, hash: id.Hash(), older: newest}
-	t.devices[id] = r
+	r := &row{device: id, fleet: f, hash: id.Hash()}
+	if newest != nil && newest.frame != nil { // it stays the first until change knows that r is live
+		r.older, newest.older = newest.older, r
+	} else {
+		r.older, t.devices[id] = newest, r
+	}
 	t.rows.add(r)
 	f.rows.add(r)
 	t.unsettled = append(t.unsettled, f)
 	return r
+}
+
+// bury notes a tombstone for the day when the floor rises over it. Notes of rows that moved on are thrown out when they
+// are most: where devices come back, the floor may never rise.
+func (t *table) bury(r *row) {
+	if len(t.tombs) > 64+2*(t.rows.len()-t.live) {
+		t.tombs = slices.DeleteFunc(t.tombs, func(n tomb) bool { return !n.holds() })
+	}
+	t.tombs = append(t.tombs, tomb{r, r.offset})
 }
 
 // front makes r the first of its device's chain, so that a lookup by device meets the live row first.
@@ -268,8 +289,8 @@ func (t *table) raiseFloor(floor bus.Floor) {
 	t.floor = floor
 	n := 0
 	for ; n < len(t.tombs) && t.tombs[n].offset <= floor.Tombstones; n++ {
-		if r := t.tombs[n].row; r.frame == nil && r.offset == t.tombs[n].offset {
-			t.forget(r)
+		if t.tombs[n].holds() {
+			t.forget(t.tombs[n].row)
 		}
 	}
 	t.tombs = slices.Delete(t.tombs, 0, n)
@@ -326,6 +347,8 @@ type ordered struct {
 }
 
 func (o *ordered) add(r *row) { o.fresh = append(o.fresh, r) }
+
+func (o *ordered) len() int { return len(o.sorted) + len(o.fresh) - o.dead }
 
 func byHash(a, b *row) int { return cmp.Compare(a.hash, b.hash) }
 

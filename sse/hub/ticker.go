@@ -58,12 +58,13 @@ func (h *Hub) takeDirty(waiting []*view) []*view {
 func (h *Hub) tickDue(views []*view, now time.Time, found *gathered) []*view {
 	rest := views[:0]
 	for _, v := range views {
-		if v.due.After(now.Add(h.options.Window / tickSlack)) {
+		if v.due.After(now.Add(h.options.Window/tickSlack)) && !v.hurry.Load() {
 			rest = append(rest, v)
 			continue
 		}
 		v.due = nextDue(v.due, now, v.query.Every)
-		v.dirty.Store(false) // before the tick looks at the tables: a change from now on makes it dirty again
+		v.hurry.Store(false) // both before the tick looks at the tables: a change from now on makes it dirty again
+		v.dirty.Store(false)
 		v.tick(beat{}, found)
 		h.stats.ticks.Add(1)
 	}
@@ -117,9 +118,6 @@ func (h *Hub) beat(number uint64, found *gathered) {
 		} else {
 			v.tick(b, found)
 		}
-		v.mu.Lock()
-		v.slices.expire(now)
-		v.mu.Unlock()
 	}
 }
 

@@ -25,6 +25,7 @@ type view struct {
 	state  atomic.Pointer[viewState] // what viewers look at without a lock; written by the ticker
 	dirty  atomic.Bool               // it is in the hub's list of views to tick
 	moved  atomic.Bool               // a viewer waits for the head to move, even if nothing changed
+	hurry  atomic.Bool               // a table was loaded: the tick does not wait for due
 	due    time.Time                 // ticker's: not before
 	enlist func(*view)
 
@@ -83,10 +84,22 @@ func newView(q Query, f Format, tables []*table) *view {
 	return v
 }
 
-// register enters the view in its tables' indexes and takes their positions as its head. Both are done under each
-// table's lock, so that no batch falls between.
-func (v *view) register() {
+// takeHead gives a new view its first state. A batch may hand the view to the ticker as soon as it is in one index, so
+// it has a state before it is in any.
+func (v *view) takeHead() {
 	head := &vector{at: make([]bus.Position, len(v.tables))}
+	for i, t := range v.tables {
+		t.mu.RLock()
+		head.at[i] = t.position
+		t.mu.RUnlock()
+	}
+	v.state.Store(&viewState{head: head})
+}
+
+// register enters the view in its tables' indexes. A batch that came after takeHead did not find the view there, so a
+// tick must look for it.
+func (v *view) register() {
+	head, missed := v.state.Load().head, false
 	for i, t := range v.tables {
 		t.mu.Lock()
 		switch {
@@ -104,10 +117,12 @@ func (v *view) register() {
 		default:
 			t.views = append(t.views, v)
 		}
-		head.at[i] = t.position
+		missed = missed || head.at[i] != t.position
 		t.mu.Unlock()
 	}
-	v.state.Store(&viewState{head: head})
+	if missed {
+		v.enlist(v)
+	}
 }
 
 func (v *view) unregister() {
@@ -227,6 +242,7 @@ func (v *view) publish(s *viewState) {
 	v.state.Store(s)
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	v.slices.expire(time.Now())
 	for _, w := range v.viewers {
 		select {
 		case w.wake <- struct{}{}:

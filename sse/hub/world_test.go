@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"strconv"
 	"strings"
@@ -327,9 +328,7 @@ func (c *client) asset(frame string) {
 // cut is the end of a connection. What came after the last id is not in the id, so another edge that lags may go back
 // behind it: no promise covers that.
 func (c *client) cut() {
-	for id, n := range c.undo {
-		c.n[id] = n
-	}
+	maps.Copy(c.n, c.undo)
 	clear(c.undo)
 }
 
@@ -392,6 +391,13 @@ func attach(t *testing.T, h *Hub, q Query, id string) *Viewer {
 		t.Fatal(err)
 	}
 	return v
+}
+
+func mustLoad(tb testing.TB, t *table, s *bus.Snapshot) {
+	tb.Helper()
+	if err := t.load(s); err != nil {
+		tb.Fatal(err)
+	}
 }
 
 func everything(string, string) bool { return true }

@@ -1,0 +1,86 @@
+package hub
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/fleetcast/fleetcast/bridge/bus"
+	"github.com/fleetcast/fleetcast/devices"
+)
+
+// A device that moved has two rows of one offset, and a snapshot has them in no order: the live one is the device.
+func TestAMovedDeviceIsFoundAfterALoad(t *testing.T) {
+	id, from, to := deviceID(t, "a"), fleetID(t, "north"), fleetID(t, "south")
+	live := bus.Versioned{Change: bus.Change{Device: id, Fleet: to, Frame: []byte(`{"id":"a"}`)}, Offset: 5}
+	gone := bus.Versioned{Change: bus.Change{Device: id, Fleet: from}, Offset: 5}
+	for name, rows := range map[string][]bus.Versioned{"live first": {live, gone}, "tombstone first": {gone, live}} {
+		h, err := New(Options{Bus: newWorld(t, 1), Partitions: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		mustLoad(t, h.tables[0], &bus.Snapshot{Position: bus.Position{Epoch: 1, Offset: 5}, Devices: rows})
+		if _, ok := h.Asset(id); !ok {
+			t.Errorf("%s: the device is not found", name)
+		}
+		if f, ok := h.Fleet(id); !ok || f != to {
+			t.Errorf("%s: it is of fleet %v, %v", name, f, ok)
+		}
+		if n := newView(Query{Devices: []devices.DeviceID{id}}, lineFormat{}, h.tables).size(); n != 1 {
+			t.Errorf("%s: a view of it shows %d assets", name, n)
+		}
+	}
+}
+
+// A device that is removed and comes back, for ever, leaves at most one tombstone at a time, so no floor ever rises.
+func TestRemovingAndComingBackForEverTakesNoMemory(t *testing.T) {
+	tb := newTable(0, 1)
+	mustLoad(t, tb, &bus.Snapshot{Position: bus.Position{Epoch: 1}})
+	id, f := deviceID(t, "a"), fleetID(t, "north")
+	for i := range uint64(10_000) {
+		c := bus.Change{Device: id, Fleet: f}
+		if i%2 == 0 {
+			c.Frame = []byte("{}")
+		}
+		if _, err := tb.apply(&bus.Batch{Position: bus.Position{Epoch: 1, Offset: i + 1}, Changes: []bus.Change{c}}, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := len(tb.tombs); n > 1000 {
+		t.Errorf("%d entries for one tombstone", n)
+	}
+	checkTable(t, tb)
+}
+
+// Within an epoch time goes on. A snapshot that is older than the table, from a copy that lags, must not take viewers back.
+func TestASnapshotOlderThanTheTableIsRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 1)
+		h := startHub(t, w)
+		w.set("north", "a", 0)
+		w.flush()
+		old := w.partitions[0].snapshot()
+		window()
+		v := attach(t, h, Query{}, "")
+		defer v.Close()
+		c := newClient(t, "client", everything)
+		w.set("north", "a", 0)
+		w.flush()
+		window()
+		c.drain(v)
+		w.partitions[0].feeds[0].send(bus.Update{Snapshot: old})
+		<-time.After(time.Second) // it asks again and gets what is true
+		late := attach(t, h, Query{}, c.id)
+		defer late.Close()
+		c.drain(late)
+		c.drain(v)
+		w.set("north", "a", 0)
+		w.flush()
+		window()
+		c.drain(v)
+		c.mustShow(w.shows(everything))
+		if s := h.Stats(); s.WatchFailures != 1 {
+			t.Errorf("%d failures", s.WatchFailures)
+		}
+	})
+}
