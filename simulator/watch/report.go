@@ -79,6 +79,7 @@ type Report struct {
 	Viewers int            `json:"viewers"`
 	Seconds float64        `json:"seconds"`
 	Devices int64          `json:"devices"` // ids that any viewer saw
+	Slow    int            `json:"slow_viewers"`
 	Counts
 	UpdatesPerSecond float64 `json:"updates_per_second"`
 	BytesPerSecond   float64 `json:"bytes_per_second"`
@@ -99,6 +100,12 @@ func (w *Watch) Report() Report {
 	r := Report{
 		URL: w.options.URL, Viewers: len(w.viewers), Counts: w.Counts(), Devices: w.ids.count(),
 		Latency: measure.Sum(w.histograms...), SlowLatency: measure.Sum(w.slow), Examples: w.someExamples(),
+	}
+	for i := range w.viewers {
+		if v := &w.viewers[i]; v.slow {
+			r.Slow++
+			r.SlowReady += int(min(v.count.ready.Load(), 1))
+		}
 	}
 	if probe == nil {
 		return r
@@ -129,8 +136,11 @@ func (r Report) WriteText(w io.Writer) error {
 	} else {
 		line("latency", "none: no live update had an instant of the simulator (at and the metric seq)")
 	}
+	if r.Slow > 0 {
+		line("slow viewers", "%d, %d of them were past ready", r.Slow, r.SlowReady)
+	}
 	if r.SlowLatency.Count > 0 {
-		line("slow viewers", "%s", r.SlowLatency.Text())
+		line("slow latency", "%s", r.SlowLatency.Text())
 	}
 	line("streams", "opened %d, cut as planned %d, broken %d, silent %d; ready %d, resets %d",
 		r.Opened, r.Cut, r.Broken, r.Silent, r.Ready, r.Resets)

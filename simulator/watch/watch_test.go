@@ -187,7 +187,7 @@ func TestViewersResumeAndSomeAreSlow(t *testing.T) {
 	}
 	r := w.Report()
 	// Every viewer saw b anew once: what it holds it keeps over a resume.
-	if r.Latency.Count != 8 || r.SlowLatency.Count != 2 {
+	if r.Latency.Count != 8 || r.SlowLatency.Count != 2 || r.Slow != 2 || r.SlowReady != 2 {
 		t.Errorf("%d and %d latencies", r.Latency.Count, r.SlowLatency.Count)
 	}
 	var text bytes.Buffer
