@@ -1,5 +1,11 @@
 package bus
 
+import (
+	"cmp"
+	"maps"
+	"slices"
+)
+
 // maxDoors bounds the doors whose last number a partition remembers. A door is one run of a process of ours, so there
 // are a few at a time; the bound is against one that restarts for ever.
 const maxDoors = 1024
@@ -53,4 +59,15 @@ func (d *doors) forgetQuietest() {
 		}
 	}
 	delete(d.last, quietest)
+}
+
+// marks returns the doors, the one that was quiet for longest first, so that noting them again in this order remembers
+// them in the same way.
+func (d *doors) marks() []DoorMark {
+	ids := slices.SortedFunc(maps.Keys(d.last), func(a, b DoorID) int { return cmp.Compare(d.last[a].noted, d.last[b].noted) })
+	out := make([]DoorMark, len(ids))
+	for i, id := range ids {
+		out[i] = DoorMark{Door: id, Seq: d.last[id].seq}
+	}
+	return out
 }

@@ -70,10 +70,13 @@ func (l *memoryLease) next(limit int) ([]Entry, error) {
 	return entries, nil
 }
 
-// Publish implements Lease. It never waits.
+// Publish implements Lease. Without a log it never waits.
 func (l *memoryLease) Publish(ctx context.Context, f *Flush) (Position, error) {
 	if err := ctx.Err(); err != nil {
 		return Position{}, err
+	}
+	if l.p.log != nil {
+		return l.p.publishLogged(ctx, l, f)
 	}
 	return l.p.publish(l, f)
 }

@@ -72,6 +72,7 @@ func (o MemoryOptions) withDefaults() (MemoryOptions, error) {
 // it. It starts no goroutine; every method runs in its caller's.
 type Memory struct {
 	partitions []*partition
+	log        Log // nil where nothing is kept outside the process
 	closing    sync.Once
 	closed     chan struct{}
 }
@@ -86,7 +87,7 @@ func NewMemory(o MemoryOptions) (*Memory, error) {
 	}
 	m := &Memory{closed: make(chan struct{})}
 	for i := range o.Partitions {
-		m.partitions = append(m.partitions, newPartition(i, &o))
+		m.partitions = append(m.partitions, newPartition(m, i, &o))
 	}
 	return m, nil
 }
@@ -107,37 +108,32 @@ func (m *Memory) Append(ctx context.Context, a Append) error {
 	if err != nil {
 		return err
 	}
+	if m.log != nil {
+		return m.appendLogged(ctx, a, shares)
+	}
 	for i := range shares { // in ascending order, as everybody who locks more than one
 		shares[i].partition.mu.Lock()
 		defer shares[i].partition.mu.Unlock()
 	}
 	for i := range shares {
 		s := &shares[i]
-		if s.fresh, err = s.partition.admitEntries(a.Door, a.Seq, len(s.entries), s.bytes); err != nil {
+		if s.Fresh, err = s.partition.admitEntries(a.Door, a.Seq, len(s.Entries), s.bytes); err != nil {
 			return err
 		}
 	}
-	// A bus with a log under it would write the entries here and go on when they are kept: what stands above has
-	// changed nothing, and nobody reads what stands below before.
+	// A bus with a log under it writes the entries here (see Pending) and goes on when they are kept: what stands above
+	// has changed nothing, and nobody reads what stands below before.
 	now := time.Now().UnixMilli()
 	for i := range shares {
-		if s := &shares[i]; s.fresh {
-			s.partition.applyEntries(a.Door, a.Seq, s.entries, now)
+		if s := &shares[i]; s.Fresh {
+			s.partition.applyEntries(a.Door, a.Seq, s.Entries, now)
 		}
 	}
 	return nil
 }
 
-// share is the part of an Append that goes to one partition.
-type share struct {
-	partition *partition
-	entries   []Entry
-	bytes     int
-	fresh     bool // not a repetition of what this partition has
-}
-
 // split gives every partition that an Append touches its share, in the order of the partitions.
-func (m *Memory) split(entries []Entry) ([]share, error) {
+func (m *Memory) split(entries []Entry) ([]Share, error) {
 	for i := range entries {
 		if err := entries[i].Check(); err != nil {
 			return nil, err
@@ -147,17 +143,17 @@ func (m *Memory) split(entries []Entry) ([]share, error) {
 		return nil, nil
 	}
 	if len(m.partitions) == 1 {
-		return []share{{partition: m.partitions[0], entries: entries, bytes: entriesBytes(entries)}}, nil
+		return []Share{{partition: m.partitions[0], Entries: entries, bytes: entriesBytes(entries)}}, nil
 	}
 	parts := make([][]Entry, len(m.partitions))
 	for i := range entries {
 		p := entries[i].Fleet.Partition(len(m.partitions))
 		parts[p] = append(parts[p], entries[i])
 	}
-	var shares []share
+	var shares []Share
 	for p, part := range parts {
 		if len(part) > 0 {
-			shares = append(shares, share{partition: m.partitions[p], entries: part, bytes: entriesBytes(part)})
+			shares = append(shares, Share{Partition: p, partition: m.partitions[p], Entries: part, bytes: entriesBytes(part)})
 		}
 	}
 	return shares, nil

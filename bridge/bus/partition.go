@@ -21,6 +21,8 @@ type partition struct {
 	index int
 	count int // of partitions in the bus
 	max   *MemoryOptions
+	log   Log // as the bus's
+	of    *Memory
 	free  chan struct{} // holds one token while nobody owns the partition
 
 	mu     sync.Mutex // guards what follows. Who locks several partitions does so in ascending order
@@ -31,11 +33,16 @@ type partition struct {
 	owner  *memoryLease
 	closed bool
 	counts MemoryStats // only what is counted
+
+	// What a log has admitted and not applied yet. Guarded by mu too.
+	pendingEntries, pendingBytes int
+	pendingDoors                 map[DoorID]struct{}
+	pendingFlush                 bool
 }
 
-func newPartition(index int, o *MemoryOptions) *partition {
+func newPartition(of *Memory, index int, o *MemoryOptions) *partition {
 	p := &partition{
-		index: index, count: o.Partitions, max: o,
+		index: index, count: o.Partitions, max: o, of: of,
 		free:  make(chan struct{}, 1),
 		doors: newDoors(),
 		state: newState(Position{Epoch: NewEpoch()}),
@@ -63,7 +70,7 @@ func (p *partition) admitEntries(door DoorID, seq uint64, entries, bytes int) (f
 		p.counts.AppendsTooLarge++
 		return false, devices.Errorf(devices.TooLarge, "append", "is larger than the inlet")
 	}
-	if p.inlet.len()+entries > p.max.MaxInletEntries || p.inlet.bytes+bytes > p.max.MaxInletBytes {
+	if p.inlet.len()+p.pendingEntries+entries > p.max.MaxInletEntries || p.inlet.bytes+p.pendingBytes+bytes > p.max.MaxInletBytes {
 		p.counts.AppendsFull++
 		return false, ErrInletFull
 	}
@@ -87,7 +94,7 @@ func (p *partition) publish(l *memoryLease, f *Flush) (Position, error) {
 	if err := p.admitFlush(l, f); err != nil {
 		return Position{}, err
 	}
-	// Here a bus with a log under it would wait, without the lock, until the flush and the time are kept.
+	// Here a bus with a log under it waits, without the lock, until the flush and the time are kept: see publishLogged.
 	b := p.applyFlush(f, time.Now().UnixMilli())
 	p.show(b)
 	return b.Position, nil
