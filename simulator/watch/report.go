@@ -79,7 +79,10 @@ type Report struct {
 	Viewers int            `json:"viewers"`
 	Seconds float64        `json:"seconds"`
 	Devices int64          `json:"devices"` // ids that any viewer saw
-	Slow    int            `json:"slow_viewers"`
+	// Slow is how many of the viewers read slowly, and SlowReady how many of them were ever past ready: the others have
+	// no latency, and their assets count as snapshots.
+	Slow      int `json:"slow_viewers"`
+	SlowReady int `json:"slow_viewers_past_ready"`
 	Counts
 	UpdatesPerSecond float64 `json:"updates_per_second"`
 	BytesPerSecond   float64 `json:"bytes_per_second"`
