@@ -59,6 +59,27 @@ func (a *acks) take() (b []byte, own int) {
 	return a.writing, own
 }
 
+// acknowledge puts an acknowledgement among those that are due to the connection, or to the one that has its QoS 2
+// session by now.
+func (s *session) acknowledge(t *ticket) origin {
+	target, version := s, s.client.Properties.ProtocolVersion
+	switch {
+	case t.flow == nil:
+	case t.code != codeSuccess && version == 5:
+		// MQTT 5.0 section 4.3.3: a PUBREC with an error ends the exchange, no PUBREL follows.
+		target = t.flow.refuse(t.id)
+	default:
+		target = t.flow.record(t.id)
+	}
+	if target != s {
+		s.broker.committer.settle(s, 1) // its own connection is gone
+	}
+	if target == nil || !target.acks.add(t, target.client.Properties.ProtocolVersion, target == s) {
+		return nil
+	}
+	return target
+}
+
 // writeAcks writes until nothing is due.
 func (s *session) writeAcks() {
 	for b, own := s.acks.take(); b != nil; b, own = s.acks.take() {

@@ -44,7 +44,7 @@ func unserved(t testing.TB) (*Broker, *mqtt.Client, *hook) {
 func (c *committer) forget() {
 	c.swap()
 	for _, t := range c.flying.tickets {
-		c.settle(t.session, 1)
+		c.settle(t.origin, 1)
 	}
 	c.swap()
 }

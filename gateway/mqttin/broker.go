@@ -58,6 +58,7 @@ func New(o Options) (*Broker, error) {
 	if b.log == nil {
 		b.log = slog.New(slog.DiscardHandler)
 	}
+	b.limits = b.limits.fitFiles(o.Limits.Connections > 0, openFiles(), b.log)
 	if b.door == 0 {
 		b.door = bus.NewDoorID()
 	}
@@ -65,7 +66,7 @@ func New(o Options) (*Broker, error) {
 	b.counters = &counters{log: b.log}
 	b.guard = newGuard(b.limits, b.counters)
 	b.registry.sessions = map[string]*session{}
-	b.committer = newCommitter(o, b.door, b.limits, b.counters)
+	b.committer = newCommitter(o.Inlet, b.door, b.limits, b.counters)
 	b.server = mqtt.New(b.frontEnd())
 	if err := b.server.AddHook(&hook{broker: b}, nil); err != nil {
 		return nil, fmt.Errorf("attach hook: %w", err)
@@ -123,6 +124,17 @@ func (b *Broker) Addr() net.Addr {
 	return b.listener.Addr()
 }
 
+// Ready returns nil while devices can connect and what they say is kept, and else a devices.Error that says why not.
+func (b *Broker) Ready() error {
+	switch {
+	case b.stopping.Load():
+		return devices.Errorf(devices.Unavailable, "mqtt", "is stopping")
+	case b.Addr() == nil:
+		return devices.Errorf(devices.Unavailable, "mqtt", "port is not bound yet")
+	}
+	return b.committer.ready()
+}
+
 // Stats reads the counters.
 func (b *Broker) Stats() Stats {
 	var s Stats
@@ -165,7 +177,7 @@ func (b *Broker) Run(ctx context.Context) error {
 	stopAccepting()
 	_ = b.listener.Close() // it may be what failed
 	b.guard.close()
-	<-accepting
+	<-accepting //nolint:errcheck // it was taken above, or is nil after ctx ended
 	return errors.Join(failed, b.stop(context.WithoutCancel(ctx), stopCommitting, &committing))
 }
 

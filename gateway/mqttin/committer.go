@@ -2,27 +2,21 @@ package mqttin
 
 import (
 	"context"
-	"math/rand/v2"
 	"sync"
 	"time"
 
 	"github.com/fleetcast/fleetcast/bridge/bus"
 )
 
-// The pauses between attempts while the inlet refuses. The acknowledgements are withheld meanwhile.
-const (
-	retryFirst = 10 * time.Millisecond
-	retryMost  = time.Second
-)
-
-// ticket is an acknowledgement that is owed: it may be written when the first upto entries of its batch are durable.
+// ticket is an acknowledgement that is owed: it may be written when the entries of its batch from from up to upto are
+// durable, and those before them.
 type ticket struct {
-	session *session
-	flow    *flow // of a QoS 2 message that was taken
-	upto    int
-	id      uint16
-	kind    byte // pubackByte or pubrecByte
-	code    byte
+	from, upto int
+	origin     origin
+	flow       *flow // of a QoS 2 message that was taken
+	id         uint16
+	kind       byte // pubackByte or pubrecByte
+	code       byte
 }
 
 // delivery is one message on its way into the queue.
@@ -52,10 +46,11 @@ func (b *batch) reset() {
 type verdict uint8
 
 const (
-	taken    verdict = iota
-	dropped          // QoS 0, and no room
-	stalled          // no room for a whole keep-alive: the connection must end
-	refusing         // the broker stops
+	taken      verdict = iota
+	keptNewest         // QoS 0, and no room: it waits as the newest of its device
+	dropped            // QoS 0, and no room there either
+	stalled            // no room for a whole keep-alive: the connection must end
+	refusing           // the broker stops
 )
 
 // committer moves messages to the inlet. One append is in flight at a time; what comes meanwhile goes with the next, so
@@ -71,12 +66,14 @@ type committer struct {
 	seq     uint64
 	flying  batch
 	scratch []bus.Entry
-	touched []*session
+	touched []origin
 	writers sync.WaitGroup // the goroutines that write acknowledgements
 
 	mu       sync.Mutex
 	next     batch
-	messages int // of next and flying, against Limits.QueueMessages
+	newest   newest // what QoS 0 said when there was no room
+	isAway   bool   // the inlet refuses for now
+	messages int    // of next and flying, against Limits.QueueMessages
 	bytes    int
 	owed     int           // acknowledgements that are not written yet
 	waiting  bool          // somebody waits on space
@@ -87,14 +84,18 @@ type committer struct {
 	wake     chan struct{} // of capacity 1: next is not empty
 }
 
-func newCommitter(o Options, door bus.DoorID, limits Limits, c *counters) *committer {
-	return &committer{inlet: o.Inlet, door: door, limits: limits, counters: c, space: make(chan struct{}), wake: make(chan struct{}, 1)}
+func newCommitter(inlet bus.Inlet, door bus.DoorID, limits Limits, c *counters) *committer {
+	return &committer{
+		inlet: inlet, door: door, limits: limits, counters: c, space: make(chan struct{}), wake: make(chan struct{}, 1),
+		newest: newest{limit: limits.KeptNewest, limitBytes: limits.QueueBytes},
+	}
 }
 
 // take queues a message. For QoS 1 and 2 it waits for room, at most patience: the caller is the goroutine that reads
 // the connection, so the device is held back by TCP.
-func (c *committer) take(s *session, d *delivery, patience time.Duration) verdict {
+func (c *committer) take(o origin, d *delivery, patience time.Duration) verdict {
 	var timer *time.Timer
+	a := o.counted()
 	c.mu.Lock()
 	for {
 		if c.closing {
@@ -102,12 +103,12 @@ func (c *committer) take(s *session, d *delivery, patience time.Duration) verdic
 			return refusing
 		}
 		full := c.messages > 0 && (c.messages >= c.limits.QueueMessages || c.bytes+d.bytes > c.limits.QueueBytes)
-		if !full && (d.ticket.kind == 0 || s.unacked < c.limits.Unacked) {
-			break
+		if d.ticket.kind == 0 && (full || c.isAway || c.newest.holds(d.entries)) {
+			defer c.mu.Unlock()
+			return c.keep(d)
 		}
-		if d.ticket.kind == 0 {
-			c.mu.Unlock()
-			return dropped
+		if !full && (d.ticket.kind == 0 || a.unacked < c.limits.Unacked) {
+			break
 		}
 		space := c.space
 		c.waiting = true
@@ -118,26 +119,40 @@ func (c *committer) take(s *session, d *delivery, patience time.Duration) verdic
 		}
 		select {
 		case <-space:
+		case <-a.gone:
+			return stalled
 		case <-timer.C:
 			return stalled
 		}
 		c.mu.Lock()
 	}
-	c.queue(s, d)
+	c.queue(o, d)
 	c.mu.Unlock()
 	c.signal()
 	return taken
 }
 
+// keep keeps a QoS 0 message for which there is no room as the newest of its device. It needs c.mu.
+func (c *committer) keep(d *delivery) verdict {
+	kept, replaced, none := c.newest.put(d.entries, d.bytes)
+	c.counters.noteMany(KeptNewest, kept)
+	c.counters.noteMany(KeptReplaced, replaced)
+	if none > 0 || kept == 0 {
+		return dropped
+	}
+	return keptNewest
+}
+
 // queue needs c.mu.
-func (c *committer) queue(s *session, d *delivery) {
+func (c *committer) queue(o origin, d *delivery) {
 	b := &c.next
+	from := len(b.entries)
 	b.entries = append(b.entries, d.entries...)
 	if d.ticket.kind != 0 {
 		t := d.ticket
-		t.session, t.upto = s, len(b.entries)
+		t.origin, t.from, t.upto = o, from, len(b.entries)
 		b.tickets = append(b.tickets, t)
-		s.unacked++
+		o.counted().unacked++
 		c.owed++
 	}
 	b.messages++
@@ -171,13 +186,13 @@ func (c *committer) signal() {
 }
 
 // settle notes that n acknowledgements of the connection are written, or will never be.
-func (c *committer) settle(s *session, n int) {
+func (c *committer) settle(o origin, n int) {
 	if n == 0 {
 		return
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	s.unacked -= n
+	o.counted().unacked -= n
 	c.owed -= n
 	c.makeRoom()
 	c.tellIdle()
@@ -209,7 +224,9 @@ func (c *committer) tellIdle() {
 }
 
 // isIdle tells whether nothing is queued and nothing owed. It needs c.mu.
-func (c *committer) isIdle() bool { return !c.busy && c.next.isEmpty() && c.owed == 0 }
+func (c *committer) isIdle() bool {
+	return !c.busy && c.next.isEmpty() && len(c.newest.kept) == 0 && c.owed == 0
+}
 
 // flush waits until nothing is queued and every acknowledgement is written. It tells whether that came about before ctx ended.
 func (c *committer) flush(ctx context.Context) bool {
@@ -259,6 +276,9 @@ func (c *committer) swap() bool {
 	c.messages -= c.flying.messages
 	c.bytes -= c.flying.bytes
 	c.flying.reset()
+	c.messages += len(c.newest.kept)
+	c.bytes += c.newest.bytes
+	c.newest.drain(&c.next) // before there is room, so that nothing passes it, and whether or not it fits: it has bounds of its own
 	c.makeRoom()
 	c.busy = !c.next.isEmpty()
 	if !c.busy {
@@ -273,9 +293,16 @@ func (c *committer) swap() bool {
 func (c *committer) commit(ctx context.Context) bool {
 	b := &c.flying
 	tickets := b.tickets
+	refused := func(index int) { // the message is answered as one that will never be understood
+		for i := range tickets {
+			if t := &tickets[i]; t.from <= index && index < t.upto {
+				t.code = codeUnspecified
+			}
+		}
+	}
 	for from := 0; from < len(b.entries); {
 		to := min(from+maxAppend, len(b.entries))
-		if !c.append(ctx, b.entries[from:to]) {
+		if !c.store(ctx, b.entries[from:to], from, refused) {
 			return false
 		}
 		from = to
@@ -297,7 +324,7 @@ func (c *committer) commitEnds(ctx context.Context, ended []*session) bool {
 		s.tracked = trackedDevices{}
 		for len(c.scratch) >= maxAppend || (i == len(ended)-1 && len(c.scratch) > 0) {
 			n := min(maxAppend, len(c.scratch))
-			if !c.append(ctx, c.scratch[:n]) {
+			if !c.store(ctx, c.scratch[:n], 0, func(int) {}) {
 				return false
 			}
 			c.scratch = c.scratch[:copy(c.scratch, c.scratch[n:])]
@@ -306,50 +333,15 @@ func (c *committer) commitEnds(ctx context.Context, ended []*session) bool {
 	return true
 }
 
-// append appends until it succeeds or ctx ends. A repeated append carries the same number, so that the inlet keeps
-// nothing twice. Every entry was checked when it was queued, so there is nothing that fails for ever.
-func (c *committer) append(ctx context.Context, entries []bus.Entry) bool {
-	c.seq++
-	pause := retryFirst
-	for {
-		err := c.inlet.Append(ctx, bus.Append{Door: c.door, Seq: c.seq, Entries: entries})
-		if err == nil {
-			c.counters.commits.Add(1)
-			c.counters.entries.Add(uint64(len(entries)))
-			return true
-		}
-		if ctx.Err() != nil {
-			return false
-		}
-		c.counters.note(AppendFailed, "")
-		timer := time.NewTimer(pause/2 + rand.N(pause/2))
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
-			return false
-		}
-		pause = min(2*pause, retryMost)
-	}
-}
-
 // acknowledge hands the acknowledgements to their connections, each with one write for all of this call.
 func (c *committer) acknowledge(tickets []ticket) {
 	for i := range tickets {
-		t := &tickets[i]
-		target := t.session
-		if t.flow != nil {
-			target = t.flow.record(t.id)
-		}
-		if target != t.session {
-			c.settle(t.session, 1) // its own connection is gone
-		}
-		if target != nil && target.acks.add(t, target.client.Properties.ProtocolVersion, target == t.session) {
-			c.touched = append(c.touched, target)
+		if o := tickets[i].origin.acknowledge(&tickets[i]); o != nil {
+			c.touched = append(c.touched, o)
 		}
 	}
-	for _, s := range c.touched {
-		c.writers.Go(s.writeAcks)
+	for _, o := range c.touched {
+		c.writers.Go(o.writeAcks)
 	}
 	clear(c.touched)
 	c.touched = c.touched[:0]

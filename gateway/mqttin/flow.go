@@ -58,6 +58,17 @@ func (f *flow) record(id uint16) *session {
 	return f.owner
 }
 
+// refuse forgets an id whose message will never be stored, and returns the session that is to be told, or nil.
+func (f *flow) refuse(id uint16) *session {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.ids[id] == unseen {
+		return nil
+	}
+	delete(f.ids, id)
+	return f.owner
+}
+
 // release forgets an id: the client released it, or the message was not taken after all.
 func (f *flow) release(id uint16) {
 	f.mu.Lock()

@@ -48,6 +48,7 @@ type fakeInlet struct {
 	fail    int    // the next so many appends fail
 	failed  []bus.Append
 	held    chan struct{} // appends wait until it is closed
+	refuse  func(bus.Append) error
 	waiting int
 }
 
@@ -78,6 +79,11 @@ func (f *fakeInlet) Append(ctx context.Context, a bus.Append) error {
 	}
 	for i := range a.Entries {
 		if err := a.Entries[i].Check(); err != nil {
+			return err
+		}
+	}
+	if f.refuse != nil {
+		if err := f.refuse(a); err != nil {
 			return err
 		}
 	}

@@ -25,7 +25,8 @@ type Options struct {
 
 // Limits bound what devices may cost. Each stands against the abuse that its comment names.
 type Limits struct {
-	// Connections bounds open connections: each costs some 25 kB. Default 50,000.
+	// Connections bounds open connections: each costs some 25 kB and a file. Default 50,000, or fewer
+	// where the process may not open so many files.
 	Connections int
 	// PerAddress bounds those of one address (of a /64 in IPv6). Loopback is not counted: everything behind a proxy or
 	// a simulator comes from there. Default 5,000.
@@ -46,10 +47,13 @@ type Limits struct {
 	// Unacked bounds the messages of a connection that are taken and not yet acknowledged. At the bound the connection
 	// is not read until it has room. It is announced as Receive Maximum. Default 256.
 	Unacked int
-	// QueueMessages and QueueBytes bound all messages on their way to the inlet. At the bound QoS 0 is dropped, and
-	// connections with QoS 1 and 2 are not read. Defaults 32,768 and 32 MiB of payload.
+	// QueueMessages and QueueBytes bound all messages on their way to the inlet. At the bound connections with QoS 1
+	// and 2 are not read. Defaults 32,768 and 32 MiB of payload.
 	QueueMessages int
 	QueueBytes    int
+	// KeptNewest bounds what QoS 0 says while the queue is full or the inlet is away: the newest reading and the newest
+	// status of each device are kept, at most so many and QueueBytes of payload. Default 32,768.
+	KeptNewest int
 	// DevicesPerConnection bounds the devices that one connection's presence is kept for. Default 1,024.
 	DevicesPerConnection int
 	// Filters bounds the filters of one SUBSCRIBE. Default 64.
@@ -96,6 +100,7 @@ func (l Limits) withDefaults() Limits {
 	set(&l.Unacked, 256)
 	set(&l.QueueMessages, 32_768)
 	set(&l.QueueBytes, 32<<20)
+	set(&l.KeptNewest, 32_768)
 	set(&l.DevicesPerConnection, 1_024)
 	set(&l.Filters, 64)
 	set(&l.KeptSessions, 10_000)

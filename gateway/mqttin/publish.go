@@ -71,6 +71,7 @@ func (b *Broker) receive(s *session, m message) {
 	result := &w.result
 	r.route.Decode(m.payload, result)
 	b.counters.messages[result.Kind].Add(1)
+	b.counters.dropped.Add(uint64(result.Dropped))
 	if result.Kind == dialect.Rejected {
 		b.counters.reject(result.Reason, r.route.Device().String())
 		b.refuse(s, &d, codePayloadInvalid)

@@ -188,7 +188,7 @@ func TestAfterAKeepAliveOfBackPressureTheConnectionEnds(t *testing.T) {
 	}
 }
 
-func TestWhenTheQueueIsFullQoS0IsDroppedAndQoS1Waits(t *testing.T) {
+func TestWhenTheQueueIsFullTheNewestOfQoS0IsKeptAndQoS1Waits(t *testing.T) {
 	h := start(t, Limits{QueueMessages: 3})
 	release := h.inlet.hold()
 	defer release()
@@ -196,12 +196,12 @@ func TestWhenTheQueueIsFullQoS0IsDroppedAndQoS1Waits(t *testing.T) {
 	for i := range 5 {
 		r.publish(topicOne, fmt.Sprintf(`{"n":%d}`, i), 0, 0)
 	}
-	eventually(t, "drops", func() bool { return h.event(QueueFull) == 2 })
+	eventually(t, "the last is kept", func() bool { return h.event(KeptNewest) == 2 && h.event(KeptReplaced) == 1 })
 	r.publish(topicOne, `{"n":5}`, 1, 9)
 	r.publish(topicOne, `{"n":6}`, 0, 0)
 	release()
 	r.expect(0x40, 9)
-	eventually(t, "the last", func() bool { return fmt.Sprint(h.inlet.metric("n")) == "[0 1 2 5 6]" })
+	eventually(t, "the last", func() bool { return fmt.Sprint(h.inlet.metric("n")) == "[0 1 2 4 5 6]" })
 }
 
 func TestTheQueueIsBoundedInBytes(t *testing.T) {
@@ -209,8 +209,8 @@ func TestTheQueueIsBoundedInBytes(t *testing.T) {
 	release := h.inlet.hold()
 	defer release()
 	r, _ := connect(t, h, connectOptions{id: "c"})
-	for range 3 {
-		r.publish(topicOne, `{"number":1}`, 0, 0)
+	for i := range 4 { // one waits, one is kept as the newest of its device
+		r.publish(fmt.Sprintf("fleets/north/devices/truck-%d/telemetry", i), `{"number":1}`, 0, 0)
 	}
 	eventually(t, "drops", func() bool { return h.event(QueueFull) == 2 })
 }

@@ -13,6 +13,7 @@ import (
 
 // session is one connection of a client that was let in. (MQTT's session, where it outlives the connection, is a flow.)
 type session struct {
+	account
 	broker *Broker
 	conn   *conn
 	client *mqtt.Client
@@ -35,8 +36,7 @@ type session struct {
 
 	settled chan struct{} // closed when the CONNACK is out, or the connection gone
 
-	unacked int // guarded by committer.mu: messages taken and not yet acknowledged
-	acks    acks
+	acks acks
 }
 
 // settle lets the next connection with the same client id go on. Called by the reading goroutine.

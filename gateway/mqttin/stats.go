@@ -33,7 +33,9 @@ const (
 	BackPressure                         // ended: the inlet was away, or the device too fast, for a whole keep-alive
 	ReceiveMaximumExceeded               // ended: too many QoS 2 messages that were not released
 	AliasUnknown                         // ended: a topic alias that was never set
-	QueueFull                            // dropped: a QoS 0 message while the queue to the inlet is full
+	QueueFull                            // dropped: a QoS 0 message while the queue to the inlet is full, and no room to keep it
+	KeptNewest                           // a QoS 0 message waits for the inlet as the newest of its device
+	KeptReplaced                         // dropped: a QoS 0 message that waited so, and a newer one of its device came
 	Stopping                             // refused: a message while the broker stops
 	EntryRefused                         // dropped: the bus does not take what the message says
 	ReservedTopic                        // refused: a message on a topic of the broker's own
@@ -43,6 +45,7 @@ const (
 	SessionNotKept                       // a session that ends with its connection, for too many are kept
 	DeviceNotTracked                     // one connection speaks for more devices than its presence is kept for
 	DuplicateJoined                      // a repeated QoS 2 message that is stored once
+	InletRefused                         // dropped: what the inlet will never take; the message is answered with an error
 	AppendFailed                         // the inlet refused for now; the same append is tried again
 	Uncommitted                          // messages that were not committed when the broker had to stop
 )
@@ -51,8 +54,8 @@ var reasonNames = [...]string{
 	"connection_limit", "address_limit", "unidentified_limit", "unidentified_by_address", "accept_failed", "first_packet_late",
 	"first_packet_bad", "left_early", "malformed", "packet_too_large", "connect_too_large", "panicked", "keep_alive_missed",
 	"peer_lost", "write_stalled", "taken_over", "too_many_filters", "back_pressure", "receive_maximum_exceeded", "alias_unknown",
-	"queue_full", "stopping", "entry_refused", "reserved_topic", "filter_refused", "will_ignored", "will_outdated",
-	"session_not_kept", "device_not_tracked", "duplicate_joined", "append_failed", "uncommitted",
+	"queue_full", "kept_newest", "kept_replaced", "stopping", "entry_refused", "reserved_topic", "filter_refused", "will_ignored", "will_outdated",
+	"session_not_kept", "device_not_tracked", "duplicate_joined", "inlet_refused", "append_failed", "uncommitted",
 }
 
 // Reasons is the number of reasons.
@@ -71,6 +74,7 @@ type Stats struct {
 
 	Commits  uint64                  // appends that succeeded
 	Entries  uint64                  // entries in them
+	Dropped  uint64                  // members left out of payloads that were taken
 	Messages [dialect.Kinds]uint64   // messages by what they were; those rejected included
 	Rejected [dialect.Reasons]uint64 // messages rejected by reason
 	Events   [Reasons]uint64         // everything else by reason
@@ -84,6 +88,7 @@ type counters struct {
 	log      *slog.Logger
 	commits  atomic.Uint64
 	entries  atomic.Uint64
+	dropped  atomic.Uint64
 	messages [dialect.Kinds]atomic.Uint64
 	rejected [dialect.Reasons]atomic.Uint64
 	events   [Reasons]atomic.Uint64
@@ -98,6 +103,14 @@ type throttle struct{ next atomic.Int64 }
 func (t *throttle) allow(now time.Time) bool {
 	next := t.next.Load()
 	return now.UnixNano() >= next && t.next.CompareAndSwap(next, now.Add(logEvery).UnixNano())
+}
+
+// noteMany counts an event n times.
+func (c *counters) noteMany(r Reason, n int) {
+	if n > 0 {
+		c.events[r].Add(uint64(n - 1))
+		c.note(r, "")
+	}
 }
 
 // note counts an event. remote is the peer's address, or "".
@@ -117,7 +130,7 @@ func (c *counters) reject(r dialect.Reason, device string) {
 }
 
 func (c *counters) read(s *Stats) {
-	s.Commits, s.Entries = c.commits.Load(), c.entries.Load()
+	s.Commits, s.Entries, s.Dropped = c.commits.Load(), c.entries.Load(), c.dropped.Load()
 	for i := range c.messages {
 		s.Messages[i] = c.messages[i].Load()
 	}

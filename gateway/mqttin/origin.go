@@ -1,0 +1,21 @@
+package mqttin
+
+// origin is a connection that messages come from, as the committer knows it: a device's to the embedded broker, or ours
+// to an external one.
+type origin interface {
+	// counted is what the committer counts about the connection.
+	counted() *account
+	// acknowledge releases an acknowledgement whose message is durable, in the order of arrival. It runs in the
+	// committer's goroutine and does not block. Where bytes are to be written, it returns the origin whose writeAcks
+	// must be run in a goroutine of its own.
+	acknowledge(t *ticket) origin
+	writeAcks()
+}
+
+// account is embedded in every origin.
+type account struct {
+	unacked int             // guarded by committer.mu: messages taken and not yet acknowledged
+	gone    <-chan struct{} // closed when nobody waits for room any more; nil: never
+}
+
+func (a *account) counted() *account { return a }
