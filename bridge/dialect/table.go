@@ -10,6 +10,7 @@ type row struct {
 	// fleet is the fleet where the template has no level {fleet}.
 	fleet  devices.FleetID
 	decode decoder
+	status bool // the topics carry nothing but online and offline
 }
 
 // table is every topic that is understood without configuration.
@@ -17,7 +18,7 @@ func table(o Options) []row {
 	user := []string{"user", "device"}
 	return []row{
 		{template: "fleets/{fleet}/devices/{device}/telemetry", decode: decodeNative},
-		{template: "fleets/{fleet}/devices/{device}/status", decode: decodeStatus},
+		{template: "fleets/{fleet}/devices/{device}/status", decode: decodeStatus, status: true},
 		{template: "owntracks/{user}/{device}", id: user, fleet: o.OwnTracksFleet, decode: decodeOwnTracks},
 		{template: "owntracks/{user}/{device}/{kind}", id: user, fleet: o.OwnTracksFleet, decode: decodeOwnTracks},
 	}
