@@ -16,23 +16,20 @@ import (
 	"github.com/mochi-mqtt/server/v2/packets"
 
 	"github.com/fleetcast/fleetcast/bridge/bus"
-	"github.com/fleetcast/fleetcast/bridge/dialect"
 	"github.com/fleetcast/fleetcast/devices"
 )
 
 // Broker is the embedded MQTT broker. It is made by New, bound by Listen and runs in Run, once.
 type Broker struct {
+	intake
 	listen    string
 	limits    Limits
 	log       *slog.Logger
 	door      bus.DoorID
-	router    *dialect.Router
-	counters  *counters
 	guard     *guard
 	registry  registry
 	committer *committer
 	server    *mqtt.Server
-	work      sync.Pool // of *workspace
 
 	started  atomic.Bool
 	stopping atomic.Bool
@@ -50,11 +47,7 @@ func New(o Options) (*Broker, error) {
 	if o.Listen == "" {
 		return nil, devices.Errorf(devices.Invalid, "listen", "is empty")
 	}
-	router, err := dialect.New(dialect.Options{OwnTracksFleet: o.OwnTracksFleet})
-	if err != nil {
-		return nil, fmt.Errorf("build dialects: %w", err)
-	}
-	b := &Broker{listen: o.Listen, limits: o.Limits.withDefaults(), log: o.Logger, door: o.Door, router: router}
+	b := &Broker{listen: o.Listen, limits: o.Limits.withDefaults(), log: o.Logger, door: o.Door}
 	if b.log == nil {
 		b.log = slog.New(slog.DiscardHandler)
 	}
@@ -62,8 +55,9 @@ func New(o Options) (*Broker, error) {
 	if b.door == 0 {
 		b.door = bus.NewDoorID()
 	}
-	b.work.New = func() any { return new(workspace) }
-	b.counters = &counters{log: b.log}
+	if err := b.intake.init(o.OwnTracksFleet, &counters{log: b.log}); err != nil {
+		return nil, err
+	}
 	b.guard = newGuard(b.limits, b.counters)
 	b.registry.sessions = map[string]*session{}
 	b.committer = newCommitter(o.Inlet, b.door, b.limits, b.counters)
@@ -319,7 +313,7 @@ func (b *Broker) goodbye(c *conn) {
 		return
 	}
 	s.settle()
-	s.routes, s.last, s.lastWill, s.older = nil, nil, nil, nil
+	s.topics, s.lastWill, s.older = topicCache{}, nil, nil
 	if s.tracked.len() > 0 {
 		b.committer.end(s)
 	}

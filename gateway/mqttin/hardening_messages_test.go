@@ -173,7 +173,7 @@ func TestARouteCacheIsBounded(t *testing.T) {
 	r.ping()
 	_ = r.Close()
 	eventually(t, "the end", func() bool { return h.Stats().Connections == 0 })
-	if s := sessionOf(cl); s.routes != nil {
+	if s := sessionOf(cl); s.topics.routes != nil {
 		t.Error("the routes outlive the connection")
 	}
 }

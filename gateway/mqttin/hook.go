@@ -53,7 +53,7 @@ func (h *hook) OnConnect(cl *mqtt.Client, pk packets.Packet) error {
 		b.counters.note(ConnectTooLarge, c.remote)
 		return packets.ErrClientIdentifierTooLong
 	}
-	s := &session{broker: b, conn: c, client: cl, settled: make(chan struct{})}
+	s := &session{broker: b, conn: c, client: cl, settled: make(chan struct{}), topics: topicCache{limit: routesPerSession}}
 	s.clean = cl.Properties.ProtocolVersion < 5 && cl.Properties.Clean
 	s.flow.Store(&flow{owner: s})
 	b.readWill(s, &pk)
@@ -272,7 +272,7 @@ func (b *Broker) readWill(s *session, pk *packets.Packet) {
 	result := &w.result
 	route.Decode(pk.Connect.WillPayload, result)
 	for i := range result.Messages {
-		s.lastWill = b.appendMessage(s.lastWill, &result.Messages[i])
+		s.lastWill = b.appendMessage(s.lastWill, &result.Messages[i], false)
 	}
 	if len(s.lastWill) == 0 {
 		b.counters.note(WillIgnored, s.conn.remote)

@@ -44,7 +44,7 @@ func (b *Broker) receive(s *session, m message) {
 		s.kick(packets.ErrTopicAliasInvalid)
 		return
 	}
-	r := s.lookup(m.topic)
+	r := s.topics.lookup(&b.intake, m.topic)
 	if m.alias > 0 {
 		// mochi's table has a topic that pins its packet, of up to Limits.PacketBytes; give it our copy, or what stands
 		// for a topic that was not worth one.
@@ -80,17 +80,6 @@ func (b *Broker) receive(s *session, m message) {
 	d.entries = w.entries[:0]
 	b.deliver(s, r, result, &d)
 	w.entries = d.entries
-}
-
-// workspace is the memory that taking a message needs, so that it allocates what is kept and nothing else.
-type workspace struct {
-	result  dialect.Result
-	entries []bus.Entry
-}
-
-func (b *Broker) putBack(w *workspace) {
-	clear(w.entries) // the readings are the inlet's now
-	b.work.Put(w)
 }
 
 func keepable(r *topicRoute) string {
@@ -156,7 +145,7 @@ func (b *Broker) deliver(s *session, r *topicRoute, result *dialect.Result, d *d
 		if m.Device != r.route.Device() {
 			d.entries = s.appendUp(d.entries, m.Device, m.Fleet)
 		}
-		d.entries = b.appendMessage(d.entries, m)
+		d.entries = b.appendMessage(d.entries, m, false)
 	}
 	if len(d.entries) == 0 && d.ticket.kind == 0 {
 		return
@@ -187,23 +176,6 @@ func (s *session) track(entries []bus.Entry) {
 			s.tracked.add(e.Device, e.Fleet)
 		}
 	}
-}
-
-func (b *Broker) appendMessage(dst []bus.Entry, m *dialect.Message) []bus.Entry {
-	e := bus.Entry{Device: m.Device, Fleet: m.Fleet}
-	if m.Reading != nil {
-		e.Kind = bus.KindReading
-		e.Reading = dialect.CloneReading(m.Reading)
-	} else {
-		// The broker keeps no retained messages, so this one is no memory of an older one, whatever its flag says.
-		e.Kind = bus.KindStatus
-		e.Status = bus.StatusReport{Status: m.Status}
-	}
-	if err := e.Check(); err != nil { // one bad entry would make every append that holds it fail for ever
-		b.counters.note(EntryRefused, "")
-		return dst
-	}
-	return append(dst, e)
 }
 
 // offer queues a delivery, and ends the connection where that cannot be done. It tells whether the delivery was taken.

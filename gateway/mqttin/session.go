@@ -1,13 +1,11 @@
 package mqttin
 
 import (
-	"strings"
 	"sync/atomic"
 
 	mqtt "github.com/mochi-mqtt/server/v2"
 
 	"github.com/fleetcast/fleetcast/bridge/bus"
-	"github.com/fleetcast/fleetcast/bridge/dialect"
 	"github.com/fleetcast/fleetcast/devices"
 )
 
@@ -28,9 +26,7 @@ type session struct {
 	present   bool     // what the CONNACK said
 	expires   bool     // the CONNACK has to say that the session ends with the connection
 	willed    bool     // mochi asked for the will
-	topic     string   // the last topic, and its route
-	last      *topicRoute
-	routes    map[string]*topicRoute // by topic, at most routesPerSession
+	topics    topicCache
 	tracked   trackedDevices
 	lastWill  []bus.Entry
 
@@ -45,41 +41,6 @@ func (s *session) settle() {
 		s.isSettled = true
 		close(s.settled)
 	}
-}
-
-// topicRoute is what a connection remembers about a topic.
-type topicRoute struct {
-	topic  string // our own copy
-	route  *dialect.Route
-	reason dialect.Reason // why there is no route
-	up     bool           // the device's connection event was sent
-}
-
-// lookup returns the route of a topic, which may lie in a packet.
-func (s *session) lookup(topic string) *topicRoute {
-	if s.last != nil && s.topic == topic {
-		return s.last
-	}
-	r := s.routes[topic]
-	if r == nil {
-		r = s.resolve(topic)
-	}
-	s.topic, s.last = r.topic, r
-	return r
-}
-
-func (s *session) resolve(topic string) *topicRoute {
-	if len(topic) > dialect.MaxTopicBytes { // not worth a copy
-		return &topicRoute{reason: dialect.BadTopic}
-	}
-	r := &topicRoute{topic: strings.Clone(topic)} // the packet must not live as long as the connection
-	r.route, r.reason = s.broker.router.Route(r.topic)
-	if len(s.routes) >= routesPerSession || s.routes == nil {
-		// Start again rather than choose: a device has a handful of topics, who has more than the bound pays for it.
-		s.routes = make(map[string]*topicRoute, 1)
-	}
-	s.routes[r.topic] = r
-	return r
 }
 
 // trackedDevices are the devices that a connection has spoken for. Nearly every connection speaks for one.

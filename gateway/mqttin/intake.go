@@ -1,0 +1,101 @@
+package mqttin
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+
+	"github.com/fleetcast/fleetcast/bridge/bus"
+	"github.com/fleetcast/fleetcast/bridge/dialect"
+	"github.com/fleetcast/fleetcast/devices"
+)
+
+// intake is what both doors do alike: from a topic to its route, and from a payload to entries.
+type intake struct {
+	router   *dialect.Router
+	counters *counters
+	work     sync.Pool // of *workspace
+}
+
+// init fills an intake in its place: a pool is not copied.
+func (in *intake) init(ownTracks devices.FleetID, c *counters) error {
+	router, err := dialect.New(dialect.Options{OwnTracksFleet: ownTracks})
+	if err != nil {
+		return fmt.Errorf("build dialects: %w", err)
+	}
+	in.router, in.counters = router, c
+	in.work.New = func() any { return new(workspace) }
+	return nil
+}
+
+// workspace is the memory that taking a message needs, so that it allocates what is kept and nothing else.
+type workspace struct {
+	result  dialect.Result
+	entries []bus.Entry
+}
+
+func (in *intake) putBack(w *workspace) {
+	clear(w.entries) // the readings are the inlet's now
+	in.work.Put(w)
+}
+
+// appendMessage appends the entry of a decoded message. retained says that the broker had kept it: the embedded one keeps
+// nothing, whatever the flag of a message says.
+func (in *intake) appendMessage(dst []bus.Entry, m *dialect.Message, retained bool) []bus.Entry {
+	e := bus.Entry{Device: m.Device, Fleet: m.Fleet}
+	if m.Reading != nil {
+		e.Kind = bus.KindReading
+		e.Reading = dialect.CloneReading(m.Reading)
+	} else {
+		e.Kind = bus.KindStatus
+		e.Status = bus.StatusReport{Status: m.Status, Retained: retained}
+	}
+	if err := e.Check(); err != nil { // one bad entry would make every append that holds it fail for ever
+		in.counters.note(EntryRefused, "")
+		return dst
+	}
+	return append(dst, e)
+}
+
+// topicRoute is what a connection remembers about a topic.
+type topicRoute struct {
+	topic  string // our own copy
+	route  *dialect.Route
+	reason dialect.Reason // why there is no route
+	up     bool           // the device's connection event was sent
+}
+
+// topicCache remembers the routes of a connection's topics, limit of them at most. It is for one goroutine.
+type topicCache struct {
+	limit  int
+	topic  string // the last one, and its route
+	last   *topicRoute
+	routes map[string]*topicRoute
+}
+
+// lookup returns the route of a topic, which may lie in a packet.
+func (c *topicCache) lookup(in *intake, topic string) *topicRoute {
+	if c.last != nil && c.topic == topic {
+		return c.last
+	}
+	r := c.routes[topic]
+	if r == nil {
+		r = c.resolve(in, topic)
+	}
+	c.topic, c.last = r.topic, r
+	return r
+}
+
+func (c *topicCache) resolve(in *intake, topic string) *topicRoute {
+	if len(topic) > dialect.MaxTopicBytes { // not worth a copy
+		return &topicRoute{reason: dialect.BadTopic}
+	}
+	r := &topicRoute{topic: strings.Clone(topic)} // the packet must not live as long as the connection
+	r.route, r.reason = in.router.Route(r.topic)
+	if len(c.routes) >= c.limit || c.routes == nil {
+		// Start again rather than choose: a device has a handful of topics, who has more than the bound pays for it.
+		c.routes = make(map[string]*topicRoute, 1)
+	}
+	c.routes[r.topic] = r
+	return r
+}
