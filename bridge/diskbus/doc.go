@@ -1,0 +1,2 @@
+// Package diskbus is the embedded, durable bus.
+package diskbus

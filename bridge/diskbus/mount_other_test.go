@@ -1,0 +1,11 @@
+//go:build !linux
+
+package diskbus
+
+import "errors"
+
+var errNoMount = errors.New("not on Linux")
+
+func mountSmall(string) error { return errNoMount }
+func growSmall(string) error  { return errNoMount }
+func unmount(string) error    { return errNoMount }
