@@ -39,12 +39,35 @@ func (v *Viewer) catchUp(s *viewState) []byte {
 			v.arrive(s)
 			return v.readyEvent(id)
 		case stepSlice:
+			if v.hasAllOf(s) {
+				return v.readyEvent(v.behind.text)
+			}
 			if b := v.take(c, s.head.at[c.part].Epoch); b != nil {
 				return b
 			}
 		}
 		s = v.view.state.Load()
 	}
+}
+
+// hasAllOf tells, once, that a viewer has been given all that there was when it began to catch up. It may be behind
+// again by then, and a viewer that is slower than its stream always is: it is ready all the same.
+func (v *Viewer) hasAllOf(s *viewState) bool {
+	if v.ready {
+		return false
+	}
+	if v.owed == nil { // it begins: no step takes a slice before every partition is loaded
+		v.owed = s.head
+	}
+	if v.behind.cursor.active || !v.ahead.IsZero() {
+		return false
+	}
+	for i, p := range v.behind.parts {
+		if p.fresh || p.at.Epoch != v.owed.at[i].Epoch || p.at.Offset < v.owed.at[i].Offset {
+			return false
+		}
+	}
+	return true
 }
 
 // step is what a viewer that is behind does next.
@@ -57,15 +80,18 @@ const (
 	stepArrived             // it stands at the head
 )
 
-// step decides. The cursor, for a slice, is the place in the pass that is open, else the start of the next one.
+// step decides. The cursor, for a slice, is the place in the pass that is open, else the start of the next one. The next
+// one is of a partition of which nothing was given yet, else the partitions take turns: a viewer that is slower than its
+// stream is behind in all of them, and would never leave the first.
 func (v *Viewer) step(s *viewState) (cursor, step) {
 	if v.reset != noReset {
 		return cursor{}, stepReset
 	}
-	next := v.behind.cursor
+	next, parts := v.behind.cursor, v.behind.parts
 	var lags, early bool
-	for i := range v.behind.parts {
-		p, head := &v.behind.parts[i], s.head.at[i]
+	for n := range parts {
+		i := (v.turn + n) % len(parts)
+		p, head := &parts[i], s.head.at[i]
 		now, oldest, why := v.view.tables[i].answers(p, v.behind.cursor.toIn(i))
 		switch {
 		case why != noReset:
@@ -80,7 +106,7 @@ func (v *Viewer) step(s *viewState) (cursor, step) {
 			}
 		case p.fresh && head.Offset < oldest && v.behind.cursor.toIn(i) == 0:
 			early = true // a pass that ends at the head would end in a reset
-		case !next.active && !v.behind.cursor.active && (p.fresh || p.at.Offset < head.Offset):
+		case !v.behind.cursor.active && (!next.active && p.at.Offset < head.Offset || p.fresh && !(next.active && parts[next.part].fresh)):
 			next = cursor{active: true, part: i, to: v.view.passTo(i, p.fresh, head, oldest)}
 		case p.at.Offset > head.Offset:
 			early = true
@@ -149,7 +175,7 @@ func (v *Viewer) take(c cursor, epoch bus.Epoch) []byte {
 	}
 	key, now := sliceKey{mark: m.text, part: c.part, to: c.to, limit: v.limit}, time.Now()
 	v.view.mu.Lock()
-	s, ok := v.view.slices.get(key, m.parts[c.part].seen(), now)
+	s, ok := v.view.slices.get(key, now)
 	v.view.mu.Unlock()
 	if ok {
 		v.hub.stats.shared.Add(1)
@@ -161,6 +187,9 @@ func (v *Viewer) take(c cursor, epoch bus.Epoch) []byte {
 		v.view.mu.Unlock()
 	}
 	v.behind = s.next
+	if !s.next.cursor.active {
+		v.turn = (c.part + 1) % len(s.next.parts)
+	}
 	return s.bytes
 }
 
@@ -185,7 +214,7 @@ func (v *Viewer) readyEvent(id string) []byte {
 	if v.ready {
 		return nil
 	}
-	v.ready = true
+	v.ready, v.owed = true, nil
 	data := devices.AppendJSONString([]byte(`{"sid":`), v.id)
 	data = strconv.AppendInt(append(data, `,"assets":`...), int64(v.view.size()), 10)
 	data = devices.AppendJSONString(append(data, `,"position":`...), id)
@@ -201,7 +230,7 @@ func (v *Viewer) resetEvent() []byte {
 	data := devices.AppendJSONString([]byte(`{"reason":`), string(v.reset))
 	v.hub.stats.reset(v.reset)
 	v.behind = v.view.freshMark()
-	v.reset, v.ready, v.ahead = noReset, false, time.Time{}
+	v.reset, v.ready, v.owed, v.ahead = noReset, false, nil, time.Time{}
 	return v.view.format.AppendEvent(nil, "reset", append(data, '}'), v.behind.text)
 }
 

@@ -478,3 +478,30 @@ func TestAFeedThatBreaksItsWordIsAskedAnew(t *testing.T) {
 		}
 	})
 }
+
+// A viewer that is slower than its stream never stands at the head; it is ready once it has what was there when it came.
+func TestAViewerThatIsAlwaysBehindIsReadyAfterItsFirstPass(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 3)
+		h := startHub(t, w)
+		for i := range 600 {
+			w.set("f"+fmt.Sprint(i%5), dev(i), 200)
+		}
+		w.flush()
+		window()
+		v := attach(t, h, Query{}, "")
+		defer v.Close()
+		c := newClient(t, "slow", everything)
+		for ticks := 0; c.ready == 0 && ticks < 100; ticks++ {
+			c.read(v.poll())
+			for i := range 600 {
+				w.set("f"+fmt.Sprint(i%5), dev(i), 200)
+			}
+			w.flush()
+			window()
+		}
+		if c.ready != 1 || len(c.held) != 600 {
+			t.Errorf("ready %d times, with %d assets", c.ready, len(c.held))
+		}
+	})
+}

@@ -26,9 +26,11 @@ type Viewer struct {
 	at     *vector  // the head at which it stands while it is up to date
 	behind *mark    // where it stands otherwise; shared and immutable. nil while at counts
 	seen   []uint64 // while up to date: offsets of frames it was given that are newer than at; nil for none
+	turn   int      // the partition whose pass comes next
 	limit  int      // of the next slice
 	beats  uint64   // the last heartbeat that it was given
 	ready  bool     // ready was said since the last reset
+	owed   *vector  // until then: where it must have come to
 	reset  reason   // to be said
 	ahead  time.Time
 }
