@@ -208,7 +208,7 @@ func TestAnAliasKeepsNoPacketAlive(t *testing.T) {
 	pk.Properties.TopicAlias, pk.Properties.TopicAliasFlag = 1, true
 	cl.State.TopicAliases.Inbound.Set(1, topic) // as mochi does before it asks the hook
 	_, _ = h.OnPublish(cl, pk)
-	got, kept := cl.State.TopicAliases.Inbound.Set(1, ""), s.routes[topicOne].topic
+	got, kept := cl.State.TopicAliases.Inbound.Set(1, ""), s.topics.routes[topicOne].topic
 	if got != topicOne || unsafe.StringData(got) == unsafe.StringData(topic) || unsafe.StringData(got) != unsafe.StringData(kept) {
 		t.Error("the alias table holds the packet's own string")
 	}
