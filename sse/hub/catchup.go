@@ -175,7 +175,7 @@ func (v *Viewer) take(c cursor, epoch bus.Epoch) []byte {
 	}
 	key, now := sliceKey{mark: m.text, part: c.part, to: c.to, limit: v.limit}, time.Now()
 	v.view.mu.Lock()
-	s, ok := v.view.slices.get(key, now)
+	s, ok := v.view.slices.get(key, m.parts[c.part].seen(), now)
 	v.view.mu.Unlock()
 	if ok {
 		v.hub.stats.shared.Add(1)
