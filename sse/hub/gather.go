@@ -62,6 +62,9 @@ func (s since) wants(r *row) bool {
 // when that is more than limit bytes.
 func (v *view) changes(t *table, from since, limit int, g *gathered) bool {
 	switch {
+	case v.byHash != nil && t.changedAtMost(len(v.byHash)/listSlack, from):
+		v.changesNamed(t, from, g)
+		return g.bytes <= limit
 	case v.byHash != nil:
 		for _, w := range v.byHash {
 			v.changedRows(t.devices[w.id], from, g)
@@ -76,13 +79,29 @@ func (v *view) changes(t *table, from since, limit int, g *gathered) bool {
 			}
 		}
 	default:
-		for _, f := range t.fleets {
+		for f := range t.changedFleets(from) {
 			if !f.changes(from, limit, g) {
 				return false
 			}
 		}
 	}
 	return true
+}
+
+// listSlack is by how much the devices that a view names must outnumber those that changed, for it to be cheaper to look
+// for the changed ones in the list than for the list's in the table.
+const listSlack = 8
+
+// changesNamed gathers the changed rows that the view names: with a thousand lists in use, looking up every name of
+// each at every tick would cost more than all else.
+func (v *view) changesNamed(t *table, from since, g *gathered) {
+	for f := range t.changedFleets(from) {
+		for r := f.newest; r != nil && (from.fresh || r.offset > from.offset); r = r.before {
+			if from.wants(r) && v.matches(r) {
+				g.add(r)
+			}
+		}
+	}
 }
 
 // changedRows gathers one device's rows: the live one and the tombstones that it left in other fleets.

@@ -150,7 +150,13 @@ func TestRowsKeepTheOrderOfHashes(t *testing.T) {
 // checkTable holds the table's indexes against one another.
 func checkTable(t *testing.T, tb *table) {
 	t.Helper()
-	rows, live := 0, 0
+	rows, live, listed := 0, 0, 0
+	for f := tb.newest; f != nil; f = f.before {
+		listed += len(f.rows.sorted)
+		if f.before != nil && f.before.changed > f.changed || f.newest != nil && f.newest.offset > f.changed || tb.fleets[f.id] != f {
+			t.Fatal("the list of fleets is out of order")
+		}
+	}
 	for _, f := range tb.fleets {
 		linked := 0
 		for r := f.newest; r != nil; r = r.before {
@@ -175,7 +181,7 @@ func checkTable(t *testing.T, tb *table) {
 			t.Fatal("a tombstone below the floor is left")
 		}
 	}
-	if rows != len(tb.rows.sorted) || live != tb.live {
+	if rows != len(tb.rows.sorted) || listed != rows || live != tb.live {
 		t.Fatalf("%d rows by fleet, %d in all; %d live, counted %d", rows, len(tb.rows.sorted), live, tb.live)
 	}
 }

@@ -13,7 +13,7 @@ import (
 
 // table is the edge's state of one partition: for every device the newest frame and the offset of its last change,
 // with tombstones for the removed. It answers one question, "what changed after this offset", in two ways: newest first
-// by each fleet's recency list, at the cost of what changed; and in the fixed order of the devices' hashes, for passes.
+// by recency lists, at the cost of what changed; and in the fixed order of the devices' hashes, for passes.
 //
 // The follower of the partition writes it, everybody reads it; mu is held for the time of a batch or of a slice.
 type table struct {
@@ -26,6 +26,7 @@ type table struct {
 	heard    time.Time     // when the owner was last heard of
 	lag      time.Duration // the age of its oldest unread entry then
 	fleets   map[devices.FleetID]*fleetRows
+	newest   *fleetRows                // head of the list of fleets by their last change, linked by fleetRows.before
 	devices  map[devices.DeviceID]*row // the newest row of the device; older tombstones hang on row.older
 	rows     ordered                   // of all fleets
 	events   []bus.VersionedEvent      // retained, in order of offset
@@ -44,6 +45,11 @@ type fleetRows struct {
 	rows   ordered
 	newest *row // head of the recency list, linked by row.before
 	live   int
+
+	changed uint64     // the offset of the fleet's last change
+	after   *fleetRows // changed later than this one
+	before  *fleetRows // changed earlier
+
 	views  []*view
 	marked bool // while a batch is applied: the views were marked dirty
 }
@@ -137,7 +143,7 @@ func (t *table) load(s *bus.Snapshot) error {
 		}
 	}
 	t.devices = make(map[devices.DeviceID]*row, len(s.Devices))
-	t.rows, t.tombs, t.live, t.unsettled = ordered{}, nil, 0, nil
+	t.newest, t.rows, t.tombs, t.live, t.unsettled = nil, ordered{}, nil, 0, nil
 	t.events = slices.Clone(s.Events)
 	t.position, t.floor = s.Position, s.Floor
 	t.hear(s.LagMS)
@@ -184,6 +190,7 @@ func (t *table) change(c *bus.Change, offset uint64) *fleetRows {
 		t.front(r)
 	}
 	f.touch(r)
+	t.touch(f, offset)
 	return f
 }
 
@@ -230,31 +237,6 @@ func (t *table) front(r *row) {
 	}
 	r.older = first
 	t.devices[r.device] = r
-}
-
-// touch moves r to the head of the recency list.
-func (f *fleetRows) touch(r *row) {
-	if f.newest == r {
-		return
-	}
-	f.unlink(r)
-	r.before = f.newest
-	if f.newest != nil {
-		f.newest.after = r
-	}
-	f.newest = r
-}
-
-func (f *fleetRows) unlink(r *row) {
-	if r.after != nil {
-		r.after.before = r.before
-	} else if f.newest == r {
-		f.newest = r.before
-	}
-	if r.before != nil {
-		r.before.after = r.after
-	}
-	r.after, r.before = nil, nil
 }
 
 func (t *table) mark(f *fleetRows, dirty []*view) []*view {
@@ -334,59 +316,11 @@ func (t *table) settle() {
 }
 
 func (t *table) dropIfEmpty(f *fleetRows) {
-	if len(f.rows.sorted) == 0 && len(f.views) == 0 {
-		delete(t.fleets, f.id)
-	}
-}
-
-// ordered holds rows by hash, equal hashes by nothing in particular: a slice never ends between them.
-type ordered struct {
-	sorted []*row
-	fresh  []*row // added since the last settle
-	dead   int
-}
-
-func (o *ordered) add(r *row) { o.fresh = append(o.fresh, r) }
-
-func (o *ordered) len() int { return len(o.sorted) + len(o.fresh) - o.dead }
-
-func byHash(a, b *row) int { return cmp.Compare(a.hash, b.hash) }
-
-// settle merges the fresh rows in: one walk over the rows per batch that brought new devices, none for the others.
-func (o *ordered) settle() {
-	if o.dead > 0 {
-		o.sorted = slices.DeleteFunc(o.sorted, func(r *row) bool { return r.dead })
-		o.fresh = slices.DeleteFunc(o.fresh, func(r *row) bool { return r.dead })
-		o.dead = 0
-	}
-	if len(o.fresh) == 0 {
+	if len(f.rows.sorted) > 0 {
 		return
 	}
-	slices.SortFunc(o.fresh, byHash)
-	n, m := len(o.sorted), len(o.fresh)
-	o.sorted = append(o.sorted, o.fresh...)
-	for i, at := n-1, len(o.sorted)-1; m > 0; at-- { // merge from the back, in place
-		if i >= 0 && o.sorted[i].hash > o.fresh[m-1].hash {
-			o.sorted[at] = o.sorted[i]
-			i--
-		} else {
-			o.sorted[at] = o.fresh[m-1]
-			m--
-		}
+	t.unlink(f)
+	if len(f.views) == 0 {
+		delete(t.fleets, f.id)
 	}
-	o.fresh = nil
-}
-
-// from returns the rows whose hash is above hash, or all where begun is false.
-func (o *ordered) from(hash uint64, begun bool) []*row {
-	if !begun {
-		return o.sorted
-	}
-	i, _ := slices.BinarySearchFunc(o.sorted, hash, func(r *row, h uint64) int {
-		if r.hash <= h {
-			return -1
-		}
-		return 1
-	})
-	return o.sorted[i:]
 }

@@ -1,0 +1,215 @@
+package hub
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/fleetcast/fleetcast/bridge/bus"
+	"github.com/fleetcast/fleetcast/devices"
+)
+
+// benchDevices is the fleet of the benchmarks; its frames have the size of an asset with some metrics.
+const benchDevices = 10_000
+
+// benchHub is a hub that does not run: the benchmark plays the follower and the ticker.
+type benchHub struct {
+	*Hub
+	world *world
+	next  int
+	found gathered
+	dirty []*view
+}
+
+func newBenchHub(b *testing.B, fleets int) *benchHub {
+	b.Helper()
+	w := newWorld(b, 1)
+	for i := range benchDevices {
+		w.set(fmt.Sprintf("fleet-%d", i%fleets), dev(i), 120)
+	}
+	w.flush()
+	h, err := New(Options{Bus: w, Partitions: 1, MaxViewers: 1 << 20, MaxViews: 1 << 20})
+	if err != nil {
+		b.Fatal(err)
+	}
+	mustLoad(b, h.tables[0], w.partitions[0].snapshot())
+	return &benchHub{Hub: h, world: w}
+}
+
+// batches are batches of changed devices each, which take turns, to be given their offsets when they are applied.
+func (h *benchHub) batches(changed int) []*bus.Batch {
+	var out []*bus.Batch
+	state := h.world.partitions[0].state
+	all := make([]bus.Change, 0, len(state))
+	for i := range benchDevices {
+		d := deviceID(h.world.tb, dev(i))
+		all = append(all, state[[2]string{h.world.fleetOf[d].String(), d.String()}].Change)
+	}
+	for len(all) >= changed && changed > 0 {
+		out = append(out, &bus.Batch{Changes: all[:changed]})
+		all = all[changed:]
+	}
+	return out
+}
+
+func (h *benchHub) apply(b *testing.B, batches []*bus.Batch) {
+	b.Helper()
+	batch := batches[h.next%len(batches)]
+	h.next++
+	batch.Position = h.tables[0].position
+	batch.Position.Offset++
+	var err error
+	if h.dirty, err = h.tables[0].apply(batch, h.dirty[:0]); err != nil {
+		b.Fatal(err)
+	}
+}
+
+func (h *benchHub) tickAll() {
+	for _, v := range h.dirty {
+		v.dirty.Store(false)
+		v.tick(beat{}, &h.found)
+	}
+}
+
+// viewers are up to date.
+func (h *benchHub) viewers(b *testing.B, n int, query func(i int) Query) []*Viewer {
+	b.Helper()
+	var out []*Viewer
+	for i := range n {
+		v, err := h.Attach(query(i), lineFormat{}, "")
+		if err != nil {
+			b.Fatal(err)
+		}
+		drainAll(v)
+		out = append(out, v)
+	}
+	return out
+}
+
+func drainAll(v *Viewer) (bytes int) {
+	for p := v.poll(); p != nil; p = v.poll() {
+		bytes += len(p)
+	}
+	return bytes
+}
+
+func all(int) Query { return Query{} }
+
+func BenchmarkApply1000Changes(b *testing.B) {
+	h := newBenchHub(b, 1)
+	batches := h.batches(1000)
+	b.ReportAllocs()
+	for b.Loop() {
+		h.apply(b, batches)
+	}
+}
+
+// BenchmarkTick is a batch and the tick of one view that reads everything.
+func BenchmarkTick(b *testing.B) {
+	for _, fleets := range []int{1, benchDevices} {
+		for _, changed := range []int{1, 100, 1000} {
+			b.Run(fmt.Sprintf("fleets=%d/changed=%d", fleets, changed), func(b *testing.B) {
+				h := newBenchHub(b, fleets)
+				h.viewers(b, 1, all)
+				batches := h.batches(changed)
+				b.ReportAllocs()
+				for b.Loop() {
+					h.apply(b, batches)
+					h.tickAll()
+				}
+			})
+		}
+	}
+}
+
+// BenchmarkDeliver is a tick of 100 changes to 1,000 viewers of one view; with one viewer it is what the tick costs.
+func BenchmarkDeliver(b *testing.B) {
+	for _, n := range []int{1, 1000} {
+		b.Run(fmt.Sprintf("viewers=%d", n), func(b *testing.B) {
+			h := newBenchHub(b, 1)
+			viewers := h.viewers(b, n, all)
+			batches := h.batches(100)
+			b.ReportAllocs()
+			for b.Loop() {
+				h.apply(b, batches)
+				h.tickAll()
+				for _, v := range viewers {
+					<-v.wake
+					if v.poll() == nil {
+						b.Fatal("nothing delivered")
+					}
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkSnapshot is a whole snapshot of 10,000 devices, for the first viewer and for those who share its slices.
+func BenchmarkSnapshot(b *testing.B) {
+	h := newBenchHub(b, 1)
+	keep := h.viewers(b, 1, all)
+	defer keep[0].Close()
+	run := func(b *testing.B, before func()) {
+		b.Helper()
+		b.ReportAllocs()
+		for b.Loop() {
+			before()
+			v, err := h.Attach(Query{}, lineFormat{}, "")
+			if err != nil {
+				b.Fatal(err)
+			}
+			b.SetBytes(int64(drainAll(v)))
+			v.Close()
+		}
+	}
+	b.Run("made", func(b *testing.B) {
+		run(b, func() { keep[0].view.slices.expire(time.Now().Add(time.Hour)) })
+	})
+	b.Run("shared", func(b *testing.B) { run(b, func() {}) })
+}
+
+// BenchmarkDeviceLists is a batch, and the ticks of 1,000 views that each name other 1,000 of 10,000 devices.
+func BenchmarkDeviceLists(b *testing.B) {
+	for _, changed := range []int{1, 100, 1000} {
+		b.Run(fmt.Sprintf("changed=%d", changed), func(b *testing.B) {
+			h := newBenchHub(b, 1)
+			h.lists(b)
+			batches := h.batches(changed)
+			b.ReportAllocs()
+			for b.Loop() {
+				h.apply(b, batches)
+				h.tickAll()
+			}
+		})
+	}
+}
+
+// BenchmarkHeartbeat is the heartbeat of 1,000 views that each name 1,000 devices, while others changed.
+func BenchmarkHeartbeat(b *testing.B) {
+	h := newBenchHub(b, 1)
+	h.lists(b)
+	batches := h.batches(1)
+	b.ReportAllocs()
+	for b.Loop() {
+		h.apply(b, batches)
+		h.tickAll()
+		h.beat(uint64(h.next), &h.found)
+	}
+}
+
+// lists attaches 1,000 viewers, each with its own list.
+func (h *benchHub) lists(b *testing.B) {
+	b.Helper()
+	rnd := newRand(1)
+	ids := make([]devices.DeviceID, benchDevices)
+	for i := range ids {
+		ids[i] = deviceID(b, dev(i))
+	}
+	h.viewers(b, 1000, func(int) Query {
+		list := make([]devices.DeviceID, 1000)
+		for i := range list {
+			list[i] = ids[rnd.IntN(len(ids))]
+		}
+		return Query{Devices: list}
+	})
+}
