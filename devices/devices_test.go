@@ -108,9 +108,18 @@ func TestFixedNumbersRoundAndDropZeros(t *testing.T) {
 		decimals int
 		want     string
 	}{
-		{0, 7, "0"}, {math.Copysign(0, -1), 7, "0"}, {-0.5, 2, "-0.5"}, {16.944444, 2, "16.94"}, {0.005, 2, "0.01"},
-		{-33.8688197, 7, "-33.8688197"}, {180, 7, "180"}, {0.0000001, 7, "0.0000001"}, {1e300, 2, "1e+300"},
-		{math.NaN(), 2, "null"}, {math.Inf(1), 2, "null"}, {99.999, 2, "100"},
+		{0, 7, "0"},
+		{math.Copysign(0, -1), 7, "0"},
+		{-0.5, 2, "-0.5"},
+		{16.944444, 2, "16.94"},
+		{0.005, 2, "0.01"},
+		{-33.8688197, 7, "-33.8688197"},
+		{180, 7, "180"},
+		{0.0000001, 7, "0.0000001"},
+		{1e300, 2, "1e+300"},
+		{math.NaN(), 2, "null"},
+		{math.Inf(1), 2, "null"},
+		{99.999, 2, "100"},
 	} {
 		if got := string(appendFixed(nil, c.n, c.decimals)); got != c.want {
 			t.Errorf("appendFixed(%v, %d) = %s, want %s", c.n, c.decimals, got, c.want)
@@ -144,7 +153,7 @@ func TestProjectionIsACutOfTheFrame(t *testing.T) {
 
 func FuzzProjection(f *testing.F) {
 	f.Add("truck", "k", "v", 1.5, uint16(5))
-	f.Add(`a"b\`, "x.y", "}{,]\u2028", -0.0, uint16(0xffff))
+	f.Add(`a"b\`, "x.y", "}{,]\u2028", math.Copysign(0, -1), uint16(0xffff))
 	f.Fuzz(func(t *testing.T, name, key, text string, n float64, set uint16) {
 		fleet, _ := ParseFleetID("f")
 		a := Asset{

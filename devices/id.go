@@ -3,6 +3,7 @@ package devices
 import (
 	"crypto/sha256"
 	"encoding/binary"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -37,10 +38,8 @@ func ParseFleetID(s string) (FleetID, error) {
 
 // JoinDeviceID makes one id of the levels over which a foreign format spreads a name: ann and phone become "ann:phone".
 func JoinDeviceID(levels ...string) (DeviceID, error) {
-	for _, l := range levels {
-		if l == "" {
-			return DeviceID{}, Errorf(Invalid, "device", "has an empty level")
-		}
+	if slices.Contains(levels, "") {
+		return DeviceID{}, Errorf(Invalid, "device", "has an empty level")
 	}
 	return ParseDeviceID(strings.Join(levels, ":"))
 }

@@ -115,7 +115,7 @@ func (r *readmeRun) run(t *testing.T, command string) {
 		r.finish(t, "make -n test")
 	case command == "bin/gateway":
 		// It serves the commands after it, so it belongs to the parent test.
-		cmd := exec.Command(filepath.Join(r.bin, "gateway")) //nolint:gosec,noctx // built by this test; stopped below
+		cmd := exec.Command(filepath.Join(r.bin, "gateway")) // built by this test; stopped below
 		cmd.Env = append(os.Environ(), "FLEETCAST_MQTT_LISTEN=127.0.0.1:"+r.mqtt, "FLEETCAST_HTTP_LISTEN=127.0.0.1:"+r.http)
 		r.background(t, cmd)
 	default:
@@ -144,7 +144,7 @@ func (r *readmeRun) finish(t *testing.T, command string) {
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
 	for tries := 0; ; tries++ {
-		cmd := exec.CommandContext(ctx, "bash", "-c", command) //nolint:gosec // the README's own commands
+		cmd := exec.CommandContext(ctx, "bash", "-c", command)
 		cmd.Dir = ".."
 		out, err := cmd.CombinedOutput()
 		if exit, ok := errors.AsType[*exec.ExitError](err); ok && exit.ExitCode() == curlTimedOut && strings.Contains(command, " -m ") {

@@ -127,8 +127,9 @@ func (c *collector) value(v *leaf) (devices.Value, bool) {
 		return devices.TextValue(c.keep(v.text)), true
 	case devices.Bool:
 		return devices.BoolValue(v.num != 0), true
+	case devices.Null:
 	}
-	return devices.Value{}, true
+	return devices.Value{}, true // deletes
 }
 
 // keep returns a text that does not pin the packet.

@@ -102,9 +102,12 @@ func checkReading(t *testing.T, want expected, r *devices.Reading) {
 		got   float64
 		want  *float64
 	}{
-		{"lat", devices.FieldPosition, r.Lat, want.Lat}, {"lon", devices.FieldPosition, r.Lon, want.Lon},
-		{"altitude", devices.FieldAltitude, r.Altitude, want.Altitude}, {"speed", devices.FieldSpeed, r.Speed, want.Speed},
-		{"heading", devices.FieldHeading, r.Heading, want.Heading}, {"accuracy", devices.FieldAccuracy, r.Accuracy, want.Accuracy},
+		{"lat", devices.FieldPosition, r.Lat, want.Lat},
+		{"lon", devices.FieldPosition, r.Lon, want.Lon},
+		{"altitude", devices.FieldAltitude, r.Altitude, want.Altitude},
+		{"speed", devices.FieldSpeed, r.Speed, want.Speed},
+		{"heading", devices.FieldHeading, r.Heading, want.Heading},
+		{"accuracy", devices.FieldAccuracy, r.Accuracy, want.Accuracy},
 		{"battery", devices.FieldBattery, r.Battery, want.Battery},
 	} {
 		if r.Has.Has(c.field) != (c.want != nil) {

@@ -34,8 +34,11 @@ func TestNativeDocumentBecomesAReading(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 	metrics := []devices.Metric{
-		{Name: "fuel", Value: devices.NumberValue(41.5)}, {Name: "door.left", Value: devices.BoolValue(true)},
-		{Name: "door.note", Value: devices.TextValue("aé")}, {Name: "sat", Value: devices.NumberValue(9)}, {Name: "gone"},
+		{Name: "fuel", Value: devices.NumberValue(41.5)},
+		{Name: "door.left", Value: devices.BoolValue(true)},
+		{Name: "door.note", Value: devices.TextValue("aé")},
+		{Name: "sat", Value: devices.NumberValue(9)},
+		{Name: "gone"},
 	}
 	if fmt.Sprint(r.Metrics) != fmt.Sprint(metrics) {
 		t.Errorf("got  %v\nwant %v", r.Metrics, metrics)
@@ -56,8 +59,14 @@ func TestTimeIsUnderstoodInItsForms(t *testing.T) {
 		{`{"timestamp":"2026-11-22T13:19:03Z"}`, at, 0},
 		{`{"timestamp":"2026-11-22T14:19:03.25+01:00"}`, at + 250, 0},
 		{`{"at":"2026-11-22T13:19:03"}`, 0, 1}, // no zone, no time
-		{`{"at":"now"}`, 0, 1}, {`{"at":true}`, 0, 1}, {`{"at":-5}`, 0, 1}, {`{"at":0}`, 0, 1}, {`{"at":1e300}`, 0, 1}, {`{"at":""}`, 0, 1},
-		{`{"at":null}`, 0, 0}, {`{}`, 0, 0},
+		{`{"at":"now"}`, 0, 1},
+		{`{"at":true}`, 0, 1},
+		{`{"at":-5}`, 0, 1},
+		{`{"at":0}`, 0, 1},
+		{`{"at":1e300}`, 0, 1},
+		{`{"at":""}`, 0, 1},
+		{`{"at":null}`, 0, 0},
+		{`{}`, 0, 0},
 		{`{"timestamp":5,"at":1795353543,"ts":7}`, at, 0},
 		{`{"at":1795353543,"timestamp":5}`, at, 0},
 		{`{"at":"soon","ts":1795353543}`, at, 1},
@@ -91,10 +100,16 @@ func TestAPositionIsWholeOrAbsent(t *testing.T) {
 		has, cleared bool
 		dropped      int
 	}{
-		{`{"lat":1,"lon":2}`, true, false, 0}, {`{"lat":91,"lon":181}`, true, false, 0}, // hygiene's to judge
-		{`{"lat":1}`, false, false, 1}, {`{"lon":1}`, false, false, 1}, {`{"lat":1,"lon":null}`, false, false, 1},
-		{`{"lat":null,"lon":null}`, false, true, 0}, {`{"lat":null}`, false, true, 0}, {`{"lat":true,"lon":1}`, false, false, 1},
-		{`{"lat":1e999,"lon":1}`, false, false, 1}, {`{"lat":null,"lat":3,"lon":4}`, true, false, 0},
+		{`{"lat":1,"lon":2}`, true, false, 0},
+		{`{"lat":91,"lon":181}`, true, false, 0}, // hygiene's to judge
+		{`{"lat":1}`, false, false, 1},
+		{`{"lon":1}`, false, false, 1},
+		{`{"lat":1,"lon":null}`, false, false, 1},
+		{`{"lat":null,"lon":null}`, false, true, 0},
+		{`{"lat":null}`, false, true, 0},
+		{`{"lat":true,"lon":1}`, false, false, 1},
+		{`{"lat":1e999,"lon":1}`, false, false, 1},
+		{`{"lat":null,"lat":3,"lon":4}`, true, false, 0},
 	} {
 		out, r := native(t, c.doc)
 		if r.Has.Has(devices.FieldPosition) != c.has || r.Cleared.Has(devices.FieldPosition) != c.cleared || out.Dropped != c.dropped {

@@ -22,28 +22,23 @@ var powersOfTen = [...]float64{
 // parseNumber reads the JSON number (RFC 8259 section 6) at the start of b and returns its value and its length, which
 // is 0 where there is none. What is beyond float64 is infinite.
 func parseNumber(b []byte) (value float64, length int) {
-	var mantissa uint64
-	digits, power, i := 0, 0, 0
-	if i < len(b) && b[i] == '-' {
-		i++
+	start, power := 0, 0
+	if len(b) > 0 && b[0] == '-' {
+		start = 1
 	}
-	start := i
-	for ; i < len(b) && isDigit(b[i]); i++ {
-		mantissa, digits = mantissa*10+uint64(b[i]-'0'), digits+1
-	}
-	if i == start || (b[start] == '0' && i > start+1) {
+	mantissa, i := scanDigits(b, start, 0)
+	digits := i - start
+	if digits == 0 || (b[start] == '0' && digits > 1) {
 		return 0, 0
 	}
 	if i < len(b) && b[i] == '.' {
-		i++
-		fraction := i
-		for ; i < len(b) && isDigit(b[i]); i++ {
-			mantissa, digits = mantissa*10+uint64(b[i]-'0'), digits+1
-		}
+		fraction := i + 1
+		mantissa, i = scanDigits(b, fraction, mantissa)
 		if i == fraction {
 			return 0, 0
 		}
 		power = fraction - i
+		digits -= power
 	}
 	if i < len(b) && (b[i] == 'e' || b[i] == 'E') {
 		end := exponentEnd(b, i)
@@ -60,6 +55,15 @@ func parseNumber(b []byte) (value float64, length int) {
 		value = -value
 	}
 	return value, i
+}
+
+// scanDigits appends the decimal digits from i on to the mantissa and returns where they end. It wraps around where there
+// are too many, which whoever calls it finds by their number.
+func scanDigits(b []byte, i int, mantissa uint64) (uint64, int) {
+	for ; i < len(b) && isDigit(b[i]); i++ {
+		mantissa = mantissa*10 + uint64(b[i]-'0')
+	}
+	return mantissa, i
 }
 
 // exponentEnd returns where the exponent whose 'e' is at i ends, or i where it is none.
