@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"fmt"
 	"runtime"
 	"slices"
 	"strings"
@@ -164,6 +165,235 @@ func TestTheSlicesThatAllViewsKeepAreBoundedTogether(t *testing.T) {
 		}
 		if n := h.sliceBytes.Load(); n != 0 {
 			t.Errorf("%d bytes are counted when all views are gone", n)
+		}
+	})
+}
+
+// Views are walls, and a view of named devices is found by each of them.
+func TestAViewIsToldOfWhatItNamesAndOfNothingElse(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 1)
+		h := startHub(t, w)
+		w.set("north", "a", 0)
+		w.set("north", "b", 0)
+		w.set("south", "c", 0)
+		w.flush()
+		window()
+		queries := map[string]Query{
+			"a":     {Devices: []devices.DeviceID{deviceID(t, "a")}},
+			"north": {Fleets: []devices.FleetID{fleetID(t, "north")}},
+			"b in north": {
+				Fleets: []devices.FleetID{fleetID(t, "north")}, Devices: []devices.DeviceID{deviceID(t, "b"), deviceID(t, "c")},
+			},
+		}
+		clients, viewers := map[string]*client{}, map[string]*Viewer{}
+		for name, q := range queries {
+			clients[name], viewers[name] = newClient(t, name, wantsOf(q)), attach(t, h, q, "")
+			defer viewers[name].Close()
+			clients[name].drain(viewers[name])
+		}
+		alert := func(fleet, device string) bus.Event {
+			return bus.Event{Name: "alert", Device: deviceID(t, device), Fleet: fleetID(t, fleet), Data: []byte(`{"of":"` + device + `"}`)}
+		}
+		for range 2 { // twice: what was told once can be told again
+			for _, only := range []string{"a", "b"} {
+				w.set("north", only, 0)
+				w.flush()
+				window()
+				w.flush(alert("north", only))
+				window()
+			}
+			w.set("south", "c", 0)
+			w.flush(alert("south", "c"))
+			window()
+			for name, c := range clients {
+				c.drain(viewers[name])
+				c.mustShow(w.shows(c.wants))
+			}
+		}
+		a, b := `alert {"of":"a"}`, `alert {"of":"b"}`
+		for name, want := range map[string][]string{"a": {a, a}, "north": {a, b, a, b}, "b in north": {b, b}} {
+			if fmt.Sprint(clients[name].events) != fmt.Sprint(want) {
+				t.Errorf("%s was told %v, want %v", name, clients[name].events, want)
+			}
+		}
+		fresh := newClient(t, "fresh", everything)
+		v := attach(t, h, Query{}, "")
+		defer v.Close()
+		if fresh.drain(v); len(fresh.events) != 0 {
+			t.Errorf("a new viewer is told what happened before it came: %v", fresh.events)
+		}
+	})
+}
+
+// An event is in the pass that reaches its offset, and not in one before: it would come twice.
+func TestAnEventBeyondTheHeadOfASlowViewComesOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 1)
+		h := startHub(t, w)
+		w.set("north", "a", 0)
+		w.flush()
+		window()
+		slow := Query{Every: time.Minute}
+		keeps := attach(t, h, slow, "")
+		defer keeps.Close()
+		c := newClient(t, "client", everything)
+		v := attach(t, h, slow, "")
+		c.drain(v)
+		v.Close()
+		for _, name := range []string{"one", "two"} { // the view ticks after the first
+			w.set("north", "a", 0)
+			w.flush(bus.Event{Name: name, Device: deviceID(t, "a"), Fleet: fleetID(t, "north"), Data: []byte("{}")})
+			window()
+		}
+		v = attach(t, h, slow, c.id)
+		defer v.Close()
+		c.drain(v)
+		<-time.After(2 * time.Minute)
+		synctest.Wait()
+		c.drain(v)
+		if fmt.Sprint(c.events) != "[one {} two {}]" {
+			t.Errorf("events %v", c.events)
+		}
+	})
+}
+
+// A viewer that joins a slow view may be given frames that are newer than a chunk that is being made just then.
+func TestAChunkOlderThanWhatAViewerSawIsNotForIt(t *testing.T) {
+	w := newWorld(t, 1)
+	h, err := New(Options{Bus: w, Partitions: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tb := h.tables[0]
+	mustLoad(t, tb, w.partitions[0].snapshot())
+	change := func() {
+		w.set("north", "a", 0)
+		p := w.partitions[0]
+		p.position.Offset++
+		b := &bus.Batch{Position: p.position, Changes: p.pending}
+		p.pending = nil
+		if _, err := tb.apply(b, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	keeps := attach(t, h, Query{}, "")
+	defer keeps.Close()
+	newClient(t, "keeps", everything).drain(keeps)
+	view := keeps.view
+	before := view.state.Load()
+	change()
+	var found gathered
+	view.tick(beat{}, &found)
+	after := view.state.Load()
+	view.state.Store(before) // the tick has looked at the table, and has not told anybody
+	change()
+	view.slices.expire(time.Now().Add(time.Hour)) // of the time before
+	v := attach(t, h, Query{}, "")
+	defer v.Close()
+	c := newClient(t, "client", everything)
+	c.drain(v)
+	view.publish(after)
+	c.drain(v) // the client complains about a step back
+	if c.n["a"] != 2 || c.ready != 1 {
+		t.Errorf("version %d, ready %d times", c.n["a"], c.ready)
+	}
+}
+
+// hookFormat calls the hook while a tick encodes, when no lock is held.
+type hookFormat struct {
+	lineFormat
+	hook *func()
+}
+
+func (f hookFormat) AppendAssets(dst []byte, frames [][]byte, id string) []byte {
+	if hook := *f.hook; hook != nil {
+		*f.hook = nil
+		hook()
+	}
+	return f.lineFormat.AppendAssets(dst, frames, id)
+}
+
+func TestWhatChangesDuringATickIsInTheNext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 1)
+		h := startHub(t, w)
+		var hook func()
+		v, err := h.Attach(Query{}, hookFormat{hook: &hook}, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer v.Close()
+		c := newClient(t, "client", everything)
+		c.drain(v)
+		applied := make(chan struct{})
+		hook = func() {
+			w.set("north", "b", 0)
+			w.flush()
+			for h.Stats().Batches < 2 {
+				<-time.After(time.Millisecond)
+			}
+			<-time.After(time.Millisecond)
+			close(applied)
+		}
+		w.set("north", "a", 0)
+		w.flush()
+		<-applied
+		<-time.After(5 * DefaultWindow)
+		synctest.Wait()
+		c.drain(v)
+		c.mustShow(w.shows(everything))
+	})
+}
+
+// What is small comes in one piece, what is more than a chunk in slices.
+func TestAChunkIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 1)
+		h := startHub(t, w)
+		v := attach(t, h, Query{}, "")
+		defer v.Close()
+		c := newClient(t, "client", everything)
+		c.drain(v)
+		for _, changed := range []int{500, 6000} {
+			for i := range changed {
+				w.set("north", dev(i), 200)
+			}
+			w.flush()
+			window()
+			pieces, most := 0, 0
+			for b := v.poll(); b != nil; b = v.poll() {
+				pieces, most = pieces+1, max(most, len(b))
+				c.read(b)
+			}
+			c.mustShow(w.shows(everything))
+			if changed == 500 && pieces != 1 || changed == 6000 && most > MaxSliceBytes+1024 {
+				t.Errorf("%d changes came in %d pieces of up to %d bytes", changed, pieces, most)
+			}
+		}
+	})
+}
+
+func TestAHeartbeatDoesNotMakeASlowViewTick(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 1)
+		h := startHub(t, w)
+		v := attach(t, h, Query{Every: time.Minute}, "")
+		defer v.Close()
+		c := newClient(t, "client", everything)
+		c.drain(v)
+		given := 0
+		for range 1200 {
+			w.set("north", "a", 0)
+			w.flush()
+			window()
+			for b := v.poll(); b != nil; b = v.poll() {
+				given += strings.Count(string(b), "A ")
+				c.read(b)
+			}
+		}
+		if given < 2 || given > 3 || c.beats < 10 || c.beats > 14 {
+			t.Errorf("in two minutes it was given %d assets and %d heartbeats", given, c.beats)
 		}
 	})
 }
