@@ -41,6 +41,7 @@ var layers = map[string]int{
 	"simulator/mqttlite":            5,
 	"simulator/bench":               5,
 	"simulator/floor":               5,
+	"simulator/prove":               5,
 	"simulator/routes":              5,
 	"simulator/measure":             5,
 	"simulator/sseclient":           5,
