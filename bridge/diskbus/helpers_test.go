@@ -299,3 +299,35 @@ func wantUnavailable(tb testing.TB, err error) {
 }
 
 func isState(path string) bool { return strings.HasPrefix(filepath.Base(path), statePrefix) }
+
+// memoryFile is a file that no disk slows down.
+type memoryFile struct{ bytes.Buffer }
+
+func (f *memoryFile) WriteAt(b []byte, _ int64) (int, error) { return f.Write(b) }
+func (f *memoryFile) Truncate(int64) error                   { return nil }
+func (f *memoryFile) Sync() error                            { return nil }
+func (f *memoryFile) Close() error                           { return nil }
+
+func newMemory(tb testing.TB) *bus.Memory {
+	tb.Helper()
+	m, err := bus.NewMemory(bus.MemoryOptions{})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return m
+}
+
+// throughASnapshot writes what a memory holds and reads it into another.
+func throughASnapshot(tb testing.TB, m *bus.Memory) *bus.Memory {
+	tb.Helper()
+	var f memoryFile
+	size, err := writeImages(&f, []*bus.Image{m.Image(0)})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	again := newMemory(tb)
+	if err := readImages(newFrameReader(&f, size), again); err != nil {
+		tb.Fatalf("what is held cannot be written and read again: %v", err)
+	}
+	return again
+}

@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"time"
 
@@ -177,22 +176,27 @@ func writeSnapshot(dir string, env environment, number uint64, images []*bus.Ima
 	if err != nil {
 		return 0, fmt.Errorf("write snapshot: %w", err)
 	}
+	size, err := writeImages(f, images)
+	if err := errors.Join(err, f.Close()); err != nil {
+		return 0, fmt.Errorf("write snapshot: %w", errors.Join(err, os.Remove(temp)))
+	}
+	if err := os.Rename(temp, path); err != nil {
+		return 0, fmt.Errorf("write snapshot: %w", err)
+	}
+	return size, syncDir(dir)
+}
+
+func writeImages(f file, images []*bus.Image) (int64, error) {
 	w := &snapshotWriter{f: f, buf: openFrame(nil)}
 	for _, image := range images {
 		w.partition(image)
 	}
 	w.record(recordEnd, binary.AppendUvarint(nil, uint64(len(images))))
 	w.flush()
-	if w.err == nil {
-		w.err = f.Sync()
+	if w.err != nil {
+		return 0, w.err
 	}
-	if err := errors.Join(w.err, f.Close()); err != nil {
-		return 0, fmt.Errorf("write snapshot: %w", errors.Join(err, os.Remove(temp)))
-	}
-	if err := os.Rename(temp, path); err != nil {
-		return 0, fmt.Errorf("write snapshot: %w", err)
-	}
-	return w.at, syncDir(dir)
+	return w.at, f.Sync()
 }
 
 func (w *snapshotWriter) partition(i *bus.Image) {
@@ -260,136 +264,4 @@ func (w *snapshotWriter) flush() {
 		w.unsynced = 0
 		w.err = w.f.Sync()
 	}
-}
-
-// readSnapshot puts a snapshot into a memory that holds nothing.
-func readSnapshot(path string, m *bus.Memory) (int64, error) {
-	f, err := os.Open(path) //nolint:gosec // below the operator's directory
-	if err != nil {
-		return 0, err
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return 0, err
-	}
-	frames := newFrameReader(f, info.Size())
-	r := snapshotReader{memory: m}
-	for {
-		payload, err := frames.next()
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err == nil {
-			err = records(payload, r.record)
-		}
-		if err != nil {
-			return 0, damaged(path, frames.at, err)
-		}
-	}
-	if !r.whole {
-		return 0, damaged(path, frames.at, errTorn)
-	}
-	return info.Size(), nil
-}
-
-// snapshotReader gathers one image at a time.
-type snapshotReader struct {
-	memory *bus.Memory
-	image  *bus.Image
-	left   [4]uint64 // devices, events, entries, doors that the image lacks
-	seen   int
-	whole  bool
-}
-
-func (r *snapshotReader) record(kind byte, body []byte) error {
-	if r.whole {
-		return errMalformed
-	}
-	if kind == recordPartition || kind == recordEnd {
-		if err := r.finish(); err != nil {
-			return err
-		}
-		if kind == recordPartition {
-			return r.begin(body)
-		}
-		p := parser{left: body}
-		r.whole = p.uvarint() == uint64(r.seen) && r.seen == r.memory.Partitions()
-		if !r.whole {
-			return errMalformed
-		}
-		return p.end()
-	}
-	if r.image == nil {
-		return errMalformed
-	}
-	return r.member(kind, body)
-}
-
-func (r *snapshotReader) begin(body []byte) error {
-	p, i := parser{left: body}, new(bus.Image)
-	i.Partition = p.partition()
-	i.Position = bus.Position{Epoch: bus.Epoch(p.fixed()), Offset: p.uvarint()}
-	i.Time = p.varint()
-	i.Floor = bus.Floor{Tombstones: p.uvarint(), Events: p.uvarint()}
-	i.Consumed, i.Last, i.LastTime = bus.EntryID(p.uvarint()), bus.EntryID(p.uvarint()), p.varint()
-	for n := range r.left {
-		r.left[n] = p.uvarint()
-	}
-	r.image = i
-	return p.end()
-}
-
-func (r *snapshotReader) finish() error {
-	if r.image == nil {
-		return nil
-	}
-	if r.left != [4]uint64{} {
-		return errMalformed
-	}
-	r.seen++
-	i := r.image
-	r.image = nil
-	return r.memory.Restore(i)
-}
-
-func (r *snapshotReader) member(kind byte, body []byte) error {
-	p := parser{left: body}
-	switch kind {
-	case recordDevice:
-		r.left[0]--
-		d := bus.HeldDevice{RemovedAt: p.varint()}
-		record := p.bytes()
-		v, err := bus.DecodeVersioned(p.left)
-		if err != nil {
-			return err
-		}
-		d.Change, d.Offset = v.Change, v.Offset
-		d.Record = append([]byte(nil), record...)
-		r.image.Devices = append(r.image.Devices, d)
-		return nil
-	case recordEvent:
-		r.left[1]--
-		b, err := bus.DecodeBatch(body)
-		if err != nil || len(b.Events) != 1 {
-			return errors.Join(errMalformed, err)
-		}
-		r.image.Events = append(r.image.Events, bus.VersionedEvent{Event: b.Events[0], Offset: b.Position.Offset})
-		return nil
-	case recordEntry:
-		r.left[2]--
-		at := p.varint()
-		e, err := bus.DecodeEntry(p.left)
-		if err != nil {
-			return err
-		}
-		e.Time, e.ID = at, r.image.Consumed+bus.EntryID(len(r.image.Inlet))+1
-		r.image.Inlet = append(r.image.Inlet, e)
-		return nil
-	case recordDoor:
-		r.left[3]--
-		r.image.Doors = append(r.image.Doors, bus.DoorMark{Door: bus.DoorID(p.fixed()), Seq: p.uvarint()})
-		return p.end()
-	}
-	return errMalformed
 }
