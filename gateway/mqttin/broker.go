@@ -100,7 +100,7 @@ func (b *Broker) Listen() error {
 	if b.listener != nil {
 		return nil
 	}
-	l, err := net.Listen("tcp", b.listen)
+	l, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", b.listen)
 	if err != nil {
 		return fmt.Errorf("listen for mqtt: %w", err)
 	}
@@ -146,7 +146,7 @@ func (b *Broker) Run(ctx context.Context) error {
 	if !b.started.CompareAndSwap(false, true) {
 		return errors.New("run mqtt broker: it ran before")
 	}
-	if err := b.Listen(); err != nil {
+	if err := b.Listen(); err != nil { //nolint:contextcheck // binding a port waits for nothing
 		return err
 	}
 	if err := b.server.Serve(); err != nil {
@@ -263,7 +263,7 @@ func (b *Broker) accept(ctx context.Context, l net.Listener) error {
 			b.serve(nc)
 			continue
 		case ctx.Err() != nil:
-			return nil
+			return nil //nolint:nilerr // the listener was closed to end this
 		case errors.Is(err, net.ErrClosed):
 			return fmt.Errorf("accept mqtt connection: %w", err)
 		}

@@ -35,10 +35,19 @@ func TestSubscriptionsAreAnsweredAndReachNothing(t *testing.T) {
 			filter string
 			want   byte
 		}{
-			{"#", 1}, {"+/+/cmd", 1}, {"owntracks/ann/phone/cmd", 1}, {"fleets/f/devices/witness/#", 1},
-			{"$SYS/#", refused}, {"$share/g/#", refused}, {"$SHARE/g/fleets/#", refused}, {strings.Repeat("a/", 15000), refused},
-			{strings.Repeat("x", 65535), refused}, {strings.Repeat("+/", maxFilterLevels) + "#", refused},
-			{"a/#/b", invalid}, {"a+", invalid}, {"", invalid},
+			{"#", 1},
+			{"+/+/cmd", 1},
+			{"owntracks/ann/phone/cmd", 1},
+			{"fleets/f/devices/witness/#", 1},
+			{"$SYS/#", refused},
+			{"$share/g/#", refused},
+			{"$SHARE/g/fleets/#", refused},
+			{strings.Repeat("a/", 15000), refused},
+			{strings.Repeat("x", 65535), refused},
+			{strings.Repeat("+/", maxFilterLevels) + "#", refused},
+			{"a/#/b", invalid},
+			{"a+", invalid},
+			{"", invalid},
 		} {
 			r.send(subscribePacket(version, uint16(i+1), c.filter))
 			body := r.expect(0x90, uint16(i+1))
@@ -78,7 +87,9 @@ func TestWillsAreDecodedAndNeverPublished(t *testing.T) {
 		{"fleets/f/devices/d1/status", "offline", "d1", bus.KindStatus, 0},
 		{"owntracks/ann/phone", `{"_type":"lwt","tst":"1440363922"}`, "ann:phone", bus.KindStatus, 0},
 		{"fleets/f/devices/d2/telemetry", `{"dead":true}`, "d2", bus.KindReading, 0},
-		{"$SYS/broker", "x", "", 0, WillIgnored}, {"a/#/+", "x", "", 0, WillIgnored}, {"tele/x/LWT", "Offline", "", 0, WillIgnored},
+		{"$SYS/broker", "x", "", 0, WillIgnored},
+		{"a/#/+", "x", "", 0, WillIgnored},
+		{"tele/x/LWT", "Offline", "", 0, WillIgnored},
 		{"fleets/f/devices/d3/status", "maybe", "", 0, WillIgnored},
 	} {
 		for _, version := range []byte{4, 5} {

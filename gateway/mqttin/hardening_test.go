@@ -70,14 +70,20 @@ func TestASocketThatSaysNothingOrDripsIsClosed(t *testing.T) {
 func TestAFirstPacketThatIsNoConnectEndsTheConnection(t *testing.T) {
 	h := start(t, Limits{})
 	for _, b := range [][]byte{
-		publishPacket(4, topicOne, `{}`, 0, 0, false), {0xc0, 0}, {0x00, 0}, []byte("GET / HTTP/1.1\r\n\r\n"), {0x16, 3, 1, 0, 5, 1},
+		publishPacket(4, topicOne, `{}`, 0, 0, false),
+		{0xc0, 0},
+		{0x00, 0},
+		[]byte("GET / HTTP/1.1\r\n\r\n"),
+		{0x16, 3, 1, 0, 5, 1},
 		frame(0x10, append(str("MQTX"), 4, 2, 0, 60, 0, 1, 'a')),              // another protocol
 		frame(0x10, append(str("MQTT"), 9, 2, 0, 60, 0, 1, 'a')),              // another version
 		frame(0x10, append(str("MQTT"), 4, 3, 0, 60, 0, 1, 'a')),              // the reserved bit
 		frame(0x10, append(str("MQTT"), 4, 2, 0, 60, 0, 2, 'a', 0)),           // NUL in the client id
 		frame(0x10, append(str("MQTT"), 4, 2, 0, 60, 0, 1, 0xff)),             // not UTF-8
 		frame(0x10, append(str("MQTT"), 4, 2, 0, 60, 0, 3, 0xed, 0xa0, 0x80)), // a surrogate
-		frame(0x10, str("MQ")), {0x10, 0}, {0x11, 0},
+		frame(0x10, str("MQ")),
+		{0x10, 0},
+		{0x11, 0},
 	} {
 		before := h.event(FirstPacketBad)
 		r := dial(t, h)

@@ -189,6 +189,7 @@ func (b *Broker) offer(s *session, d *delivery) bool {
 		f.release(d.ticket.id)
 	}
 	switch v {
+	case taken, keptNewest:
 	case dropped:
 		b.counters.note(QueueFull, s.conn.remote)
 	case stalled:

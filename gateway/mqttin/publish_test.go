@@ -77,8 +77,14 @@ func TestAcksComeInTheOrderOfArrival(t *testing.T) {
 			topic, payload string
 			qos            byte
 		}{
-			{topicOne, `{"n":1}`, 1}, {topicOne, `{"n":`, 1}, {topicOne, `{"n":2}`, 2}, {"unknown/topic", `x`, 1}, {"$SYS/broker", "x", 1},
-			{"owntracks/ann/phone/event", `{"_type":"transition"}`, 1}, {topicOne, `[]`, 2}, {topicOne, `{"n":3}`, 1},
+			{topicOne, `{"n":1}`, 1},
+			{topicOne, `{"n":`, 1},
+			{topicOne, `{"n":2}`, 2},
+			{"unknown/topic", `x`, 1},
+			{"$SYS/broker", "x", 1},
+			{"owntracks/ann/phone/event", `{"_type":"transition"}`, 1},
+			{topicOne, `[]`, 2},
+			{topicOne, `{"n":3}`, 1},
 		} {
 			all = append(all, publishPacket(version, m.topic, m.payload, m.qos, uint16(len(all)+1), false)...)
 		}

@@ -48,6 +48,13 @@ const (
 	InletRefused                         // dropped: what the inlet will never take; the message is answered with an error
 	AppendFailed                         // the inlet refused for now; the same append is tried again
 	Uncommitted                          // messages that were not committed when the broker had to stop
+	UpstreamUnreachable                  // an attempt to connect to the external broker that did not get through
+	UpstreamRefused                      // an attempt that the external broker refused
+	UpstreamLost                         // a connection to the external broker that ended
+	UpstreamSessionLost                  // the external broker had no session of ours any more
+	UpstreamNotSubscribed                // the external broker refused a subscription
+	RetainedIgnored                      // dropped: retained telemetry, which says nothing about now
+	AckTooLate                           // an acknowledgement whose connection was gone: the message comes again
 )
 
 var reasonNames = [...]string{
@@ -56,6 +63,8 @@ var reasonNames = [...]string{
 	"peer_lost", "write_stalled", "taken_over", "too_many_filters", "back_pressure", "receive_maximum_exceeded", "alias_unknown",
 	"queue_full", "kept_newest", "kept_replaced", "stopping", "entry_refused", "reserved_topic", "filter_refused", "will_ignored", "will_outdated",
 	"session_not_kept", "device_not_tracked", "duplicate_joined", "inlet_refused", "append_failed", "uncommitted",
+	"upstream_unreachable", "upstream_refused", "upstream_lost", "upstream_session_lost", "upstream_not_subscribed",
+	"retained_ignored", "ack_too_late",
 }
 
 // Reasons is the number of reasons.
@@ -115,10 +124,15 @@ func (c *counters) noteMany(r Reason, n int) {
 
 // note counts an event. remote is the peer's address, or "".
 func (c *counters) note(r Reason, remote string) {
-	total := c.events[r].Add(1)
-	if c.log != nil && c.eventLine[r].allow(time.Now()) {
+	if total, say := c.count(r); say {
 		c.log.Warn("mqtt guard acted", "reason", r.String(), "remote", remote, "total", total)
 	}
+}
+
+// count counts an event and tells whether it is time for a line about it.
+func (c *counters) count(r Reason) (total uint64, say bool) {
+	total = c.events[r].Add(1)
+	return total, c.log != nil && c.eventLine[r].allow(time.Now())
 }
 
 // reject counts a payload or a topic that is not understood. Neither is logged: both are the sender's choice.

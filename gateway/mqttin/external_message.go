@@ -1,0 +1,118 @@
+package mqttin
+
+import (
+	"github.com/eclipse/paho.golang/paho"
+
+	"github.com/fleetcast/fleetcast/bridge/dialect"
+)
+
+// link is one connection to the external broker, as the committer knows it.
+type link struct {
+	account
+	upstream *Upstream
+	client   *paho.Client
+	conn     *upstreamConn
+}
+
+// acknowledge lets paho send the acknowledgement, which it does in the order of arrival. Where the connection is gone,
+// paho does not know the message any more; the broker sends it again, and the owner finds that it has it.
+func (l *link) acknowledge(t *ticket) origin {
+	l.ack(t.id)
+	l.upstream.committer.settle(l, 1)
+	return nil
+}
+
+func (l *link) ack(id uint16) {
+	if err := l.client.Ack(&paho.Publish{PacketID: id, QoS: upstreamQoS}); err != nil {
+		l.upstream.counters.note(AckTooLate, "")
+		return
+	}
+	l.conn.given.Add(1)
+}
+
+// writeAcks is never asked for.
+func (l *link) writeAcks() {}
+
+// onPublish takes a message. paho calls it from one goroutine a connection, one after the other, and has no recover.
+func (u *Upstream) onPublish(pr paho.PublishReceived) (bool, error) {
+	l := u.linkOf(pr.Client)
+	defer func() {
+		if r := recover(); r != nil {
+			u.counters.note(Panicked, l.conn.host)
+			u.answer(l, pr.Packet) // or it would come again for ever
+		}
+	}()
+	u.receive(l, pr.Packet)
+	return true, nil
+}
+
+// linkOf returns the link of a client, whose first message finds the connection that was made for it.
+func (u *Upstream) linkOf(client *paho.Client) *link {
+	if u.link == nil || u.link.client != client {
+		u.mu.Lock()
+		conn := u.conn
+		u.mu.Unlock()
+		u.link = &link{upstream: u, client: client, conn: conn}
+		u.link.gone = conn.closed
+	}
+	return u.link
+}
+
+// answer acknowledges a message that makes no entry. paho keeps its turn, and knows no negative acknowledgement.
+func (u *Upstream) answer(l *link, p *paho.Publish) {
+	if p.QoS > 0 {
+		l.ack(p.PacketID)
+	}
+}
+
+func (u *Upstream) receive(l *link, p *paho.Publish) {
+	r := u.topics.lookup(&u.intake, p.Topic)
+	if r.route == nil {
+		u.counters.messages[dialect.Rejected].Add(1)
+		u.counters.reject(r.reason, "")
+		u.answer(l, p)
+		return
+	}
+	w := u.work.Get().(*workspace)
+	defer u.putBack(w)
+	result := &w.result
+	r.route.Decode(p.Payload, result)
+	u.counters.messages[result.Kind].Add(1)
+	u.counters.dropped.Add(uint64(result.Dropped))
+	if result.Kind == dialect.Rejected {
+		u.counters.reject(result.Reason, r.route.Device().String())
+		u.answer(l, p)
+		return
+	}
+	d := delivery{bytes: len(p.Payload), entries: w.entries[:0], ticket: ticket{id: p.PacketID, kind: ackByte(p.QoS)}}
+	for i := range result.Messages {
+		m := &result.Messages[i]
+		if p.Retain && m.Reading != nil {
+			// The broker had it before we asked. It may be of last year, and it would make the device look alive.
+			u.counters.note(RetainedIgnored, "")
+			continue
+		}
+		d.entries = u.appendMessage(d.entries, m, p.Retain)
+	}
+	w.entries = d.entries
+	if len(d.entries) == 0 {
+		u.answer(l, p)
+		return
+	}
+	u.offer(l, &d)
+}
+
+// offer queues a message. The broker keeps to the Receive Maximum, so there is room unless the inlet is away for long and
+// connections came and went; then this waits for a keep-alive and ends the connection, and the broker keeps the message.
+func (u *Upstream) offer(l *link, d *delivery) {
+	switch u.committer.take(l, d, u.options.KeepAlive) {
+	case taken, keptNewest:
+	case dropped:
+		u.counters.note(QueueFull, l.conn.host)
+	case stalled:
+		u.counters.note(BackPressure, l.conn.host)
+		_ = l.conn.Close()
+	case refusing: // it is not acknowledged, so it comes again
+		u.counters.note(Stopping, l.conn.host)
+	}
+}
