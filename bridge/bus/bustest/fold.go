@@ -40,9 +40,11 @@ type world struct {
 func newWorld() world { return world{rows: map[place]row{}} }
 
 func (w *world) change(c *bus.Change, offset uint64) {
-	w.rows[place{c.Fleet, c.Device}] = row{
-		frame: string(c.Frame), removed: c.Removed(), lat: c.Lat, lon: c.Lon, hasPosition: c.HasPosition, offset: offset,
+	r := row{frame: string(c.Frame), removed: c.Removed(), hasPosition: c.HasPosition, offset: offset}
+	if c.HasPosition { // else they mean nothing, and the wire format has no place for them
+		r.lat, r.lon = c.Lat, c.Lon
 	}
+	w.rows[place{c.Fleet, c.Device}] = r
 }
 
 func (w *world) event(e *bus.Event, offset uint64) {
