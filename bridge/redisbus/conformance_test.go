@@ -1,0 +1,23 @@
+package redisbus
+
+import (
+	"testing"
+
+	"github.com/fleetcast/fleetcast/bridge/bus"
+	"github.com/fleetcast/fleetcast/bridge/bus/bustest"
+)
+
+// suite runs the suite of every bus against servers that are there.
+func suite(t *testing.T, url string) {
+	t.Helper()
+	bustest.Run(t, func(t *testing.T, o bustest.Options) bus.Bus {
+		return open(t, url, func(mine *Options) {
+			mine.Partitions, mine.MaxInletEntries, mine.FeedBuffer = o.Partitions, o.InletEntries, o.FeedBatches
+			mine.MaxTombstones, mine.MaxEvents = o.Tombstones, o.Events
+		})
+	})
+}
+
+func TestOneServerKeepsTheContract(t *testing.T) {
+	suite(t, startServer(t).url())
+}

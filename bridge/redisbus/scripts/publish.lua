@@ -1,0 +1,122 @@
+-- Commits one part of a flush: state, records, events, log, offset, consumed position, and the message to the edges.
+-- KEYS: lease, meta, log, state, records, gone, events, inlet
+-- ARGV: see publishArgs in publish.go
+-- Answers {'ok', publishes, offset}, {'lost', why} or {'stale'}.
+local holder, ttl, epoch, known, knownCall, call, freshEpoch = unpack(ARGV, 1, 7)
+local time, consumed, chunk, chunkMark, checkRun = unpack(ARGV, 8, 12)
+local tombstoneAge, maxTombstones, maxEvents, maxLog, maxLogBytes, channel, batch = unpack(ARGV, 13, 19)
+local nLive, nGone, nEvents = tonumber(ARGV[20]), tonumber(ARGV[21]), tonumber(ARGV[22])
+
+local m = redis.call('HMGET', KEYS[2], 'holder', 'epoch', 'n', 'call', 'offset', 'consumed', 'consumed_bytes',
+  'tombstone_floor', 'event_floor', 'log_bytes', 'run')
+local held = redis.call('GET', KEYS[1])
+if m[1] ~= holder or (held and held ~= holder) then return {'lost', 'holder'} end
+local n, offset = tonumber(m[3] or '0'), tonumber(m[5] or '0')
+if m[4] == call then return {'ok', m[3], m[5] or '0'} end
+if m[2] == epoch and n > tonumber(known) then return {'stale'} end -- a call of ours that was late on its way
+if m[2] ~= epoch or (m[4] or '') ~= knownCall then
+  redis.call('DEL', KEYS[1], KEYS[3])
+  redis.call('HSET', KEYS[2], 'epoch', freshEpoch, 'holder', '')
+  return {'lost', 'behind'}
+end
+
+-- The inlet: an entry that the owner read must still be the one that it read, else the store went back.
+local consumedBytes = m[7] or '0'
+if tonumber(consumed) > tonumber(m[6] or '0') then
+  local at = redis.call('XRANGE', KEYS[8], chunk .. '-0', chunk .. '-0')[1]
+  if not at or at[2][6] ~= chunkMark then return {'lost', 'inlet'} end
+  if chunk == consumed then
+    consumedBytes = at[2][8]
+  else
+    local before = redis.call('XREVRANGE', KEYS[8], consumed .. '-0', '-', 'COUNT', 1)[1]
+    if before then consumedBytes = before[2][8] end
+  end
+else
+  consumed = m[6] or '0'
+end
+-- It is trimmed first: out of memory that is allowed, and makes the rest allowed, which frees more than it takes.
+redis.call('XTRIM', KEYS[8], 'MINID', string.format('%.0f-0', tonumber(consumed) + 1))
+local now = redis.call('TIME')
+local ms = tonumber(now[1]) * 1000 + math.floor(tonumber(now[2]) / 1000)
+local oldest, lag = redis.call('XRANGE', KEYS[8], '-', '+', 'COUNT', 1)[1], 0
+if oldest then lag = math.max(0, ms - tonumber(oldest[2][2])) end
+
+-- The state. ARGV goes to HSET in slices, since Lua unpacks some thousands of values at most.
+local slice = 2000
+local at = 23
+if nLive + nGone + nEvents > 0 then offset = offset + 1 end
+local score = string.format('%.0f', offset)
+local live = at + 2 * nLive
+for i = at, live - 1, slice do
+  redis.call('HSET', KEYS[4], unpack(ARGV, i, math.min(i + slice, live) - 1))
+end
+local records = live + 2 * nLive
+for i = live, records - 1, slice do
+  redis.call('HSET', KEYS[5], unpack(ARGV, i, math.min(i + slice, records) - 1))
+end
+if nLive > 0 and redis.call('EXISTS', KEYS[6]) == 1 then
+  for i = at, live - 1, 2 do redis.call('ZREM', KEYS[6], ARGV[i]) end
+end
+at = records
+for i = at, at + 3 * nGone - 1, 3 do
+  redis.call('HSET', KEYS[4], ARGV[i], ARGV[i + 1])
+  redis.call('HSET', KEYS[5], ARGV[i], '1' .. string.format('%013.0f', ms) .. ARGV[i + 2])
+  redis.call('ZADD', KEYS[6], score, ARGV[i])
+end
+at = at + 3 * nGone
+for i = 0, nEvents - 1 do
+  redis.call('XADD', KEYS[7], score .. '-' .. string.format('%d', i + 1), 'e', ARGV[at + i])
+end
+
+-- Tombstones: the oldest go, by number and by age, some at a time. The floor rises over them.
+local floor = tonumber(m[8] or '0')
+local over = redis.call('ZCARD', KEYS[6])
+if over > 0 then
+  over = over - tonumber(maxTombstones)
+  for i = 1, 1000 + nGone do
+    local first = redis.call('ZRANGE', KEYS[6], 0, 0, 'WITHSCORES')
+    if not first[1] then break end
+    if i > over then
+      local since = redis.call('HGET', KEYS[5], first[1])
+      if since and tonumber(string.sub(since, 2, 14)) >= ms - tonumber(tombstoneAge) then break end
+    end
+    floor = math.max(floor, tonumber(first[2]))
+    redis.call('ZREM', KEYS[6], first[1])
+    redis.call('HDEL', KEYS[4], first[1])
+    redis.call('HDEL', KEYS[5], first[1])
+  end
+end
+local eventFloor = m[9] or '0'
+if nEvents > 0 then
+  local extra = redis.call('XLEN', KEYS[7]) - tonumber(maxEvents)
+  if extra > 0 then
+    local gone = redis.call('XRANGE', KEYS[7], '-', '+', 'COUNT', extra)
+    eventFloor = string.match(gone[extra][1], '^%d+')
+    redis.call('XTRIM', KEYS[7], 'MAXLEN', maxEvents)
+  end
+end
+
+-- What the edges are told, and for a while can ask for again.
+n = string.format('%.0f', n + 1)
+local message = table.concat({'1', n, string.format('%.0f', lag), string.format('%.0f', floor), eventFloor, call}, ' ')
+  .. '\n' .. batch
+local logBytes = m[10] or '0'
+if nLive + nGone + nEvents > 0 then
+  logBytes = string.format('%.0f', tonumber(logBytes) + #message)
+  redis.call('XADD', KEYS[3], 'MAXLEN', maxLog, score .. '-0', 'c', logBytes, 'b', message)
+  for i = 1, 8 do
+    local first = redis.call('XRANGE', KEYS[3], '-', '+', 'COUNT', 1)[1]
+    if tonumber(logBytes) - tonumber(first[2][2]) < tonumber(maxLogBytes) then break end
+    redis.call('XDEL', KEYS[3], first[1])
+  end
+  redis.call('HSET', KEYS[2], 'offset', score, 'offset_call', call, 'log_bytes', logBytes)
+end
+redis.call('SET', KEYS[1], holder, 'PX', ttl)
+redis.call('HSET', KEYS[2], 'n', n, 'call', call, 'time', time, 'consumed', consumed, 'consumed_bytes', consumedBytes,
+  'tombstone_floor', string.format('%.0f', floor), 'event_floor', eventFloor)
+if checkRun == '1' then
+  redis.call('HSET', KEYS[2], 'run', string.match(redis.call('INFO', 'server'), 'run_id:(%x+)'))
+end
+local shown = redis.pcall('SPUBLISH', channel, message)
+if type(shown) == 'table' and shown.err then redis.call('PUBLISH', channel, message) end -- a server before 7
+return {'ok', n, score}
