@@ -357,7 +357,7 @@ func TestRESTShowsTheSameAssets(t *testing.T) {
 	for path, want := range map[string]int{"/healthz": 200, "/readyz": 200, "/readyz?role=broker": 200, "/readyz?role=bridge": 200, "/readyz?role=edge": 200, "/api/assets/nobody": 404, "/api/nothing": 404, "/nothing": 404, "/": 200} {
 		if a := g.request("GET", path); a.StatusCode != want {
 			t.Errorf("%s: %s, want %d", path, a.Status, want)
-		} else if want == 404 && strings.HasPrefix(path, "/api/") && a.Header.Get("Content-Type") != "application/problem+json" {
+		} else if want == 404 && a.Header.Get("Content-Type") != "application/problem+json" {
 			t.Errorf("%s: a 404 of the type %s", path, a.Header.Get("Content-Type"))
 		}
 	}

@@ -20,9 +20,9 @@ const (
 	readHeaderTimeout = 5 * time.Second
 	// idleTimeout bounds kept-alive connections that ask nothing.
 	idleTimeout = 2 * time.Minute
-	// maxHeaderBytes holds a stream's filter of a thousand usual device ids and a Last-Event-ID, and bounds what a
-	// connection may make us hold before it is known what it wants.
-	maxHeaderBytes = 64 << 10
+	// maxHeaderBytes holds the longest legal stream: a filter of a thousand device ids of 128 bytes, every byte of them
+	// escaped, and a Last-Event-ID. It bounds what a connection may make us hold before it is known what it wants.
+	maxHeaderBytes = 512 << 10
 	// maxConnections bounds the connections that are not streams (the hub bounds those), so that whoever opens more
 	// does not take the file descriptors that devices need.
 	maxConnections = 4096

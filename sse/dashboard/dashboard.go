@@ -10,6 +10,9 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/fleetcast/fleetcast/devices"
+	"github.com/fleetcast/fleetcast/gateway/problem"
 )
 
 // The page is ours and always there.
@@ -116,12 +119,11 @@ func (d *Dashboard) Paths() []string {
 func (d *Dashboard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	f, ok := d.files[r.URL.Path]
 	if !ok {
-		http.NotFound(w, r)
+		problem.Write(w, r, devices.Errorf(devices.NotFound, "", "there is nothing at this path"))
 		return
 	}
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
-		w.Header().Set("Allow", "GET, HEAD")
-		http.Error(w, http.StatusText(http.StatusMethodNotAllowed), http.StatusMethodNotAllowed)
+		problem.MethodNotAllowed(http.MethodGet, http.MethodHead).Write(w, r)
 		return
 	}
 	h := w.Header()
