@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -19,6 +20,7 @@ type cli struct {
 	Watch watchCommand `cmd:"" help:"Open viewers of an event stream and check what they are told."`
 	Floor floorCommand `cmd:"" help:"Serve the least that fan-out can cost, for comparison."`
 	Bench benchCommand `cmd:"" help:"Measure a gateway."`
+	Prove proveCommand `cmd:"" help:"Number every message, make faults, and say what became of each."`
 }
 
 // terminal is where commands write: reports to out, progress and complaints to err.
@@ -29,7 +31,8 @@ type terminal struct {
 
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 
-// run returns the exit code: 0, or 1 where something failed or a promise was broken, or 2 for a wrong command line.
+// run returns the exit code: 0, or 1 where something failed or a promise was broken, or 2 for a wrong command line. A
+// command may have codes of its own.
 func run(args []string, out, errs io.Writer) int {
 	helped := false
 	parser, err := kong.New(&cli{}, kong.Name("simulator"), kong.Writers(out, errs), kong.UsageOnError(),
@@ -53,6 +56,12 @@ func run(args []string, out, errs io.Writer) int {
 	command.BindTo(ctx, (*context.Context)(nil))
 	if err := command.Run(t); err != nil {
 		fmt.Fprintln(errs, "simulator:", err)
+		if coded, ok := errors.AsType[interface {
+			error
+			ExitCode() int
+		}](err); ok {
+			return coded.ExitCode()
+		}
 		return 1
 	}
 	return 0

@@ -1,0 +1,131 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os/exec"
+	"time"
+
+	"github.com/fleetcast/fleetcast/simulator/prove"
+	"github.com/fleetcast/fleetcast/simulator/units"
+)
+
+type proveCommand struct {
+	Gateway    string        `help:"The gateway's program, which is started on free ports and killed." xor:"installation" placeholder:"FILE"`
+	GatewayArg []string      `help:"A flag for the gateway, repeatable: --gateway-arg=--window=50ms." sep:"none"`
+	Dir        string        `help:"Directory of the gateway's data and output; a temporary one where nothing is said."`
+	KillEvery  time.Duration `help:"Mean time from a recovery to the next kill or other fault; 0 makes none." default:"5s"`
+	Kills      int           `help:"Kills and other faults in all; 0 goes on until the end."`
+	Down       time.Duration `help:"How long a killed gateway stays away."`
+
+	URL  []string `name:"url" help:"An edge of an installation that somebody else runs, http://host:port; repeatable. Viewers move on at each connection." xor:"installation"`
+	MQTT []string `name:"mqtt" help:"A door of that installation, host:port; repeatable." default:"127.0.0.1:1883"`
+
+	Fault []string `help:"A command for sh that makes a fault and returns when it is over; repeatable. One is chosen at random, the kill among them." sep:"none"`
+
+	Devices     int           `help:"How many devices." default:"50"`
+	Rate        units.Rate    `help:"How often each sends." default:"5/s"`
+	Viewers     int           `help:"How many viewers." default:"10"`
+	For         time.Duration `help:"How long to send; 0 is until all kills were made, or Ctrl-C." default:"60s"`
+	Durable     bool          `help:"What has its PUBACK survives each fault. --no-durable (or --durable=false) is for the in-memory bus." default:"true" negatable:""`
+	Resets      string        `help:"any: a reset declares a gap. none: it is a breach. auto: none where only a durable gateway of ours is killed." enum:"auto,any,none" default:"auto"`
+	Quiet       units.Share   `name:"quiet-share" help:"Share of the devices that are silent from a fault until all was looked for." default:"50%"`
+	ResumeEvery time.Duration `help:"Cut each stream at about this age, so that its viewer resumes; 0 never does." default:"15s"`
+	Settle      time.Duration `help:"How long a recovery may take, and all that is owed to be shown." default:"20s"`
+	Fleet       string        `help:"The devices' fleet." default:"prove"`
+	Prefix      string        `help:"Begin of the devices' ids; made up where nothing is said."`
+	Seed        uint64        `help:"Decides when which fault is made." default:"1"`
+	JSON        bool          `name:"json" help:"Write the report as JSON."`
+	NoProgress  bool          `help:"No progress."`
+}
+
+// Exit codes of prove besides those of all commands.
+const (
+	exitBreached = 3
+	exitNothing  = 4
+)
+
+// codedError is an error with an exit code of its own.
+type codedError struct {
+	error
+	code int
+}
+
+func (e codedError) Unwrap() error { return e.error }
+
+// ExitCode is what the program ends with.
+func (e codedError) ExitCode() int { return e.code }
+
+// Help explains the exit codes.
+func (c *proveCommand) Help() string {
+	return "Exit codes: 0 nothing was broken; 1 the run could not be made; 2 wrong command line; " +
+		"3 a promise was broken; 4 too little happened to prove anything."
+}
+
+func (c *proveCommand) Run(ctx context.Context, t *terminal) (err error) {
+	o := c.options(t)
+	if c.Gateway == "" && len(c.URL) == 0 {
+		return errors.New("say --gateway, or --url and --mqtt of an installation")
+	}
+	if c.Gateway != "" {
+		g, err := prove.StartGateway(ctx, prove.GatewayOptions{Program: c.Gateway, Args: c.GatewayArg, Dir: c.Dir, Down: c.Down})
+		if err != nil {
+			return err
+		}
+		defer func() {
+			if stopErr := g.Stop(); stopErr != nil {
+				fmt.Fprintln(t.err, "simulator: stop gateway:", stopErr)
+			}
+		}()
+		o.URLs, o.MQTT, o.OneEdge = []string{g.URL()}, []string{g.MQTT()}, true
+		if c.KillEvery > 0 {
+			o.Faults = append(o.Faults, g.KillFault())
+		}
+	}
+	p, err := prove.New(o)
+	if err != nil {
+		return err
+	}
+	report, runErr := p.Run(ctx)
+	if err := t.write(report, c.JSON); err != nil {
+		return err
+	}
+	switch {
+	case errors.Is(runErr, prove.ErrBreached):
+		return codedError{runErr, exitBreached}
+	case errors.Is(runErr, prove.ErrNothing):
+		return codedError{runErr, exitNothing}
+	}
+	return runErr
+}
+
+func (c *proveCommand) options(t *terminal) prove.Options {
+	o := prove.Options{
+		URLs: c.URL, MQTT: c.MQTT, Devices: c.Devices, Rate: c.Rate, Viewers: c.Viewers, For: c.For, Fleet: c.Fleet, Prefix: c.Prefix,
+		Seed: c.Seed, FaultEvery: c.KillEvery, FaultCount: c.Kills, QuietShare: c.Quiet, ResumeEvery: c.ResumeEvery, Settle: c.Settle,
+		Progress: t.err, Logger: t.log,
+	}
+	o.Durable = c.Durable
+	o.NoResets = c.Resets == "none" || (c.Resets == "auto" && c.Durable && c.Gateway != "" && len(c.Fault) == 0)
+	for _, command := range c.Fault {
+		if c.KillEvery > 0 {
+			o.Faults = append(o.Faults, prove.Fault{Name: command, Break: shell(command)})
+		}
+	}
+	if c.NoProgress {
+		o.Progress = nil
+	}
+	return o
+}
+
+// shell runs a command; one that fails ends the run.
+func shell(command string) func(context.Context) error {
+	return func(ctx context.Context) error {
+		out, err := exec.CommandContext(ctx, "sh", "-c", command).CombinedOutput() //nolint:gosec // the command that it is given
+		if err != nil {
+			return fmt.Errorf("run fault command: %w: %s", err, out)
+		}
+		return nil
+	}
+}

@@ -1,0 +1,203 @@
+package prove
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"syscall"
+	"time"
+)
+
+// GatewayOptions say how to run a gateway that is to be killed.
+type GatewayOptions struct {
+	Program string
+	Args    []string // besides the addresses and the data directory
+	// Dir is where its data directory and its output are; "" makes a temporary one, which Stop removes.
+	Dir string
+	// Down is how long it stays away after a kill.
+	Down time.Duration
+}
+
+// Gateway is a gateway that keeps its ports and its data directory over restarts. Its methods are for one goroutine.
+type Gateway struct {
+	options    GatewayOptions
+	dir        string
+	mqtt, http string
+	args       []string
+	log        *os.File
+	cmd        *exec.Cmd
+	done       chan struct{} // closed when the program has ended
+}
+
+const (
+	startTimeout = 20 * time.Second
+	stopTimeout  = 15 * time.Second
+)
+
+var errEnded = errors.New("the gateway ended")
+
+// StartGateway starts a gateway and waits until it is ready. It must be stopped.
+func StartGateway(ctx context.Context, o GatewayOptions) (*Gateway, error) {
+	g := &Gateway{options: o, dir: o.Dir}
+	if err := g.prepare(ctx); err != nil {
+		return nil, errors.Join(err, g.clean())
+	}
+	if err := g.start(ctx); err != nil {
+		return nil, errors.Join(err, g.Stop())
+	}
+	ready, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	probe := &run{options: Options{URLs: []string{g.URL()}}}
+	if !until(ready, func() bool { return probe.isReady(ready) || g.hasEnded() }) || g.hasEnded() {
+		output, _ := os.ReadFile(g.log.Name()) // told where it can be read
+		return nil, errors.Join(fmt.Errorf("start gateway: it is not ready: %s", tail(output)), g.Stop())
+	}
+	return g, nil
+}
+
+// tail is the end of a program's output.
+func tail(b []byte) []byte { return b[max(0, len(b)-2000):] }
+
+func (g *Gateway) prepare(ctx context.Context) (err error) {
+	if g.dir == "" {
+		if g.dir, err = os.MkdirTemp("", "fleetcast-prove-"); err != nil {
+			return fmt.Errorf("start gateway: %w", err)
+		}
+	} else if err := os.MkdirAll(g.dir, 0o750); err != nil {
+		return fmt.Errorf("start gateway: %w", err)
+	}
+	if g.mqtt, err = freeAddress(ctx); err != nil {
+		return err
+	}
+	if g.http, err = freeAddress(ctx); err != nil {
+		return err
+	}
+	g.args = append([]string{
+		"--mqtt-listen", g.mqtt, "--http-listen", g.http, "--data-dir", filepath.Join(g.dir, "data"),
+	}, g.options.Args...)
+	if g.log, err = os.OpenFile(filepath.Join(g.dir, "gateway.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600); err != nil {
+		return fmt.Errorf("start gateway: %w", err)
+	}
+	return nil
+}
+
+// start starts the program in a process group of its own: a Ctrl-C at the terminal is for the prover, which then still
+// needs the gateway to look whether all is kept.
+func (g *Gateway) start(ctx context.Context) error {
+	cmd := exec.CommandContext(context.WithoutCancel(ctx), g.options.Program, g.args...) //nolint:gosec // the program that it is given
+	cmd.Stdout, cmd.Stderr = g.log, g.log
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := cmd.Start(); err != nil {
+		return fmt.Errorf("start gateway: %w", err)
+	}
+	done := make(chan struct{})
+	g.cmd, g.done = cmd, done
+	go func() { // ends with the program; Kill and Stop wait for it
+		defer close(done)
+		_ = cmd.Wait() // a killed program always ends with an error
+	}()
+	return nil
+}
+
+func (g *Gateway) hasEnded() bool {
+	select {
+	case <-g.done:
+		return true
+	default:
+		return false
+	}
+}
+
+// URL is the edge's address.
+func (g *Gateway) URL() string { return "http://" + g.http }
+
+// MQTT is the door's address.
+func (g *Gateway) MQTT() string { return g.mqtt }
+
+// Kill ends the program with SIGKILL and returns when it is gone. One that had ended by itself is an error.
+func (g *Gateway) Kill(context.Context) error {
+	if g.hasEnded() {
+		return fmt.Errorf("kill gateway: %w by itself; its output is in %s", errEnded, g.log.Name())
+	}
+	if err := g.cmd.Process.Kill(); err != nil {
+		return fmt.Errorf("kill gateway: %w", err)
+	}
+	<-g.done
+	return nil
+}
+
+// Restart starts the program again, with the same ports and data, after the time that it is to be away.
+func (g *Gateway) Restart(ctx context.Context) error {
+	if g.options.Down > 0 {
+		timer := time.NewTimer(g.options.Down)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			return fmt.Errorf("restart gateway: %w", ctx.Err())
+		}
+	}
+	return g.start(ctx)
+}
+
+// KillFault is the fault of a killed gateway.
+func (g *Gateway) KillFault() Fault {
+	return Fault{Name: "kill -9", Break: g.Kill, Mend: g.Restart, Loses: true}
+}
+
+// Stop asks the program to end and waits for it, for a bounded time. It may be called twice.
+func (g *Gateway) Stop() error {
+	if g.cmd != nil && g.cmd.Process != nil {
+		_ = g.cmd.Process.Signal(syscall.SIGTERM) // fails where it ended already
+		timer := time.NewTimer(stopTimeout)
+		defer timer.Stop()
+		select {
+		case <-g.done:
+		case <-timer.C:
+			_ = g.cmd.Process.Kill()
+			<-g.done
+		}
+		g.cmd = nil
+	}
+	return g.clean()
+}
+
+func (g *Gateway) clean() error {
+	var err error
+	if g.log != nil {
+		err = g.log.Close()
+		g.log = nil
+	}
+	if g.options.Dir == "" && g.dir != "" {
+		err = errors.Join(err, os.RemoveAll(g.dir))
+		g.dir = ""
+	}
+	return err
+}
+
+// Ports below what kernels give to outgoing connections. While the gateway is away, devices and viewers dial its ports
+// again and again: a dialer that is given the very port that it dials is connected to itself (RFC 9293 section 3.5), and
+// then holds the port that the gateway needs.
+const (
+	firstPort = 12_000
+	lastPort  = 32_000
+)
+
+func freeAddress(ctx context.Context) (string, error) {
+	var last error
+	for range 100 {
+		address := net.JoinHostPort("127.0.0.1", strconv.Itoa(firstPort+rand.IntN(lastPort-firstPort)))
+		l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
+		if err == nil {
+			return address, l.Close()
+		}
+		last = err
+	}
+	return "", fmt.Errorf("find a free port: %w", last)
+}
