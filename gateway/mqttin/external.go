@@ -33,8 +33,8 @@ type UpstreamOptions struct {
 	// Door names this run of the door in the inlet. Zero: a random one.
 	Door bus.DoorID
 	// ClientID names the session that the broker keeps. It must stay the same over restarts, or what the broker kept
-	// for the old name is never read, and differ between doors, or they throw each other out. Required: see
-	// StableClientID.
+	// for the old name is never read, and differ between doors, or they throw each other out. After a change of Group
+	// or Topics take a new one: the session keeps the subscriptions that it had. Required: see StableClientID.
 	ClientID string
 	// Group is the shared subscription's name: the doors of a group share the messages. Default "fleetcast".
 	Group string
@@ -47,7 +47,8 @@ type UpstreamOptions struct {
 	OwnTracksFleet devices.FleetID
 	// ReceiveMaximum bounds the messages that are taken and not yet acknowledged: it is the back-pressure. Default 256.
 	ReceiveMaximum int
-	// SessionExpiry is how long the broker keeps what comes while we are away. Default 1 h.
+	// SessionExpiry is how long the broker keeps what comes while we are away. Brokers may go on dealing a share of the
+	// group to a door that is away, so a door that is gone for good costs its share of that time. Default 1 h.
 	SessionExpiry time.Duration
 	// KeepAlive bounds how long a dead connection goes unnoticed: twice as long. Whole seconds. Default 30 s.
 	KeepAlive time.Duration
@@ -63,7 +64,7 @@ type UpstreamOptions struct {
 // Limits that nobody has a reason to set.
 const (
 	// sendAcks is how long paho gathers acknowledgements.
-	sendAcks        = 10 * time.Millisecond
+	sendAcks        = 5 * time.Millisecond
 	connectTimeout  = 10 * time.Second
 	upstreamRoutes  = 65_536 // topics whose route is remembered: all devices are behind one connection
 	upstreamQoS     = 1

@@ -38,7 +38,7 @@ func (u *Upstream) clientConfig(life context.Context) autopaho.ClientConfig {
 			SendAcksInterval:           sendAcks,
 			OnPublishReceived:          []func(paho.PublishReceived) (bool, error){u.onPublish},
 			OnServerDisconnect: func(d *paho.Disconnect) {
-				u.note(UpstreamLost, fmt.Sprintf("the broker ended the connection with reason code %#02x", d.ReasonCode))
+				u.note(UpstreamLost, disconnectText(d.ReasonCode))
 			},
 			OnClientError: func(err error) { u.note(UpstreamLost, lossText(err)) },
 		},
@@ -197,6 +197,14 @@ func connackText(code byte) string {
 		return text
 	}
 	return fmt.Sprintf("reason code %#02x", code)
+}
+
+func disconnectText(code byte) string {
+	const takenOver = 0x8e // MQTT 5.0 section 3.14.2.1
+	if code == takenOver {
+		return "another client took the client id: two doors must not have the same"
+	}
+	return fmt.Sprintf("the broker ended the connection with reason code %#02x", code)
 }
 
 func subscribeProblem(ack *paho.Suback) string {
