@@ -75,6 +75,16 @@ func TestAPassGivesEachDeviceOnceInSlicesOfItsSize(t *testing.T) {
 				}
 				change()
 			}
+			v := attach(t, h, q, c.id)
+			defer v.Close()
+			c.drain(v)
+			for i := range 3 { // a few, live
+				w.set([]string{"north", "south", "east"}[i], dev(i), 200)
+			}
+			w.flush()
+			window()
+			c.drain(v)
+			c.mustShow(w.shows(wantsOf(q)))
 		})
 	}
 }
@@ -95,7 +105,7 @@ func TestASliceDoesNotEndBetweenTheRowsOfADeviceThatMoved(t *testing.T) {
 		c.drain(v)
 		v.Close()
 		for i := range 200 {
-			w.set("south", dev(i), 100)
+			w.set("south", dev(i), 100+i) // so that slices end after every kind of row
 		}
 		w.flush()
 		window()
@@ -103,6 +113,11 @@ func TestASliceDoesNotEndBetweenTheRowsOfADeviceThatMoved(t *testing.T) {
 		defer v.Close()
 		slowly(c, v)
 		c.mustShow(w.shows(everything))
+		fresh := attach(t, h, Query{}, "")
+		defer fresh.Close()
+		if all := strings.Join(slowly(newClient(t, "fresh", everything), fresh), ""); strings.Contains(all, "E removed") {
+			t.Error("a new viewer is told of removals of what it never saw")
+		}
 	})
 }
 

@@ -50,6 +50,12 @@ func TestRemovingAndComingBackForEverTakesNoMemory(t *testing.T) {
 		t.Errorf("%d entries for one tombstone", n)
 	}
 	checkTable(t, tb)
+	if _, err := tb.apply(&bus.Batch{Position: tb.position, Floor: bus.Floor{Tombstones: tb.position.Offset}}, nil); err != nil {
+		t.Fatal(err)
+	}
+	if len(tb.fleets) != 0 || tb.newest != nil || len(tb.devices) != 0 || len(tb.tombs) != 0 {
+		t.Error("something is left of a device that is gone and forgotten")
+	}
 }
 
 // Within an epoch time goes on. A snapshot that is older than the table, from a copy that lags, must not take viewers back.

@@ -195,21 +195,22 @@ func TestAViewIsToldOfWhatItNamesAndOfNothingElse(t *testing.T) {
 		alert := func(fleet, device string) bus.Event {
 			return bus.Event{Name: "alert", Device: deviceID(t, device), Fleet: fleetID(t, fleet), Data: []byte(`{"of":"` + device + `"}`)}
 		}
-		for range 2 { // twice: what was told once can be told again
-			for _, only := range []string{"a", "b"} {
-				w.set("north", only, 0)
-				w.flush()
-				window()
-				w.flush(alert("north", only))
-				window()
-			}
-			w.set("south", "c", 0)
-			w.flush(alert("south", "c"))
+		tell := func(events ...bus.Event) {
+			w.flush(events...)
 			window()
 			for name, c := range clients {
 				c.drain(viewers[name])
 				c.mustShow(w.shows(c.wants))
 			}
+		}
+		for range 2 { // twice: what was told once can be told again
+			for _, only := range []string{"a", "b"} {
+				w.set("north", only, 0)
+				tell()
+				tell(alert("north", only))
+			}
+			w.set("south", "c", 0)
+			tell(alert("south", "c"))
 		}
 		a, b := `alert {"of":"a"}`, `alert {"of":"b"}`
 		for name, want := range map[string][]string{"a": {a, a}, "north": {a, b, a, b}, "b in north": {b, b}} {
@@ -394,6 +395,85 @@ func TestAHeartbeatDoesNotMakeASlowViewTick(t *testing.T) {
 		}
 		if given < 2 || given > 3 || c.beats < 10 || c.beats > 14 {
 			t.Errorf("in two minutes it was given %d assets and %d heartbeats", given, c.beats)
+		}
+	})
+}
+
+func TestAQuietViewerGetsEachHeartbeatOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		v := attach(t, startHub(t, newWorld(t, 1)), Query{}, "")
+		defer v.Close()
+		c := newClient(t, "client", everything)
+		c.drain(v)
+		before := c.beats
+		for range 6 {
+			<-time.After(DefaultHeartbeat)
+			synctest.Wait()
+			c.drain(v)
+		}
+		if n := c.beats - before; n != 6 {
+			t.Errorf("%d heartbeats in the time of six", n)
+		}
+	})
+}
+
+// The owners flush at the same multiples of the window, though not at the same instant.
+func TestBatchesOfTwoPartitionsGoOutInOneWriteWithOneID(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 2)
+		h := startHub(t, w)
+		v := attach(t, h, Query{}, "")
+		defer v.Close()
+		c := newClient(t, "client", everything)
+		window()
+		c.drain(v)
+		<-time.After(DefaultWindow)
+		for p := range 2 {
+			fleet, device := fleetID(t, fleetIn(t, w, p)), deviceID(t, dev(p))
+			w.flush(
+				bus.Event{Name: "alert", Device: device, Fleet: fleet, Data: []byte("{}")},
+				bus.Event{Name: "alert", Device: device, Fleet: fleet, Data: []byte("{}")},
+			)
+			<-time.After(DefaultWindow / 20)
+		}
+		<-time.After(DefaultWindow / 2)
+		synctest.Wait()
+		b := string(v.poll())
+		if strings.Count(b, "E alert") != 4 || strings.Count(b, "I ") != 1 || strings.Index(b, "I ") < strings.LastIndex(b, "E alert") {
+			t.Errorf("two partitions' events came as %q", b)
+		}
+	})
+}
+
+func TestABatchThatWasLateDoesNotMakeLaterOnesLate(t *testing.T) {
+	start, every := time.Unix(1000, 0), 100*time.Millisecond
+	for late, want := range map[time.Duration]time.Duration{
+		0: every, 30 * time.Millisecond: every, every: 2 * every, time.Second: time.Second + every, -20 * time.Millisecond: 80 * time.Millisecond,
+	} {
+		if got := nextDue(start, start.Add(late), every).Sub(start); got != want {
+			t.Errorf("a tick that came %v late is followed by one due at %v, want %v", late, got, want)
+		}
+	}
+}
+
+func TestACutOfFieldsIsEachDevicesOwn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 1)
+		h := startHub(t, w)
+		for i := range 20 {
+			w.set("north", dev(i), i)
+		}
+		w.flush()
+		window()
+		p, err := devices.ParseProjection([]string{"lat"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		v := attach(t, h, Query{Fields: p}, "")
+		defer v.Close()
+		c := newClient(t, "client", everything)
+		if c.drain(v); len(c.held) != 20 {
+			t.Errorf("%d devices of 20", len(c.held))
 		}
 	})
 }
