@@ -239,6 +239,7 @@ func replayFlush(m *bus.Memory, body []byte) error {
 type header struct {
 	number   uint64
 	before   int64 // how much of the segment before this one counts; 0 where there is none
+	settled  bool  // that much was synced before this one was made: a loss of power cannot have spoiled it
 	fsync    Fsync
 	boot     string
 	identity identity
@@ -251,6 +252,10 @@ func (h *header) encode() []byte {
 	b := []byte{formatVersion, byte(h.fsync)}
 	b = binary.AppendUvarint(b, h.number)
 	b = binary.AppendVarint(b, h.before)
+	b = append(b, 0)
+	if h.settled {
+		b[len(b)-1] = 1
+	}
 	b = appendBytes(b, []byte(h.boot))
 	b = binary.LittleEndian.AppendUint64(b, h.identity.device)
 	b = binary.LittleEndian.AppendUint64(b, h.identity.inode)
@@ -272,7 +277,7 @@ func decodeHeader(payload []byte) (header, error) {
 	if v := p.byte(); v != formatVersion {
 		return h, fmt.Errorf("format %d is not %d: it was written by another release", v, formatVersion)
 	}
-	h.fsync, h.number, h.before = Fsync(p.byte()), p.uvarint(), p.varint()
+	h.fsync, h.number, h.before, h.settled = Fsync(p.byte()), p.uvarint(), p.varint(), p.byte() == 1
 	h.boot = string(p.bytes())
 	h.identity = identity{device: p.fixed(), inode: p.fixed(), born: p.varint()}
 	n := p.uvarint()

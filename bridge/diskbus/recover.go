@@ -19,6 +19,7 @@ type recovered struct {
 	logBytes   int64
 	stateSize  int64
 	segments   int
+	broken     bool // a segment before the last was cut: a snapshot must come before anything is taken
 }
 
 // damaged names the file and says what to do: nothing is thrown away without a person.
@@ -143,8 +144,12 @@ func (r *recovered) replay(o *Options, env environment, headers []header) error 
 		path := segmentPath(o.Dir, h.number)
 		s := segmentReader{path: path, memory: r.memory, lostPower: boot == "" || h.boot != boot, synced: h.fsync == Always}
 		if i+1 < len(headers) {
-			err := s.readTo(headers[i+1].before)
+			next := &headers[i+1]
+			err := s.readTo(next.before)
 			r.logBytes += s.at
+			if err != nil && s.lostPower && !next.settled {
+				return r.breakOff(o, path, err, headers)
+			}
 			if err != nil {
 				return err
 			}
@@ -157,6 +162,20 @@ func (r *recovered) replay(o *Options, env environment, headers []header) error 
 		r.logBytes += s.at
 		return r.goOn(o, h, &s)
 	}
+	return nil
+}
+
+// breakOff ends the log in a segment before the last: the machine stopped while that one had not been synced yet and the
+// next was written already, of which nothing can be used. The numbers go on after the last.
+func (r *recovered) breakOff(o *Options, path string, why error, headers []header) error {
+	r.broken = true
+	o.Logger.Error("the log was not whole when the machine stopped: what came after is lost", "file", path, "error", why)
+	info, err := os.Stat(segmentPath(o.Dir, headers[len(headers)-1].number))
+	if err != nil {
+		return err
+	}
+	r.lastSize = info.Size()
+	r.newEpochs(o, "the machine stopped without a close, and the log was not synced always")
 	return nil
 }
 

@@ -338,3 +338,72 @@ func TestRestartsWithoutEndLeaveFewFiles(t *testing.T) {
 		t.Error(contents(b.memory))
 	}
 }
+
+// A segment that was replaced and not synced yet may be spoiled though it is not the last.
+func TestALossOfPowerWhileASnapshotIsWrittenCutsTheSegmentBefore(t *testing.T) {
+	for _, fsync := range []Fsync{EverySecond, Always} {
+		t.Run(fsync.String(), func(t *testing.T) {
+			w, o := newWorld(), Options{Dir: t.TempDir(), Fsync: fsync, LogBytes: 1 << 10}
+			env := w.environment()
+			create := env.create
+			env.create = func(path string) (file, error) {
+				if isState(path) {
+					return nil, os.ErrPermission
+				}
+				return create(path)
+			}
+			b, err := open(o, env)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var held []string
+			for n := range 20 {
+				appendTo(t, b, 7, uint64(n+1), entries(t, 0, 2)...)
+				held = append(held, contents(b.memory))
+			}
+			epoch := b.memory.Position(0).Epoch
+			kill(t, b)
+			if b.writer.segment.number < 2 {
+				t.Fatal("there is one segment only")
+			}
+			path := segmentPath(o.Dir, 1)
+			whole, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			clear(whole[len(whole)-200 : len(whole)-100])
+			if err := os.WriteFile(path, whole, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := open(o, w.environment()); !errors.Is(err, ErrDamaged) {
+				t.Fatalf("in the same boot it is damage: %v", err)
+			}
+			w.set(func() { w.boot = "second boot" })
+			b, err = open(o, w.environment())
+			if fsync == Always {
+				if !errors.Is(err, ErrDamaged) {
+					t.Fatalf("what was synced is gone: %v", err)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := contents(b.memory)
+			if !slices.Contains(held, got) {
+				t.Fatalf("what is held is no prefix:\n%s", got)
+			}
+			if b.memory.Position(0).Epoch == epoch {
+				t.Fatal("the epoch is the same though history is lost")
+			}
+			kill(t, b)
+			for range 2 {
+				b = openIn(t, w, o)
+				if now := contents(b.memory); now != got {
+					t.Fatalf("held\n%s\nwas\n%s", now, got)
+				}
+				kill(t, b)
+			}
+		})
+	}
+}

@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"os"
 	"sync"
-
-	"github.com/fleetcast/fleetcast/bridge/bus"
 )
 
 // segment is the file that the writer appends to.
@@ -17,28 +15,28 @@ type segment struct {
 	size   int64
 }
 
-// createSegment makes a segment under a temporary name, so that one with a name always has its header. before is how
-// much of the segment before it counts: what lies there beyond that was refused or cut.
-func createSegment(o *Options, env environment, number uint64, before int64, epochs []bus.Epoch) (*segment, error) {
-	path := segmentPath(o.Dir, number)
+// createSegment makes a segment under a temporary name, so that one with a name always has its header. Of that the caller
+// gives the number, and what of the segment before it counts: what lies there beyond was refused or cut.
+func createSegment(o *Options, env environment, h header) (*segment, error) {
+	path := segmentPath(o.Dir, h.number)
 	temp := path + tempSuffix
 	f, err := env.create(temp)
 	if err != nil {
 		return nil, fmt.Errorf("create segment: %w", err)
 	}
-	s := &segment{f: f, path: path, number: number}
-	if err := s.writeHeader(o, env, temp, before, epochs); err != nil {
+	s := &segment{f: f, path: path, number: h.number}
+	h.fsync, h.boot = o.Fsync, env.bootID()
+	if err := s.writeHeader(o.Dir, temp, h); err != nil {
 		return nil, fmt.Errorf("create segment: %w", errors.Join(err, f.Close(), os.Remove(temp)))
 	}
 	return s, nil
 }
 
-func (s *segment) writeHeader(o *Options, env environment, temp string, before int64, epochs []bus.Epoch) error {
-	id, err := identify(temp)
-	if err != nil {
+func (s *segment) writeHeader(dir, temp string, h header) error {
+	var err error
+	if h.identity, err = identify(temp); err != nil {
 		return err
 	}
-	h := header{number: s.number, before: before, fsync: o.Fsync, boot: env.bootID(), identity: id, epochs: epochs}
 	frame := sealFrame(append(openFrame(nil), h.encode()...))
 	if _, err := s.f.WriteAt(frame, 0); err != nil {
 		return err
@@ -50,7 +48,16 @@ func (s *segment) writeHeader(o *Options, env environment, temp string, before i
 	if err := os.Rename(temp, s.path); err != nil {
 		return err
 	}
-	return syncDir(o.Dir)
+	return syncDir(dir)
+}
+
+// syncPath syncs what another process has written to a file.
+func syncPath(path string) error {
+	f, err := os.Open(path) //nolint:gosec // below the operator's directory
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
 }
 
 // discard undoes createSegment. Where it cannot, the next one takes the name.

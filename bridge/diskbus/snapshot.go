@@ -65,7 +65,7 @@ func (w *writer) rotate() (old *segment, err error) {
 	if w.segment.size == w.empty && w.segment.number > 1 {
 		return nil, nil
 	}
-	next, err := createSegment(w.options, w.env, w.segment.number+1, w.segment.size, w.epochs)
+	next, err := w.nextSegment()
 	if err != nil {
 		return nil, err
 	}
@@ -92,9 +92,7 @@ func (w *writer) replaceBefore(number uint64, old *segment, images []*bus.Image)
 	if err != nil {
 		return 0, err
 	}
-	if err := removeBefore(w.options.Dir, number); err != nil {
-		w.options.Logger.Error("removing old segments failed", "error", err) // the next snapshot tries again
-	}
+	w.remove(number)
 	return size, nil
 }
 
@@ -143,7 +141,7 @@ func (w *writer) renew() error {
 		w.snapshotEnded(<-w.snapshotting.result())
 	}
 	old := w.segment
-	next, err := createSegment(w.options, w.env, old.number+1, old.size, w.epochs)
+	next, err := w.nextSegment()
 	if err != nil {
 		return err
 	}
@@ -156,7 +154,22 @@ func (w *writer) renew() error {
 	w.suspect = false
 	w.snapshotWritten(size)
 	w.setLogBytes(next.size)
-	return removeBefore(w.options.Dir, next.number)
+	w.remove(next.number)
+	return nil
+}
+
+// remove deletes what a snapshot stands for. Where it cannot, the next one tries again.
+func (w *writer) remove(before uint64) {
+	if err := removeBefore(w.options.Dir, before); err != nil {
+		w.options.Logger.Error("removing old segments failed", "error", err)
+	}
+}
+
+// nextSegment makes the segment after the present one, of which all that counts is synced with Always only.
+func (w *writer) nextSegment() (*segment, error) {
+	return createSegment(w.options, w.env, header{
+		number: w.segment.number + 1, before: w.segment.size, settled: w.options.Fsync == Always, epochs: w.epochs,
+	})
 }
 
 // snapshotWriter gathers records into frames.

@@ -55,20 +55,33 @@ func newWriter(b *Bus, o Options, env environment) *writer {
 	return &writer{bus: b, options: &o, env: env, step: o.LogBytes, due: o.LogBytes}
 }
 
-// begin takes what was read and opens the segment after it.
+// begin takes what was read and opens the segment after it. What a process that was killed has written is synced first:
+// nobody will write to that segment again, and so nobody would sync it.
 func (w *writer) begin(r *recovered) error {
 	for i := range r.memory.Partitions() {
 		w.epochs = append(w.epochs, r.memory.Position(i).Epoch)
 	}
-	s, err := createSegment(w.options, w.env, r.lastNumber+1, r.lastSize, w.epochs)
+	if r.lastNumber > 0 {
+		if err := syncPath(segmentPath(w.options.Dir, r.lastNumber)); err != nil {
+			return fmt.Errorf("sync log: %w", err)
+		}
+	}
+	s, err := createSegment(w.options, w.env, header{number: r.lastNumber + 1, before: r.lastSize, settled: true, epochs: w.epochs})
 	if err != nil {
 		return err
 	}
 	w.use(s)
+	w.setLogBytes(r.logBytes + s.size)
+	if r.broken {
+		if r.stateSize, err = writeSnapshot(w.options.Dir, w.env, s.number, w.images()); err != nil {
+			return errors.Join(err, s.f.Close())
+		}
+		w.remove(s.number)
+		w.setLogBytes(s.size)
+	}
 	w.counters.snapshotBytes.Store(r.stateSize)
 	w.step = max(w.options.LogBytes, 2*r.stateSize)
 	w.due = w.step
-	w.setLogBytes(r.logBytes + s.size)
 	if r.segments >= maxSegments {
 		w.due = 0
 	}
