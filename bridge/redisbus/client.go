@@ -86,6 +86,16 @@ func (b *Bus) call(ctx context.Context, what string, step func(context.Context) 
 	}
 }
 
+// refresh has a Cluster's client ask which server has which slot. By itself it does that when it is redirected, but not
+// when a server is gone, and a subscription never makes it.
+func (b *Bus) refresh(ctx context.Context) {
+	for _, client := range []redis.UniversalClient{b.client, b.blocking} {
+		if c, ok := client.(*redis.ClusterClient); ok {
+			c.ReloadState(ctx)
+		}
+	}
+}
+
 // attempt is one try. It makes sure first that the store is the one that we think it is.
 func (b *Bus) attempt(ctx context.Context, step func(context.Context) error) error {
 	if b.isClosed() {
@@ -102,6 +112,9 @@ func (b *Bus) attempt(ctx context.Context, step func(context.Context) error) err
 	}
 	if err != nil && b.isClosed() {
 		return bus.ErrClosed
+	}
+	if err != nil && isPassing(err) {
+		b.refresh(ctx)
 	}
 	return err
 }

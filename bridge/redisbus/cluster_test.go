@@ -150,6 +150,14 @@ func TestAClusterThatLosesAMasterGoesOn(t *testing.T) {
 	epoch := v.at.Epoch
 	servers[at].kill()
 	began := time.Now()
+	eventually(t, "a replica takes over", func() error {
+		info := fmt.Sprint(servers[(at+1)%3].do(t, "CLUSTER", "INFO"))
+		if !strings.Contains(info, "cluster_state:ok") || strings.Contains(info, "cluster_slots_fail:0\r") && strings.Contains(fmt.Sprint(servers[at+3].do(t, "ROLE")), "slave") {
+			return errors.New(info)
+		}
+		return nil
+	})
+	t.Logf("a replica is master after %v", time.Since(began))
 	v.sees(t, o)
 	t.Logf("current %v after the master died; epoch kept %v, leases lost %d, %d snapshots, counts %v",
 		time.Since(began).Round(time.Millisecond), v.at.Epoch == epoch, o.lost.Load(), v.snapshots, edge.Stats().Counts)

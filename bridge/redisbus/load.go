@@ -143,7 +143,7 @@ func (s *sub) found(ctx context.Context) error {
 // to the store's position, or does not begin with the batch that the table ends with.
 func (s *sub) fillGap(ctx context.Context) (bool, error) {
 	t := s.table
-	h, err := s.head(ctx, t.position.Offset, false)
+	h, err := s.head(ctx, max(t.position.Offset, 1), false)
 	if errors.Is(err, errNoPartition) {
 		return false, nil
 	}
@@ -180,6 +180,7 @@ func (h *head) since(t *table) (missing []message, follows bool) {
 	if h.position.Offset == t.position.Offset {
 		return nil, h.call == t.call
 	}
+	missing = h.log
 	if t.position.Offset > 0 {
 		if len(h.log) == 0 || h.log[0].batch.Position != t.position || h.log[0].call != t.call {
 			return nil, false // the log is too short, or another batch has our offset

@@ -84,6 +84,7 @@ func (b *Bus) waitAtInlet(ctx context.Context, partition int, r *inletRead) {
 	switch {
 	case errors.Is(err, redis.Nil): // nothing came
 	case err != nil:
+		b.refresh(ctx)
 		r.err = fmt.Errorf("read inlet: %w", err)
 	default:
 		r.chunks, r.err = decodeChunks(streams[0].Messages)

@@ -132,13 +132,13 @@ func (s *sub) confirm(ctx context.Context, r *receiver) error {
 	case <-r.ready:
 		return nil
 	case <-timer.C:
-		s.refreshCluster(ctx)
+		s.b.refresh(ctx)
 		return errSilent
 	case <-ctx.Done():
 		return ctx.Err()
 	case err := <-r.failed:
 		s.classic = !s.classic && isUnknownCommand(err)
-		s.refreshCluster(ctx)
+		s.b.refresh(ctx)
 		return err
 	}
 }
@@ -146,13 +146,6 @@ func (s *sub) confirm(ctx context.Context, r *receiver) error {
 func isUnknownCommand(err error) bool {
 	reply, ok := errors.AsType[redis.Error](err)
 	return ok && strings.HasPrefix(reply.Error(), "ERR unknown command")
-}
-
-// refreshCluster has the client ask which server has which slot: a subscription alone never makes it.
-func (s *sub) refreshCluster(ctx context.Context) {
-	if c, ok := s.b.client.(*redis.ClusterClient); ok {
-		c.ReloadState(ctx)
-	}
 }
 
 // drainTime is how long after a load messages may come that the load has seen.
@@ -194,10 +187,10 @@ func (s *sub) follow(ctx context.Context, r *receiver, silence time.Duration) (h
 			heard = true
 			timer.Reset(s.b.opts.Silence)
 		case err := <-r.failed:
-			s.refreshCluster(ctx)
+			s.b.refresh(ctx)
 			return heard, err
 		case <-timer.C:
-			s.refreshCluster(ctx)
+			s.b.refresh(ctx)
 			return heard, errSilent
 		case <-ctx.Done():
 			return heard, ctx.Err()
