@@ -47,7 +47,9 @@ func (c *committer) append(ctx context.Context, entries []bus.Entry) error {
 	pause := retryFirst
 	leapt := false
 	for {
+		c.setSince(time.Now())
 		err := c.inlet.Append(ctx, bus.Append{Door: c.door, Seq: c.seq, Entries: entries})
+		c.setSince(time.Time{})
 		if err == nil {
 			c.setAway(false)
 			c.counters.commits.Add(1)
@@ -90,12 +92,23 @@ func (c *committer) setAway(away bool) {
 	}
 }
 
-// ready returns an error while the inlet refuses: nothing is acknowledged then.
-func (c *committer) ready() error {
+// setSince notes when the append began that is under way.
+func (c *committer) setSince(t time.Time) {
+	c.mu.Lock()
+	c.since = t
+	c.mu.Unlock()
+}
+
+// ready returns an error while the inlet refuses, or has not answered for longer than silent: nothing is acknowledged
+// then.
+func (c *committer) ready(silent time.Duration) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.isAway {
+	switch {
+	case c.isAway:
 		return devices.Errorf(devices.Unavailable, "inlet", "refuses what the door appends")
+	case !c.since.IsZero() && time.Since(c.since) > silent:
+		return devices.Errorf(devices.Unavailable, "inlet", "does not answer")
 	}
 	return nil
 }

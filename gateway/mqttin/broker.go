@@ -126,7 +126,7 @@ func (b *Broker) Ready() error {
 	case b.Addr() == nil:
 		return devices.Errorf(devices.Unavailable, "mqtt", "port is not bound yet")
 	}
-	return b.committer.ready()
+	return b.committer.ready(inletSilence)
 }
 
 // Stats reads the counters.

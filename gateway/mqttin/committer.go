@@ -71,9 +71,10 @@ type committer struct {
 
 	mu       sync.Mutex
 	next     batch
-	newest   newest // what QoS 0 said when there was no room
-	isAway   bool   // the inlet refuses for now
-	messages int    // of next and flying, against Limits.QueueMessages
+	newest   newest    // what QoS 0 said when there was no room
+	isAway   bool      // the inlet refuses for now
+	since    time.Time // when the append that is under way began
+	messages int       // of next and flying, against Limits.QueueMessages
 	bytes    int
 	owed     int           // acknowledgements that are not written yet
 	waiting  bool          // somebody waits on space

@@ -190,7 +190,7 @@ func (u *Upstream) Ready() error {
 	if !up {
 		return devices.Errorf(devices.Unavailable, "mqtt-upstream", "%s", problem)
 	}
-	return u.committer.ready()
+	return u.committer.ready(inletSilence)
 }
 
 // Stats reads the counters. Connections is 1 while the broker is connected.

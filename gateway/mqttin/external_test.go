@@ -120,6 +120,20 @@ func TestTheBrokerMayRestart(t *testing.T) {
 	}
 }
 
+// A broker that forgets us is told of, and subscribed to again.
+func TestASessionThatTheBrokerForgotIsTold(t *testing.T) {
+	o := startOuter(t)
+	d := openDoor(t, UpstreamOptions{URLs: []string{"mqtt://" + o.address}, ClientID: "door"})
+	d.ready(t)
+	o.stop(syscall.SIGKILL) // its sessions are in memory only
+	eventually(t, "the loss shows", func() bool { return d.Ready() != nil })
+	o.start()
+	eventually(t, "the count", func() bool { return d.event(UpstreamSessionLost) == 1 })
+	d.ready(t)
+	o.say(topicOne, 0, 3)
+	eventually(t, "all", func() bool { return hasAll(count(d.inlet), 0, 3) })
+}
+
 func TestTwoDoorsShareTheLoadAndBothHearStatuses(t *testing.T) {
 	o := startOuter(t)
 	one := openDoor(t, UpstreamOptions{URLs: []string{"mqtt://" + o.address}, ClientID: "door-1"})

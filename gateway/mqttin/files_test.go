@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestTheConnectionLimitLeavesAReserveOfOpenFiles(t *testing.T) {
@@ -52,6 +53,16 @@ func TestReadinessFollowsThePortAndTheInlet(t *testing.T) {
 	h.inlet.failNext(0)
 	r.expect(0x40, 1)
 	eventually(t, "ready", func() bool { return h.Ready() == nil })
+	release := h.inlet.hold() // a bus behind a path that swallows everything
+	defer release()
+	r.publish(topicOne, `{"n":2}`, 1, 2)
+	eventually(t, "the silence is noticed", func() bool { return h.committer.ready(time.Millisecond) != nil })
+	if err := h.Ready(); err != nil {
+		t.Errorf("after a moment of silence: %v", err)
+	}
+	release()
+	r.expect(0x40, 2)
+	eventually(t, "it answers", func() bool { return h.committer.ready(0) == nil })
 	if err := h.stop(); err != nil {
 		t.Fatal(err)
 	}

@@ -79,6 +79,7 @@ const (
 	readBuffer       = 1 << 10
 	writesPending    = 16 // packets that mochi queues for a client: none, as nothing is routed
 	stopWrite        = 500 * time.Millisecond
+	inletSilence     = 5 * time.Second // an append that takes longer makes the door not ready
 )
 
 func (l Limits) withDefaults() Limits {
