@@ -158,6 +158,7 @@ func TestABrokerThatIsAwayIsCountedAndComeBackTo(t *testing.T) {
 		done := make(chan error, 1)
 		go func() { done <- f.Run(t.Context()) }()
 		<-time.After(60 * time.Second)
+		synctest.Wait() // a turn at this very instant is over
 		c := f.Counts()
 		balanced(t, c)
 		if c.Sent != 0 || c.Skipped.NotConnected < 270 || c.Trouble.Dial < 20 || c.Trouble.Dial > 60 {
@@ -167,12 +168,14 @@ func TestABrokerThatIsAwayIsCountedAndComeBackTo(t *testing.T) {
 		b.refuse = false
 		b.mu.Unlock()
 		<-time.After(60 * time.Second)
+		synctest.Wait() // a turn at this very instant is over
 		back := f.Counts()
 		if back.Connected != 5 || back.Sent == 0 || back.Reconnects < 20 {
 			t.Errorf("after the broker came: %+v", back)
 		}
 		b.cut()
 		<-time.After(60 * time.Second)
+		synctest.Wait() // a turn at this very instant is over
 		again := f.Counts()
 		balanced(t, again)
 		if again.Trouble.Lost != 5 || again.Connected != 5 || again.Connects != 10 {
