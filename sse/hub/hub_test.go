@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -492,7 +493,7 @@ func TestAViewerThatIsAlwaysBehindIsReadyAfterItsFirstPass(t *testing.T) {
 		v := attach(t, h, Query{}, "")
 		defer v.Close()
 		c := newClient(t, "slow", everything)
-		for ticks := 0; c.ready == 0 && ticks < 100; ticks++ {
+		live := func() {
 			c.read(v.poll())
 			for i := range 600 {
 				w.set("f"+fmt.Sprint(i%5), dev(i), 200)
@@ -500,8 +501,20 @@ func TestAViewerThatIsAlwaysBehindIsReadyAfterItsFirstPass(t *testing.T) {
 			w.flush()
 			window()
 		}
+		for ticks := 0; c.ready == 0 && ticks < 100; ticks++ {
+			live()
+		}
 		if c.ready != 1 || len(c.held) != 600 {
 			t.Errorf("ready %d times, with %d assets", c.ready, len(c.held))
+		}
+		before := maps.Clone(c.n)
+		for range 50 {
+			live()
+		}
+		for id, n := range before {
+			if c.n[id] == n {
+				t.Fatalf("%s of partition %d was not given again", id, w.partition(w.fleetOf[deviceID(t, id)]).number)
+			}
 		}
 	})
 }
