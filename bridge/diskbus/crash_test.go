@@ -13,11 +13,18 @@ import (
 	"time"
 )
 
-// killsVariable sets how often the victim is killed: FLEETCAST_DISKBUS_KILLS=200 go test -run Killed ./bridge/diskbus
-const killsVariable = "FLEETCAST_DISKBUS_KILLS"
+// How often the victim is killed: 200 times with FLEETCAST_SOAK=1 go test -run Killed ./bridge/diskbus, or as often as
+// FLEETCAST_DISKBUS_KILLS says.
+const (
+	soakVariable  = "FLEETCAST_SOAK"
+	killsVariable = "FLEETCAST_DISKBUS_KILLS"
+)
 
 func TestAProcessThatIsKilledAtAnyMomentKeepsItsWord(t *testing.T) {
 	kills := 20
+	if os.Getenv(soakVariable) != "" {
+		kills = 200
+	}
 	if s := os.Getenv(killsVariable); s != "" {
 		n, err := strconv.Atoi(s)
 		if err != nil {

@@ -76,6 +76,7 @@ func list(dir string) (listing, error) {
 	for _, e := range entries {
 		name := e.Name()
 		switch {
+		case !strings.HasPrefix(name, segmentPrefix) && !strings.HasPrefix(name, statePrefix): // others may keep things here
 		case strings.HasSuffix(name, tempSuffix):
 			l.temporary = append(l.temporary, filepath.Join(dir, name))
 		case strings.HasPrefix(name, segmentPrefix):

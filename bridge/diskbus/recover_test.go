@@ -296,6 +296,21 @@ func TestAMissingFileIsAnError(t *testing.T) {
 	}
 }
 
+func TestFilesOfOthersStayAndWhatWasNeverFinishedGoes(t *testing.T) {
+	w, o := newWorld(), Options{Dir: t.TempDir()}
+	kill(t, openIn(t, w, o))
+	for _, name := range []string{"secret", "secret.tmp", "log-of-yesterday", "state-0000000000000009.tmp"} {
+		if err := os.WriteFile(filepath.Join(o.Dir, name), []byte("?"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	kill(t, openIn(t, w, o))
+	want := []string{"lock", "log-0000000000000001", "log-0000000000000002", "log-of-yesterday", "secret", "secret.tmp"}
+	if got := names(readDir(t, o.Dir)); !slices.Equal(got, want) {
+		t.Errorf("the directory has %v, want %v", got, want)
+	}
+}
+
 func TestADirectoryHasOneProcess(t *testing.T) {
 	o := Options{Dir: t.TempDir()}
 	b := openIn(t, newWorld(), o)
