@@ -133,6 +133,36 @@ func TestTheFormatsDecideWhatIsSubscribedTo(t *testing.T) {
 	}
 }
 
+func TestRetainedTelemetryIsAcknowledgedAndDropped(t *testing.T) {
+	u, l := unservedUpstream(t)
+	p := publication(`{"n":1}`)
+	p.Retain = true
+	u.receive(l, p)
+	if s := u.Stats(); s.Queued != 0 || s.Events[RetainedIgnored] != 1 || s.Events[AckTooLate] != 1 { // nobody is connected
+		t.Errorf("%+v", s)
+	}
+}
+
+// Without these the broker sends 65,535 messages at once, and forgets us with the connection.
+func TestTheConnectPacketSaysWhatWeBear(t *testing.T) {
+	u, err := NewUpstream(UpstreamOptions{
+		URLs: []string{"mqtt://a:b@h", "mqtt://i"}, ClientID: "d", Inlet: sink{}, ReceiveMaximum: 77, Limits: Limits{PacketBytes: 5000},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := u.clientConfig(t.Context())
+	if config.CleanStartOnInitialConnection || config.SessionExpiryInterval != 3600 || !config.EnableManualAcknowledgment {
+		t.Errorf("%+v", config)
+	}
+	for i, user := range []string{"a", ""} {
+		p, err := u.connectPacket(&paho.Connect{}, u.urls[i])
+		if err != nil || *p.Properties.ReceiveMaximum != 77 || *p.Properties.MaximumPacketSize != 5000 || p.Username != user || p.PasswordFlag != (user != "") {
+			t.Errorf("%+v %v", p, err)
+		}
+	}
+}
+
 // A retained OwnTracks will says that the phone was gone once, not that it is.
 func TestARetainedStatusIsMarked(t *testing.T) {
 	u, l := unservedUpstream(t)
