@@ -117,6 +117,7 @@ func (r *readmeRun) run(t *testing.T, command string) {
 		// It serves the commands after it, so it belongs to the parent test.
 		cmd := exec.Command(filepath.Join(r.bin, "gateway")) // built by this test; stopped below
 		cmd.Env = append(os.Environ(), "FLEETCAST_MQTT_LISTEN=127.0.0.1:"+r.mqtt, "FLEETCAST_HTTP_LISTEN=127.0.0.1:"+r.http)
+		cmd.Dir = r.bin // where it makes its data directory
 		r.background(t, cmd)
 	default:
 		r.finish(t, r.adapt(command))

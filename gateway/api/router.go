@@ -29,7 +29,8 @@ type Inlet interface {
 	Append(ctx context.Context, a bus.Append) error
 }
 
-// Options of an API. Assets, Inlet and Stream must be set.
+// Options of an API. Assets, Inlet and Stream are set in a process with the role edge; without all three it answers
+// health, readiness and counters only.
 type Options struct {
 	Assets    Assets
 	Inlet     Inlet
@@ -59,8 +60,8 @@ type API struct {
 
 // New checks the options and wires the routes. It starts nothing.
 func New(o Options) (*API, error) {
-	if o.Assets == nil || o.Inlet == nil || o.Stream == nil {
-		return nil, errors.New("make api: assets, an inlet and a stream are needed")
+	if edge := o.Assets != nil; edge != (o.Inlet != nil) || edge != (o.Stream != nil) {
+		return nil, errors.New("make api: assets, an inlet and a stream are needed, or none of them")
 	}
 	for _, c := range o.Checks {
 		if !knownRole(c.Role) || c.Ready == nil {
@@ -74,12 +75,14 @@ func New(o Options) (*API, error) {
 	if err != nil {
 		return nil, err
 	}
-	o.Checks = append([]Check{{Role: "edge", Name: "tables", Ready: func() string {
-		if !o.Assets.Ready() {
-			return "the state of the fleet is not loaded yet"
-		}
-		return ""
-	}}}, o.Checks...)
+	if o.Assets != nil {
+		o.Checks = append([]Check{{Role: "edge", Name: "tables", Ready: func() string {
+			if !o.Assets.Ready() {
+				return "the state of the fleet is not loaded yet"
+			}
+			return ""
+		}}}, o.Checks...)
+	}
 	a := &API{
 		options: o, log: o.Logger, mux: chi.NewMux(),
 		door: bus.NewDoorID(), appending: make(chan struct{}, 1),
@@ -100,7 +103,10 @@ func (a *API) routes(hosts hostGuard) {
 	a.mux.Use(a.recoverPanics, secure, hosts.guard, limitBody, crossOrigin.Handler)
 	a.mux.NotFound(a.elsewhere)
 	a.mux.MethodNotAllowed(a.methodNotAllowed)
-	a.mux.Handle("/stream/assets", a.options.Stream)
+	isEdge := a.options.Assets != nil
+	if isEdge {
+		a.mux.Handle("/stream/assets", a.options.Stream)
+	}
 	a.mux.Group(func(r chi.Router) {
 		r.Use(private, limitTime)
 		get := func(path string, f func(http.ResponseWriter, *http.Request) error) {
@@ -109,11 +115,14 @@ func (a *API) routes(hosts hostGuard) {
 		}
 		get("/healthz", a.health)
 		get("/readyz", a.ready)
+		get("/api/stats", a.stats)
+		get(problem.TypePrefix+"{name}", a.explain)
+		if !isEdge {
+			return
+		}
 		get("/api/assets", a.listAssets)
 		get("/api/assets.geojson", a.geoJSON)
 		get("/api/assets/{id}", a.oneAsset)
-		get("/api/stats", a.stats)
-		get(problem.TypePrefix+"{name}", a.explain)
 		r.Method(http.MethodDelete, "/api/assets/{id}", a.handle(a.removeAsset))
 	})
 }

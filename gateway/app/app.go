@@ -11,7 +11,7 @@ import (
 )
 
 // StopTimeout bounds Stop as a whole where its caller has no opinion. Each part has a smaller bound of its own.
-const StopTimeout = 10 * time.Second
+const StopTimeout = 20 * time.Second
 
 // The bounds of the parts on stopping, in the order in which they stop.
 const (
@@ -21,14 +21,14 @@ const (
 	mqttBound    = 3 * time.Second
 	bridgeBound  = 4 * time.Second
 	hubBound     = time.Second
-	busBound     = time.Second
+	busBound     = 5 * time.Second // it may have a disk to wait for
 )
 
-// App is a gateway: every role in one process. It runs once.
+// App is a gateway: one process with every role, or some. It runs once.
 type App struct {
 	opts   Options
 	log    *slog.Logger
-	parts  *parts
+	parts  *parts // set by Start, before anything runs
 	runner *runner
 	addrs  Addrs
 	http   atomic.Pointer[httpDoor] // set by Start; read by stats
@@ -42,12 +42,12 @@ type App struct {
 	stack stack // Start's, then Stop's
 }
 
-// Addrs are the addresses that the ports are bound to.
+// Addrs are the addresses that the ports are bound to. MQTT is nil where devices do not connect to this process.
 type Addrs struct {
 	MQTT, HTTP net.Addr
 }
 
-// New checks the options and wires the parts. It binds no port and starts nothing.
+// New checks the options. It opens no store, binds no port and starts nothing.
 func New(opts Options) (*App, error) {
 	if err := opts.Check(); err != nil {
 		return nil, fmt.Errorf("check settings: %w", err)
@@ -56,18 +56,13 @@ func New(opts Options) (*App, error) {
 		opts.Report.Logger = slog.New(slog.DiscardHandler)
 	}
 	log := opts.Report.Logger
-	a := &App{
+	return &App{
 		opts: opts, log: log, runner: newRunner(log),
 		started: make(chan struct{}), stopped: make(chan struct{}),
-	}
-	var err error
-	if a.parts, err = wire(&opts, log, a.stats); err != nil {
-		return nil, err
-	}
-	return a, nil
+	}, nil
 }
 
-// Start binds the ports, starts every part and returns; the parts run until Stop, whatever becomes of ctx. After an
+// Start opens the store, binds the ports, starts every part and returns; the parts run until Stop, whatever becomes of ctx. After an
 // error nothing runs and no port is bound. An App starts once.
 func (a *App) Start(ctx context.Context) error {
 	if !a.begun.CompareAndSwap(false, true) {
@@ -77,7 +72,7 @@ func (a *App) Start(ctx context.Context) error {
 	if err := a.start(ctx); err != nil {
 		return errors.Join(fmt.Errorf("start gateway: %w", err), a.unwind(context.WithoutCancel(ctx)))
 	}
-	a.log.InfoContext(ctx, "gateway started", "mqtt", a.addrs.MQTT.String(), "http", a.addrs.HTTP.String(), "version", Version())
+	a.log.InfoContext(ctx, "gateway started", "roles", a.opts.roles().String(), "bus", a.parts.store.stats().Kind, "mqtt", a.addrs.MQTT, "http", a.addrs.HTTP, "version", Version())
 	return nil
 }
 
@@ -102,7 +97,7 @@ func (a *App) Stop(ctx context.Context) error {
 		close(a.started) // there will be no Start
 	}
 	if a.stopping.CompareAndSwap(false, true) {
-		<-a.started // Start only binds and starts: it does not wait for anybody
+		<-a.started // Start waits for the store at most: for what is on the disk, or two seconds for Redis
 		a.stopErr = a.unwind(ctx)
 		close(a.stopped)
 		return a.stopErr

@@ -28,7 +28,7 @@ func TestAGatewayStopsAsOftenAsItIsTold(t *testing.T) {
 }
 
 func TestAGatewayThatNeverStartedStops(t *testing.T) {
-	a, err := New(testOptions())
+	a, err := New(testOptions(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,7 +74,7 @@ func TestAPortInUseIsAClearErrorAndNothingIsLeftRunning(t *testing.T) {
 		"http": func(o *Options, taken, other string) { o.HTTP.Listen, o.MQTT.Listen = taken, other },
 	} {
 		t.Run(name, func(t *testing.T) {
-			o, other := testOptions(), freeAddr(t)
+			o, other := testOptions(t), freeAddr(t)
 			set(&o, taken.Addr().String(), other.String())
 			a, err := New(o)
 			if err != nil {
@@ -130,14 +130,14 @@ func TestOpenStreamsAndConnectedDevicesDoNotHoldAStopUp(t *testing.T) {
 }
 
 func TestAPartThatFailsEndsTheGatewayWithItsError(t *testing.T) {
-	a, err := New(testOptions())
+	a, err := New(testOptions(t))
 	if err != nil {
 		t.Fatal(err)
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- a.Run(t.Context()) }()
 	<-a.started
-	if err := a.parts.bus.Close(); err != nil { // pulls the floor from under the bridge
+	if err := a.parts.store.Close(); err != nil { // pulls the floor from under the bridge
 		t.Fatal(err)
 	}
 	if err := <-ended; err == nil || !strings.Contains(err.Error(), "run ") {
@@ -146,7 +146,7 @@ func TestAPartThatFailsEndsTheGatewayWithItsError(t *testing.T) {
 }
 
 func TestRunEndsWithItsContext(t *testing.T) {
-	a, err := New(testOptions())
+	a, err := New(testOptions(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -172,7 +172,7 @@ func TestStopGivesUpWaitingWithItsContext(t *testing.T) {
 }
 
 func TestSettingsThatCannotStandAreRefusedBeforeAnythingIsWired(t *testing.T) {
-	o := testOptions()
+	o := testOptions(t)
 	o.MQTT.Listen = "0.0.0.0:1883"
 	if _, err := New(o); err == nil || !strings.Contains(err.Error(), "mqtt-listen") {
 		t.Errorf("error is %v", err)

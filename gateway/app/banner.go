@@ -6,20 +6,33 @@ import (
 	"net"
 )
 
-// bannerText says where to look, with addresses that can be copied into a terminal or a browser. Its arguments are the
-// HTTP address, the MQTT address, and the host and the port of that.
-const bannerText = `Fleetcast is running.
-  page     http://%[1]s/
+// The texts have addresses that can be copied into a terminal or a browser.
+const (
+	bannerTitle = "Fleetcast is running.\n"
+	// The HTTP address.
+	bannerEdge = `  page     http://%[1]s/
   stream   curl -N http://%[1]s/stream/assets
-  devices  mqtt://%[2]s
-  try      mosquitto_pub -h %[3]s -p %[4]s -t fleets/north/devices/truck-17/telemetry -m '{"lat":48.85833,"lon":2.29513,"speed":16.9,"fuel":41.5}'
 `
+	bannerHealth = `  health   http://%[1]s/readyz
+`
+	// The MQTT address, and its host and port.
+	bannerDevices = `  devices  mqtt://%[1]s
+  try      mosquitto_pub -h %[2]s -p %[3]s -t fleets/north/devices/truck-17/telemetry -m '{"lat":48.85833,"lon":2.29513,"speed":16.9,"fuel":41.5}'
+`
+)
 
 // writeBanner tells people where to look. A terminal that went away is no reason to stop.
-func writeBanner(w io.Writer, a Addrs) {
-	host, port, err := net.SplitHostPort(a.MQTT.String())
-	if err != nil { // only an address that is not TCP's
-		return
+func writeBanner(w io.Writer, roles Roles, a Addrs) {
+	text := bannerTitle
+	if roles.Has(RoleEdge) {
+		text += fmt.Sprintf(bannerEdge, a.HTTP)
+	} else {
+		text += fmt.Sprintf(bannerHealth, a.HTTP)
 	}
-	fmt.Fprintf(w, bannerText, a.HTTP, a.MQTT, host, port)
+	if a.MQTT != nil {
+		if host, port, err := net.SplitHostPort(a.MQTT.String()); err == nil {
+			text += fmt.Sprintf(bannerDevices, a.MQTT, host, port)
+		}
+	}
+	fmt.Fprint(w, text)
 }

@@ -170,7 +170,33 @@ func TestAViewerThatComesBackGetsOnlyWhatChanged(t *testing.T) {
 	}
 }
 
-func TestAfterARestartAViewerIsResetAndGetsTheSnapshot(t *testing.T) {
+func TestARestartKeepsAssetsAndPositions(t *testing.T) {
+	t.Parallel()
+	g := startGateway(t)
+	g.telemetry("north", "still", `{"lat":1,"lon":2}`)
+	g.telemetry("north", "moves", `{"lat":1,"lon":2}`)
+	for _, id := range []string{"still", "moves"} {
+		g.waitAsset(id, has("status", "offline"))
+	}
+	_, position := g.open("/stream/assets", "").snapshot()
+	g.stop()
+
+	again := startGateway(t, g.samePorts, g.sameData)
+	again.waitAsset("still", func(a asset) bool { return a.is("lat", 1.0) && a.is("status", "offline") })
+	again.telemetry("north", "moves", `{"lat":3,"lon":4}`)
+	again.waitAsset("moves", func(a asset) bool { return a.is("lat", 3.0) && a.is("status", "offline") })
+	events := again.open("/stream/assets", position).until(func(e event) bool { return e.Type == "ready" })
+	for _, e := range events[:len(events)-1] {
+		if e.Type != "" || parseAsset(t, e.Data).id() != "moves" {
+			t.Errorf("who comes back gets %q %s", e.Type, e.Data)
+		}
+	}
+	if len(events) < 2 {
+		t.Error("who comes back does not hear of the change")
+	}
+}
+
+func TestARestartWithoutTheDataIsAReset(t *testing.T) {
 	t.Parallel()
 	g := startGateway(t)
 	g.telemetry("north", "old", `{"lat":1,"lon":2}`)
@@ -178,17 +204,24 @@ func TestAfterARestartAViewerIsResetAndGetsTheSnapshot(t *testing.T) {
 	_, position := g.open("/stream/assets", "").snapshot()
 	g.stop()
 
-	again := startGateway(t, g.samePorts)
-	again.telemetry("north", "new", `{"lat":3,"lon":4}`)
-	again.waitAsset("new", any1)
-	s := again.open("/stream/assets", position)
-	first := s.next()
-	if first.Type != "reset" || !strings.Contains(first.Data, `"reason":"epoch"`) {
-		t.Errorf("the first event is %q %s", first.Type, first.Data)
-	}
-	assets, _ := s.snapshot()
-	if len(assets) != 1 || assets["new"] == nil {
-		t.Errorf("the snapshot is %v", assets)
+	for name, elsewhere := range map[string]func(*Options){
+		"another directory": func(*Options) {},
+		"in memory":         func(o *Options) { o.Store = StoreOptions{InMemory: true} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			again := startGateway(t, elsewhere)
+			again.telemetry("north", "new", `{"lat":3,"lon":4}`)
+			again.waitAsset("new", any1)
+			s := again.open("/stream/assets", position)
+			first := s.next()
+			if first.Type != "reset" || !strings.Contains(first.Data, `"reason":"epoch"`) {
+				t.Errorf("the first event is %q %s", first.Type, first.Data)
+			}
+			assets, _ := s.snapshot()
+			if len(assets) != 1 || assets["new"] == nil {
+				t.Errorf("the snapshot is %v", assets)
+			}
+		})
 	}
 }
 

@@ -22,9 +22,11 @@ import (
 // patience is how long a test waits for what must come. It is no expectation of a duration: a machine may be slow.
 const patience = 30 * time.Second
 
-// testOptions are the defaults on free ports, with a short window.
-func testOptions() Options {
+// testOptions are the defaults on free ports and in a directory of the test, with a short window.
+func testOptions(t *testing.T) Options {
+	t.Helper()
 	o := Defaults()
+	o.Store.DataDir = t.TempDir()
 	o.MQTT.Listen, o.HTTP.Listen = "127.0.0.1:0", "127.0.0.1:0"
 	o.Fleet.Window = 20 * time.Millisecond
 	return o
@@ -39,7 +41,7 @@ type gateway struct {
 // startGateway starts a gateway and stops it with the test. What it logs is shown when the test fails.
 func startGateway(t *testing.T, change ...func(*Options)) *gateway {
 	t.Helper()
-	o := testOptions()
+	o := testOptions(t)
 	o.Report.Logger = NewLogger(o.Log, testWriter{t})
 	for _, f := range change {
 		f(&o)
@@ -69,6 +71,9 @@ func (g *gateway) stop() {
 func (g *gateway) samePorts(o *Options) {
 	o.MQTT.Listen, o.HTTP.Listen = g.Addrs().MQTT.String(), g.Addrs().HTTP.String()
 }
+
+// sameData are options for a gateway that finds what g kept.
+func (g *gateway) sameData(o *Options) { o.Store.DataDir = g.opts.Store.DataDir }
 
 func (g *gateway) url(path string) string { return "http://" + g.Addrs().HTTP.String() + path }
 
@@ -316,16 +321,22 @@ func program(t *testing.T, name string) string {
 // publish runs a real mosquitto_pub against the gateway.
 func (g *gateway) publish(args ...string) {
 	g.t.Helper()
-	ctx, cancel := context.WithTimeout(g.t.Context(), patience)
+	g.publishTo(g.Addrs().MQTT.String(), args...)
+}
+
+// publishTo runs it against another broker.
+func (g *gateway) publishTo(addr string, args ...string) {
+	g.t.Helper()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(g.t.Context()), patience)
 	defer cancel()
-	if out, err := g.mosquitto(ctx, args...).CombinedOutput(); err != nil {
+	if out, err := g.mosquitto(ctx, addr, args...).CombinedOutput(); err != nil {
 		g.t.Fatalf("mosquitto_pub %v: %v: %s", args, err, out)
 	}
 }
 
-func (g *gateway) mosquitto(ctx context.Context, args ...string) *exec.Cmd {
+func (g *gateway) mosquitto(ctx context.Context, addr string, args ...string) *exec.Cmd {
 	g.t.Helper()
-	host, port, err := net.SplitHostPort(g.Addrs().MQTT.String())
+	host, port, err := net.SplitHostPort(addr)
 	if err != nil {
 		g.t.Fatal(err)
 	}
@@ -347,7 +358,7 @@ type heldDevice struct {
 // hold connects a device that publishes the lines that it is given.
 func (g *gateway) hold(args ...string) *heldDevice {
 	g.t.Helper()
-	cmd := g.mosquitto(context.WithoutCancel(g.t.Context()), append(args, "-l")...)
+	cmd := g.mosquitto(context.WithoutCancel(g.t.Context()), g.Addrs().MQTT.String(), append(args, "-l")...)
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
 		g.t.Fatal(err)

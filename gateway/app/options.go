@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/fleetcast/fleetcast/bridge/diskbus"
 	"github.com/fleetcast/fleetcast/devices"
 )
 
@@ -17,31 +18,43 @@ import (
 type Options struct {
 	Config configFile `help:"YAML file with settings of the same names. Flags win over variables, variables over the file." placeholder:"FILE"`
 
+	Roles  []Role        `help:"What this process does: ${roles}. With less than all of them it needs --redis." default:"${roles}"`
 	MQTT   MQTTOptions   `embed:"" prefix:"mqtt-"`
 	HTTP   HTTPOptions   `embed:"" prefix:"http-"`
+	Store  StoreOptions  `embed:""`
 	Fleet  FleetOptions  `embed:""`
 	Log    LogOptions    `embed:"" prefix:"log-"`
 	Report ReportOptions `kong:"-"`
 }
 
-// MQTTOptions are the devices' door.
+// MQTTOptions are the devices' door: a broker of our own, or another that is consumed.
 type MQTTOptions struct {
-	Listen string `help:"Address for devices (MQTT 3.1.1 and 5). Loopback only, as there are no credentials yet; port 0 takes a free one." default:"${mqtt_listen}"`
+	Listen   string   `help:"Address for devices (MQTT 3.1.1 and 5). Loopback only, as there are no credentials yet; port 0 takes a free one." default:"${mqtt_listen}"`
+	Upstream []string `help:"External broker (MQTT 5) that is consumed in place of the embedded one: mqtt://user:password@host:1883 or mqtts://…; several are nodes of one broker. A password is better set by the variable or the file." placeholder:"URL"`
+	ClientID string   `help:"Client id at the external broker: the same over restarts, another for each door. Without it, one is made of the host's name and a file in the data directory." placeholder:"ID"`
+	Group    string   `help:"Group of the shared subscription at the external broker: the doors of a group share the messages." default:"${mqtt_group}"`
 }
 
 // HTTPOptions are the streams, the API and the page.
 type HTTPOptions struct {
-	Listen string   `help:"Address for the page, the streams and the API. Loopback only; port 0 takes a free one." default:"${http_listen}"`
+	Listen string   `help:"Address for the page, the streams and the API; without the role edge, for health and counters only. Loopback only; port 0 takes a free one." default:"${http_listen}"`
 	Hosts  []string `help:"Host names that are answered besides the loopback ones. Any other is refused, so that no web page elsewhere reaches the API by DNS rebinding." placeholder:"NAME"`
 }
 
 // FleetOptions are what happens to the devices' messages.
 type FleetOptions struct {
-	DataDir        string          `help:"Directory for what the gateway keeps. Reserved: this version keeps everything in memory and does not create it." default:"${data_dir}"`
 	Window         time.Duration   `help:"How long changes are gathered before they are published together, from ${min_window} to ${max_window}." default:"${window}"`
 	OwnTracksFleet devices.FleetID `name:"owntracks-fleet" help:"Fleet of the phones that publish to owntracks/{user}/{device}." default:"${owntracks_fleet}"`
 	MaxDevices     int             `help:"Number of devices that are held at most; what more devices say is refused and counted." default:"${max_devices}"`
 	Demo           int             `help:"Run this many simulated devices against the gateway's own MQTT port." default:"${demo}"`
+}
+
+// StoreOptions are where the state is kept: in a directory of this process, in Redis, or nowhere.
+type StoreOptions struct {
+	DataDir  string        `help:"Directory for what the gateway keeps, made where it is missing; one process at a time. Without it: ${data_dir}, but with --demo nothing is kept." placeholder:"DIR"`
+	Fsync    diskbus.Fsync `help:"When the directory's log is synced: always, before anything is acknowledged; 1s, so that a loss of power costs about a second; never. A killed process loses nothing in any mode." default:"${fsync}"`
+	InMemory bool          `help:"Keep everything in memory: a restart forgets it."`
+	Redis    string        `help:"Keep the state in Redis in place of the directory: redis://user:password@host:6379, redis+sentinel://host,host/master or redis+cluster://host,host (rediss for TLS). A password is better set by the variable or the file." placeholder:"URL"`
 }
 
 // LogOptions are what the program says about itself, on standard error.
@@ -82,10 +95,11 @@ func Defaults() Options {
 		panic(err) // a constant: the tests cannot pass
 	}
 	return Options{
-		MQTT: MQTTOptions{Listen: "127.0.0.1:1883"},
-		HTTP: HTTPOptions{Listen: "127.0.0.1:8080"},
+		Roles: Roles{RoleBroker, RoleBridge, RoleEdge},
+		MQTT:  MQTTOptions{Listen: "127.0.0.1:1883", Group: "fleetcast"},
+		HTTP:  HTTPOptions{Listen: "127.0.0.1:8080"},
+		Store: StoreOptions{Fsync: diskbus.EverySecond},
 		Fleet: FleetOptions{
-			DataDir:        "./data",
 			Window:         100 * time.Millisecond,
 			OwnTracksFleet: owntracks,
 			MaxDevices:     100_000,
@@ -96,7 +110,13 @@ func Defaults() Options {
 
 // Check returns the first setting that cannot stand, as a devices.Error of kind Invalid whose Field is the flag.
 func (o *Options) Check() error {
-	if err := checkLoopback("mqtt-listen", o.MQTT.Listen); err != nil {
+	if err := o.checkRoles(); err != nil {
+		return err
+	}
+	if err := o.checkStore(); err != nil {
+		return err
+	}
+	if err := o.checkMQTT(); err != nil {
 		return err
 	}
 	if err := checkLoopback("http-listen", o.HTTP.Listen); err != nil {
@@ -114,6 +134,8 @@ func (o *Options) Check() error {
 		return devices.Errorf(devices.Invalid, "max-devices", "is %d; it is from 1 to %d", f.MaxDevices, maxMaxDevices)
 	case f.Demo < 0 || f.Demo > maxDemo:
 		return devices.Errorf(devices.Invalid, "demo", "is %d; it is from 0 to %d", f.Demo, maxDemo)
+	case f.Demo > 0 && !o.embedsBroker():
+		return devices.Errorf(devices.Invalid, "demo", "runs against the embedded broker, which this process does not have")
 	case f.Demo > f.MaxDevices:
 		return devices.Errorf(devices.Invalid, "demo", "is %d, more than the %d devices of max-devices", f.Demo, f.MaxDevices)
 	}

@@ -5,10 +5,13 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/fleetcast/fleetcast/bridge/diskbus"
 )
 
 // write puts a settings file into a folder of the test and returns its path.
@@ -27,7 +30,7 @@ func TestWithoutSettingsTheDefaultsHold(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := Defaults()
-	if got.MQTT != want.MQTT || got.Fleet != want.Fleet || got.Log != want.Log || got.HTTP.Listen != want.HTTP.Listen || len(got.HTTP.Hosts) != 0 {
+	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
 	}
 }
@@ -77,8 +80,9 @@ func TestEverySettingCanStandInTheFileAndInVariables(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got.MQTT.Listen != "127.0.0.1:0" || got.HTTP.Listen != "[::1]:0" || !slices.Equal(got.HTTP.Hosts, []string{"a.example", "b.example"}) ||
-			got.Fleet.DataDir != "d" || got.Fleet.Window != time.Second || got.Fleet.OwnTracksFleet.String() != "phones" ||
-			got.Fleet.MaxDevices != 7 || got.Fleet.Demo != 5 || got.Log.Level.String() != "DEBUG" || got.Log.Format != "json" {
+			!slices.Equal(got.MQTT.Upstream, []string{"mqtt://a:1", "mqtt://b:2"}) || got.MQTT.ClientID != "door-1" || got.MQTT.Group != "g" ||
+			got.Store.DataDir != "d" || got.Store.Fsync != diskbus.Always || got.Store.Redis != "redis://r" || got.roles().String() != "edge,broker" || got.Fleet.Window != time.Second || got.Fleet.OwnTracksFleet.String() != "phones" ||
+			got.Fleet.MaxDevices != 7 || got.Log.Level.String() != "DEBUG" || got.Log.Format != "json" {
 			t.Errorf("got %+v", got)
 		}
 	}
@@ -91,7 +95,14 @@ data-dir: d
 window: 1s
 owntracks-fleet: phones
 max-devices: 7
-demo: 5
+mqtt-upstream: [mqtt://a:1, mqtt://b:2]
+mqtt-client-id: door-1
+mqtt-group: g
+fsync: always
+redis: redis://r
+roles: [edge, broker]
+in-memory: false
+demo: 0
 log-level: debug
 log-format: json
 `)
@@ -102,7 +113,8 @@ log-format: json
 	t.Run("variables", func(t *testing.T) {
 		for name, value := range map[string]string{
 			"MQTT_LISTEN": "127.0.0.1:0", "HTTP_LISTEN": "[::1]:0", "HTTP_HOSTS": "a.example,b.example", "DATA_DIR": "d", "WINDOW": "1s",
-			"OWNTRACKS_FLEET": "phones", "MAX_DEVICES": "7", "DEMO": "5", "LOG_LEVEL": "debug", "LOG_FORMAT": "json",
+			"OWNTRACKS_FLEET": "phones", "MAX_DEVICES": "7", "DEMO": "0", "MQTT_UPSTREAM": "mqtt://a:1,mqtt://b:2", "MQTT_CLIENT_ID": "door-1",
+			"MQTT_GROUP": "g", "FSYNC": "always", "REDIS": "redis://r", "ROLES": "edge,broker", "IN_MEMORY": "false", "LOG_LEVEL": "debug", "LOG_FORMAT": "json",
 		} {
 			t.Setenv("FLEETCAST_"+name, value)
 		}
@@ -142,7 +154,17 @@ func TestAWrongSettingIsNamedWithItsPlace(t *testing.T) {
 		"variable hides the file":   {variable: "FLEETCAST_WINDOW=1h", file: "window: 1s\n", want: []string{"FLEETCAST_WINDOW: is 1h"}},
 		"flag not a duration":       {args: []string{"--window=soon"}, want: []string{"--window"}},
 		"flag out of bounds":        {args: []string{"--window=1h"}, want: []string{"--window: is 1h"}},
-		"flag unknown":              {args: []string{"--redis=redis://x"}, want: []string{"--redis"}},
+		"flag unknown":              {args: []string{"--reddis=redis://x"}, want: []string{"--reddis"}},
+		"roles without a store":     {args: []string{"--roles=edge"}, want: []string{"--roles", "--redis"}},
+		"a role that is none":       {args: []string{"--roles=edge,door", "--redis=redis://x"}, want: []string{"--roles", "door", "broker,bridge,edge"}},
+		"a role twice":              {args: []string{"--roles=edge,edge", "--redis=redis://x"}, want: []string{"--roles", "twice"}},
+		"no role":                   {file: "roles: []\n", want: []string{"roles", "broker,bridge,edge"}},
+		"not a mode of fsync":       {args: []string{"--fsync=sometimes"}, want: []string{"--fsync", "always, 1s"}},
+		"memory and Redis":          {args: []string{"--in-memory", "--redis=redis://x"}, want: []string{"--in-memory", "--redis"}},
+		"memory and a directory":    {args: []string{"--in-memory", "--data-dir=d"}, want: []string{"--in-memory", "--data-dir"}},
+		"a broker for no door":      {args: []string{"--roles=edge", "--redis=redis://x", "--mqtt-upstream=mqtt://x"}, want: []string{"--mqtt-upstream", "broker"}},
+		"a session that is lost":    {args: []string{"--in-memory", "--mqtt-upstream=mqtt://x"}, want: []string{"--mqtt-client-id"}},
+		"a demo without a broker":   {args: []string{"--demo=1", "--data-dir=d", "--mqtt-upstream=mqtt://x"}, want: []string{"--demo", "embedded"}},
 		"an argument":               {args: []string{"serve"}, want: []string{"serve"}},
 		"devices from everywhere":   {args: []string{"--mqtt-listen=0.0.0.0:1883"}, want: []string{"--mqtt-listen", "no credentials"}},
 		"viewers from everywhere":   {args: []string{"--http-listen=:8080"}, want: []string{"--http-listen", "no credentials"}},
@@ -209,7 +231,7 @@ func TestHelpAndVersionAreShownAndNothingElseIsDone(t *testing.T) {
 	}
 	var out bytes.Buffer
 	_, _ = Parse([]string{"--help"}, &out)
-	for _, part := range []string{"--mqtt-listen", "127.0.0.1:1883", "FLEETCAST_HTTP_HOSTS", "100ms", "10ms to 1s", "--owntracks-fleet"} {
+	for _, part := range []string{"--mqtt-listen", "127.0.0.1:1883", "FLEETCAST_HTTP_HOSTS", "100ms", "10ms to 1s", "--owntracks-fleet", "--roles=", "broker,bridge,edge", "--redis=URL", "--fsync=", "./data"} {
 		if !strings.Contains(out.String(), part) {
 			t.Errorf("help does not name %s:\n%s", part, out.String())
 		}
@@ -231,4 +253,29 @@ func FuzzSettingsFile(f *testing.F) {
 			}
 		}
 	})
+}
+
+func TestWhereTheStateIsKept(t *testing.T) {
+	for name, c := range map[string]struct {
+		args    []string
+		nothing bool
+		dir     string
+	}{
+		"by default":               {nil, false, "./data"},
+		"where it is told":         {[]string{"--data-dir=d"}, false, "d"},
+		"nowhere, as it is told":   {[]string{"--in-memory"}, true, ""},
+		"nowhere, for a demo":      {[]string{"--demo=1"}, true, ""},
+		"where a demo is told":     {[]string{"--demo=1", "--data-dir=d"}, false, "d"},
+		"in Redis, also of a demo": {[]string{"--demo=1", "--redis=redis://x"}, false, "./data"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o, err := Parse(c.args, &bytes.Buffer{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if o.keepsNothing() != c.nothing || !c.nothing && o.dataDir() != c.dir {
+				t.Errorf("nothing is kept: %v; the directory is %q", o.keepsNothing(), o.dataDir())
+			}
+		})
+	}
 }

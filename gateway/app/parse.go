@@ -68,7 +68,10 @@ func defaultVars() kong.Vars {
 	return kong.Vars{
 		"mqtt_listen":     d.MQTT.Listen,
 		"http_listen":     d.HTTP.Listen,
-		"data_dir":        d.Fleet.DataDir,
+		"roles":           d.roles().String(),
+		"mqtt_group":      d.MQTT.Group,
+		"data_dir":        defaultDataDir,
+		"fsync":           d.Store.Fsync.String(),
 		"window":          d.Fleet.Window.String(),
 		"min_window":      minWindow.String(),
 		"max_window":      maxWindow.String(),

@@ -3,17 +3,64 @@ package app
 import (
 	"github.com/fleetcast/fleetcast/bridge"
 	"github.com/fleetcast/fleetcast/bridge/dialect"
+	"github.com/fleetcast/fleetcast/bridge/redisbus"
 	"github.com/fleetcast/fleetcast/gateway/mqttin"
 )
 
-// Stats are the counters of every part, as GET /api/stats shows them. What is counted by reason has every reason, so that
+// Stats are the counters of every part, as GET /api/stats shows them; of a role that
+// the process does not have there are none. What is counted by reason has every reason, so that
 // a zero is seen as a zero.
 type Stats struct {
-	MQTT   MQTTStats    `json:"mqtt"`
-	Bridge bridge.Stats `json:"bridge"`
-	Hub    HubStats     `json:"hub"`
-	SSE    SSEStats     `json:"sse"`
-	HTTP   HTTPStats    `json:"http"`
+	Roles  Roles         `json:"roles"`
+	Bus    BusStats      `json:"bus"`
+	MQTT   *MQTTStats    `json:"mqtt,omitempty"`   // of the role broker
+	Bridge *bridge.Stats `json:"bridge,omitempty"` // of the role bridge
+	Hub    *HubStats     `json:"hub,omitempty"`    // of the role edge
+	SSE    *SSEStats     `json:"sse,omitempty"`    // of the role edge
+	HTTP   HTTPStats     `json:"http"`
+}
+
+// BusStats are the bus's. Which members are there depends on where it keeps the state.
+type BusStats struct {
+	Kind  string          `json:"kind"` // disk, memory or redis
+	Held  *HeldStats      `json:"held,omitempty"`
+	Disk  *DiskStats      `json:"disk,omitempty"`
+	Redis *redisbus.Stats `json:"redis,omitempty"`
+}
+
+// HeldStats are bus.MemoryStats with names for JSON.
+type HeldStats struct {
+	InletEntries      int    `json:"inlet_entries"` // now
+	InletBytes        int    `json:"inlet_bytes"`   // now
+	Devices           int    `json:"devices"`       // now
+	Tombstones        int    `json:"tombstones"`    // now
+	Events            int    `json:"events"`        // now
+	Feeds             int    `json:"feeds"`         // now
+	Entries           uint64 `json:"entries"`
+	AppendsRepeated   uint64 `json:"appends_repeated"`
+	AppendsFull       uint64 `json:"appends_full"`
+	AppendsTooLarge   uint64 `json:"appends_too_large"`
+	AppendsDisordered uint64 `json:"appends_disordered"`
+	Batches           uint64 `json:"batches"`
+	Beats             uint64 `json:"beats"`
+	FeedsBehind       uint64 `json:"feeds_behind"`
+	TombstonesAged    uint64 `json:"tombstones_aged"`
+	TombstonesOver    uint64 `json:"tombstones_over"`
+	EventsOver        uint64 `json:"events_over"`
+}
+
+// DiskStats are diskbus.LogStats with names for JSON.
+type DiskStats struct {
+	LogBytes         int64  `json:"log_bytes"`      // now
+	SnapshotBytes    int64  `json:"snapshot_bytes"` // now
+	Groups           uint64 `json:"groups"`
+	BytesWritten     uint64 `json:"bytes_written"`
+	Syncs            uint64 `json:"syncs"`
+	Snapshots        uint64 `json:"snapshots"`
+	WritesFailed     uint64 `json:"writes_failed"`
+	SyncsFailed      uint64 `json:"syncs_failed"`
+	SnapshotsFailed  uint64 `json:"snapshots_failed"`
+	RefusedUnhealthy uint64 `json:"refused_unhealthy"`
 }
 
 // MQTTStats are the devices' door's.
@@ -64,16 +111,23 @@ type HTTPStats struct {
 
 func (a *App) stats() Stats {
 	p := a.parts
-	h, s := p.hub.Stats(), p.stream.Stats()
-	stats := Stats{
-		MQTT:   mqttStats(p.door.Stats()),
-		Bridge: p.bridge.Stats(),
-		Hub: HubStats{
+	stats := Stats{Roles: a.opts.Roles, Bus: p.store.stats()}
+	if p.door != nil {
+		s := mqttStats(p.door.Stats())
+		stats.MQTT = &s
+	}
+	if p.bridge != nil {
+		s := p.bridge.Stats()
+		stats.Bridge = &s
+	}
+	if p.hub != nil {
+		h, s := p.hub.Stats(), p.stream.Stats()
+		stats.Hub = &HubStats{
 			Viewers: h.Viewers, Views: h.Views, Assets: h.Assets, Batches: h.Batches, Changes: h.Changes, Snapshots: h.Snapshots,
 			Ticks: h.Ticks, Slices: h.Slices, SharedSlices: h.SharedSlices, WatchFailures: h.WatchFailures,
 			RefusedViewers: h.RefusedViewers, RefusedFilters: h.RefusedFilters, Resets: h.Resets, LagMS: p.hub.Lag().Milliseconds(),
-		},
-		SSE: SSEStats{Open: s.Open, Opened: s.Opened, Ended: s.Ended, Refused: s.Refused},
+		}
+		stats.SSE = &SSEStats{Open: s.Open, Opened: s.Opened, Ended: s.Ended, Refused: s.Refused}
 	}
 	if door := a.http.Load(); door != nil {
 		stats.HTTP = HTTPStats{Open: door.open.Load(), Refused: door.refused.Load()}

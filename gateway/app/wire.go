@@ -4,10 +4,10 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net"
 	"time"
 
 	"github.com/fleetcast/fleetcast/bridge"
-	"github.com/fleetcast/fleetcast/bridge/bus"
 	"github.com/fleetcast/fleetcast/gateway/api"
 	"github.com/fleetcast/fleetcast/gateway/mqttin"
 	"github.com/fleetcast/fleetcast/sse"
@@ -15,14 +15,23 @@ import (
 	"github.com/fleetcast/fleetcast/sse/hub"
 )
 
-// parts are everything that a message meets, in the order of its walk.
+// parts are everything that a message meets, in the order of its walk. Those of a role that the process does not have
+// are nil.
 type parts struct {
-	bus    *bus.Memory
-	door   *mqttin.Broker
+	store  *store
+	door   door
+	broker *mqttin.Broker // the door, where devices connect to it
 	bridge *bridge.Bridge
 	hub    *hub.Hub
 	stream *sse.Handler
 	api    *api.API
+}
+
+// A door takes in what devices say: the embedded broker, or the consumer of another.
+type door interface {
+	Run(ctx context.Context) error
+	Ready() error
+	Stats() mqttin.Stats
 }
 
 // wire makes the parts and ties them together. It starts nothing. This is the path of a message:
@@ -34,52 +43,88 @@ type parts struct {
 //	                                         └── removal ── api ◀── asset ─────────────────────┘
 //	                                                        (REST, and the page of sse/dashboard)
 //
-// Everything on the left of the bus could be another process than everything on its right; none of the parts can tell.
-func wire(o *Options, log *slog.Logger, stats func() Stats) (*parts, error) {
-	p := &parts{}
+// The bus is the only thing that the three roles share: with one in Redis each of them may be another process, or several.
+func wire(o *Options, s *store, log *slog.Logger, stats func() Stats) (*parts, error) {
+	p := &parts{store: s}
 	part := func(name string) *slog.Logger { return log.With("part", name) }
 	var err error
-	// As many removals are remembered as there may be devices, so that no viewer is reset for a removal that was forgotten.
-	if p.bus, err = bus.NewMemory(bus.MemoryOptions{MaxTombstones: o.Fleet.MaxDevices}); err != nil {
-		return nil, fmt.Errorf("make bus: %w", err)
+	if o.roles().Has(RoleBroker) {
+		if err := p.wireDoor(o, part("mqtt")); err != nil {
+			return nil, fmt.Errorf("make mqtt door: %w", err)
+		}
 	}
-	p.door, err = mqttin.New(mqttin.Options{
-		Inlet: p.bus, Listen: o.MQTT.Listen, OwnTracksFleet: o.Fleet.OwnTracksFleet, Logger: part("mqtt"),
-		Limits: mqttin.Limits{Stop: mqttBound - stopMargin},
-	})
-	if err != nil {
-		return nil, fmt.Errorf("make mqtt door: %w", err)
+	if o.roles().Has(RoleBridge) {
+		p.bridge, err = bridge.New(bridge.Options{
+			Bus: s, Window: o.Fleet.Window, MaxDevices: o.Fleet.MaxDevices, StopTimeout: bridgeBound - stopMargin, Logger: part("bridge"),
+		})
+		if err != nil {
+			return nil, err
+		}
 	}
-	p.bridge, err = bridge.New(bridge.Options{
-		Bus: p.bus, Window: o.Fleet.Window, MaxDevices: o.Fleet.MaxDevices, StopTimeout: bridgeBound - stopMargin, Logger: part("bridge"),
-	})
-	if err != nil {
-		return nil, err
-	}
-	p.hub, err = hub.New(hub.Options{Bus: p.bus, Partitions: p.bus.Partitions(), Window: o.Fleet.Window, Logger: part("hub")})
-	if err != nil {
-		return nil, err
-	}
-	if p.stream, err = sse.New(sse.Options{Hub: p.hub, Logger: part("sse")}); err != nil {
-		return nil, err
+	if o.roles().Has(RoleEdge) {
+		p.hub, err = hub.New(hub.Options{Bus: s, Partitions: s.Partitions(), Window: o.Fleet.Window, Logger: part("hub")})
+		if err != nil {
+			return nil, err
+		}
+		if p.stream, err = sse.New(sse.Options{Hub: p.hub, Logger: part("sse")}); err != nil {
+			return nil, err
+		}
 	}
 	return p, p.wireAPI(o, part("api"), stats)
 }
 
-// wireAPI makes the people's door, under which the stream and the page are mounted.
-func (p *parts) wireAPI(o *Options, log *slog.Logger, stats func() Stats) error {
-	page, err := dashboard.New(dashboard.Options{})
-	if err != nil {
-		return fmt.Errorf("make page: %w", err)
+// wireDoor makes the devices' door.
+func (p *parts) wireDoor(o *Options, log *slog.Logger) (err error) {
+	limits := mqttin.Limits{Stop: mqttBound - stopMargin}
+	if o.embedsBroker() {
+		p.broker, err = mqttin.New(mqttin.Options{
+			Inlet: p.store, Listen: o.MQTT.Listen, OwnTracksFleet: o.Fleet.OwnTracksFleet, Logger: log, Limits: limits,
+		})
+		p.door = p.broker
+		return err
 	}
-	p.api, err = api.New(api.Options{
-		Assets: p.hub, Inlet: p.bus, Stream: p.stream, Dashboard: page, Hosts: o.HTTP.Hosts, Stats: func() any { return stats() }, Logger: log,
-		Checks: []api.Check{
-			{Role: "broker", Name: "port", Ready: func() string { return unless(p.door.Addr() != nil, "the MQTT port is not bound yet") }},
-			{Role: "bridge", Name: "partitions", Ready: func() string { return unless(p.bridge.Ready(), "not every partition is owned yet") }},
-		},
+	id, err := o.clientID()
+	if err != nil {
+		return err
+	}
+	p.door, err = mqttin.NewUpstream(mqttin.UpstreamOptions{
+		URLs: o.MQTT.Upstream, ClientID: id, Group: o.MQTT.Group, Inlet: p.store, OwnTracksFleet: o.Fleet.OwnTracksFleet, Logger: log, Limits: limits,
 	})
 	return err
+}
+
+// wireAPI makes the people's door, under which the stream and the page are mounted. Without the role edge it answers
+// health, readiness and counters.
+func (p *parts) wireAPI(o *Options, log *slog.Logger, stats func() Stats) (err error) {
+	options := api.Options{Hosts: o.HTTP.Hosts, Checks: p.checks(), Stats: func() any { return stats() }, Logger: log}
+	if p.hub != nil {
+		options.Assets, options.Inlet, options.Stream = p.hub, p.store, p.stream
+		if options.Dashboard, err = dashboard.New(dashboard.Options{}); err != nil {
+			return fmt.Errorf("make page: %w", err)
+		}
+	}
+	p.api, err = api.New(options)
+	return err
+}
+
+// checks are the conditions of readiness of the door and of the bridge. The edge's is its tables', which the API knows:
+// an edge shows what it has also while the bus is lost.
+func (p *parts) checks() []api.Check {
+	var checks []api.Check
+	if p.door != nil {
+		checks = append(checks,
+			api.Check{Role: string(RoleBroker), Name: "bus", Ready: p.store.unready},
+			api.Check{Role: string(RoleBroker), Name: "mqtt", Ready: func() string { return reasonOf(p.door.Ready(), "devices' messages do not come in") }})
+	}
+	if p.bridge != nil {
+		checks = append(checks, api.Check{Role: string(RoleBridge), Name: "bus", Ready: p.store.unready})
+	}
+	// With a shared store a bridge that owns nothing stands by for one that does: it is ready, or the old one of a
+	// rolling restart would never be stopped.
+	if p.bridge != nil && !p.store.shared {
+		checks = append(checks, api.Check{Role: string(RoleBridge), Name: "partitions", Ready: func() string { return unless(p.bridge.Ready(), "not every partition is owned yet") }})
+	}
+	return checks
 }
 
 func unless(ready bool, reason string) string {
@@ -92,35 +137,67 @@ func unless(ready bool, reason string) string {
 // stopMargin is what a part's own bound on stopping is shorter than ours, so that it can say itself what went wrong.
 const stopMargin = 500 * time.Millisecond
 
-// start binds the ports and starts the parts against the direction of the path, so that each finds running what it hands
-// on to. The stack stops them in the direction of the path: no more requests, then streams, devices, what is still in
-// the inlet, and the viewers' tables.
+// start opens the store, binds the ports and starts the parts against the direction of the path, so that each finds
+// running what it hands on to. The stack stops them in the direction of the path: no more requests, then streams, which
+// hear when to come back, devices, what is still in the inlet and the ownership of it, and the viewers' tables.
 func (a *App) start(ctx context.Context) error {
-	p := a.parts
-	a.stack.push("bus", busBound, func(context.Context) error { return p.bus.Close() })
+	store, err := openStore(ctx, &a.opts, a.log.With("part", "bus"))
+	if err != nil {
+		return err
+	}
+	a.stack.push("bus", busBound, func(ctx context.Context) error { return closeWithin(ctx, store.Close) })
+	p, err := wire(&a.opts, store, a.log, a.stats)
+	if err != nil {
+		return err
+	}
+	a.parts = p
 	listener, err := listen(ctx, a.opts.HTTP.Listen)
 	if err != nil {
 		return fmt.Errorf("bind http-listen: %w", err)
 	}
 	a.stack.push("http listener", acceptBound, func(context.Context) error { listener.Close(); return nil })
-	if err := p.door.Listen(); err != nil {
-		return fmt.Errorf("bind mqtt-listen: %w", err)
+	if p.broker != nil {
+		if err := p.broker.Listen(); err != nil { //nolint:contextcheck // binding a port waits for nobody
+			return fmt.Errorf("bind mqtt-listen: %w", err)
+		}
 	}
 	life := context.WithoutCancel(ctx)
-	a.stack.push("hub", hubBound, a.runner.start(life, "hub", p.hub.Run))
-	a.stack.push("bridge", bridgeBound, a.runner.start(life, "bridge", p.bridge.Run))
-	a.stack.push("mqtt", mqttBound, a.runner.start(life, "mqtt", p.door.Run))
-	if err := requireLoopback(p.door.Addr()); err != nil {
-		return fmt.Errorf("bind mqtt-listen: %w", err)
+	if p.hub != nil {
+		a.stack.push("hub", hubBound, a.runner.start(life, "hub", p.hub.Run))
 	}
-	door := newHTTPDoor(ctx, listener, p.api, a.log.With("part", "http"))
-	a.http.Store(door)
-	a.stack.push("http requests", requestBound, door.finish)
-	a.stack.push("streams", streamsBound, p.stream.Drain)
-	a.stack.push("http", acceptBound, a.runner.start(life, "http", door.accept))
-	a.addrs = Addrs{MQTT: p.door.Addr(), HTTP: listener.Addr()}
+	if p.bridge != nil {
+		a.stack.push("bridge", bridgeBound, a.runner.start(life, "bridge", p.bridge.Run))
+	}
+	if p.door != nil {
+		a.stack.push("mqtt", mqttBound, a.runner.start(life, "mqtt", p.door.Run))
+	}
+	if p.broker != nil { // only now: a broker that was bound must run to let go of its port
+		if err := requireLoopback(p.broker.Addr()); err != nil {
+			return fmt.Errorf("bind mqtt-listen: %w", err)
+		}
+	}
+	a.startHTTP(ctx, listener)
+	a.addrs = Addrs{MQTT: p.mqttAddr(), HTTP: listener.Addr()}
 	if a.opts.Report.Banner != nil {
-		writeBanner(a.opts.Report.Banner, a.addrs)
+		writeBanner(a.opts.Report.Banner, a.opts.Roles, a.addrs)
 	}
 	return nil
+}
+
+func (a *App) startHTTP(ctx context.Context, listener net.Listener) {
+	door := newHTTPDoor(ctx, listener, a.parts.api, a.log.With("part", "http"))
+	a.http.Store(door)
+	a.stack.push("http requests", requestBound, door.finish)
+	if a.parts.stream != nil {
+		a.stack.push("streams", streamsBound, a.parts.stream.Drain)
+	}
+	a.stack.push("http", acceptBound, a.runner.start(context.WithoutCancel(ctx), "http", door.accept))
+}
+
+// mqttAddr is where devices connect; nil where they do not.
+func (p *parts) mqttAddr() net.Addr {
+	if p.broker == nil {
+		return nil
+	}
+	return p.broker.Addr()
 }
