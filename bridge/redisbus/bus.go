@@ -219,8 +219,8 @@ func (b *Bus) spawn(run func()) bool {
 	return true
 }
 
-// Close implements bus.Bus. It gives the leases up as far as the store answers at once: owners should have released
-// them before. Connections are cut, so that nothing waits longer than a dial.
+// Close implements bus.Bus. It does not talk to the store: a lease that its owner did not release before lapses.
+// Connections are cut, so that nothing waits longer than a dial.
 func (b *Bus) Close() error {
 	var err error
 	b.closing.Do(func() {
@@ -243,9 +243,8 @@ func (b *Bus) Close() error {
 		for _, s := range subs {
 			s.close()
 		}
-		err = b.blocking.Close()
+		err = errors.Join(b.blocking.Close(), b.client.Close())
 		b.running.Wait()
-		err = errors.Join(err, b.client.Close())
 	})
 	return err
 }

@@ -3,7 +3,8 @@
 // It owns everything that is Redis: the keys, the scripts that run inside the server, leases, the subscription of the
 // edges and how each of them behaves while the store is away. It refuses to own what a message means. In the walk of a
 // message it stands where the in-memory bus stands: a door appends to a partition's inlet, the owner publishes, edges
-// are told. Redis 6.2 is the oldest that it can use; from 7 on channels are sharded.
+// are told. It is tested with Redis 7; before that, down to 6.2, and where sharded channels are taken away, channels are
+// classic ones.
 //
 // # What is kept
 //

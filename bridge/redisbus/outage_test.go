@@ -19,7 +19,8 @@ import (
 type proxy struct {
 	listener  net.Listener
 	to        string
-	blackHole atomic.Bool
+	blackHole atomic.Bool // nothing passes
+	deaf      atomic.Bool // nothing comes back
 	mu        sync.Mutex
 	conns     map[net.Conn]struct{}
 	wg        sync.WaitGroup
@@ -57,12 +58,12 @@ func (p *proxy) accept() {
 		p.mu.Lock()
 		p.conns[in], p.conns[out] = struct{}{}, struct{}{}
 		p.mu.Unlock()
-		p.wg.Go(func() { p.pass(in, out) })
-		p.wg.Go(func() { p.pass(out, in) })
+		p.wg.Go(func() { p.pass(in, out, true) })
+		p.wg.Go(func() { p.pass(out, in, false) })
 	}
 }
 
-func (p *proxy) pass(to, from net.Conn) {
+func (p *proxy) pass(to, from net.Conn, back bool) {
 	defer to.Close()
 	buffer := make([]byte, 32<<10)
 	for {
@@ -70,7 +71,7 @@ func (p *proxy) pass(to, from net.Conn) {
 		if err != nil {
 			return
 		}
-		if p.blackHole.Load() {
+		if p.blackHole.Load() || back && p.deaf.Load() {
 			_, _ = io.Copy(io.Discard, from)
 			return
 		}
@@ -339,6 +340,22 @@ func TestAnOwnerThatDiesAloneKeepsTheEpoch(t *testing.T) {
 	v.mustHold(t, 1, "b")
 }
 
+func TestALapsedLeaseIsItsOwnersFirst(t *testing.T) {
+	s := startServer(t)
+	b := open(t, s.url())
+	next := open(t, s.url(), sameStore(b))
+	l := own(t, b, 0)
+	s.do(t, "DEL", b.keys[0].lease)
+	_, verdict, err := next.acquire(t.Context(), 0, "next", false)
+	if err != nil || verdict == "own" {
+		t.Fatalf("the first try of another gives %q, %v", verdict, err)
+	}
+	publish(t, l, change(fleetIn(0, 1), 1, "a"))
+	if _, verdict, err = next.acquire(t.Context(), 0, "next", true); err != nil || verdict != "held" {
+		t.Fatalf("after the owner came back another gets %q, %v", verdict, err)
+	}
+}
+
 func TestAStoreThatWentBackBeginsANewEpoch(t *testing.T) {
 	s := startServer(t, "--save", "3600 1")
 	b := open(t, s.url(), quick)
@@ -428,7 +445,10 @@ func TestAnAppendWhoseAnswerIsLostIsKeptOnce(t *testing.T) {
 	way := startProxy(t, s.addr())
 	b := open(t, way.url(), quick, func(o *Options) { o.CallTimeout = 10 * time.Second })
 	f := fleetIn(0, 1)
-	s.do(t, "CLIENT", "PAUSE", 100_000, "WRITE") // it takes the call and does not answer
+	if err := door(b)(t.Context(), entry(f, 0)); err != nil { // the server knows the script from here on
+		t.Fatal(err)
+	}
+	way.deaf.Store(true) // the server takes the call, and its answer is lost
 	var wg sync.WaitGroup
 	var err error
 	wg.Go(func() { err = door(b)(t.Context(), entry(f, 1), entry(f, 2)) })
@@ -438,14 +458,17 @@ func TestAnAppendWhoseAnswerIsLostIsKeptOnce(t *testing.T) {
 		}
 		return nil
 	})
-	s.do(t, "CLIENT", "UNPAUSE") // and both are carried out
+	if n := s.do(t, "XLEN", b.keys[0].inlet); n != int64(2) {
+		t.Fatalf("%v chunks are kept, want 2", n)
+	}
+	way.deaf.Store(false)
 	wg.Wait()
 	if err != nil {
 		t.Fatal(err)
 	}
 	got, err := own(t, b, 0).Read(t.Context(), 10)
-	if err != nil || len(got) != 2 {
-		t.Fatalf("%d entries are kept, want 2; %v", len(got), err)
+	if err != nil || len(got) != 3 {
+		t.Fatalf("%d entries are kept, want 3; %v", len(got), err)
 	}
 }
 
@@ -536,7 +559,7 @@ func TestAnInletThatWentBackIsReadAgain(t *testing.T) {
 	}
 	s.kill()
 	s.start(t)
-	if err := d(t.Context(), entry(f, 3), entry(f, 4), entry(f, 5)); err != nil { // ids 1 to 3
+	if err := errors.Join(d(t.Context(), entry(f, 3), entry(f, 4)), d(t.Context(), entry(f, 5))); err != nil { // ids 1 to 3
 		t.Fatal(err)
 	}
 	_, err = l.Publish(t.Context(), &bus.Flush{Time: 1, Consumed: got[1].ID})
@@ -547,4 +570,39 @@ func TestAnInletThatWentBackIsReadAgain(t *testing.T) {
 	if err != nil || len(got) != 3 || got[0].Connection.Conn != 3 {
 		t.Fatalf("read %+v, %v", got, err)
 	}
+}
+
+// A publish that a server took and showed, and then lost with its answer, has used its offset: no viewer may meet that
+// offset with another meaning.
+func TestAnOffsetThatMayHaveBeenShownIsNotUsedAgain(t *testing.T) {
+	s := startServer(t, "--save", "3600 1")
+	way := startProxy(t, s.addr())
+	b := open(t, way.url(), quick)
+	edge := open(t, s.url(), quick, sameStore(b))
+	f := fleetIn(0, 1)
+	l := own(t, b, 0)
+	known := publish(t, l, change(f, 1, "a"))
+	v := watch(t, edge, 0)
+	s.do(t, "SAVE")
+	way.deaf.Store(true) // the server hears us and we do not hear it
+	_, err := l.Publish(t.Context(), &bus.Flush{Time: 1, Changes: []bus.Change{change(f, 1, "b"), change(f, 2, "b")}})
+	mustBeUnavailable(t, err)
+	v.until(t, bus.Position{Epoch: known.Epoch, Offset: known.Offset + 1})
+	v.mustHold(t, 1, "b")
+	v.feed.Close() // an edge that lives would tell the store, and end the epoch
+	s.kill()
+	s.start(t)
+	way.deaf.Store(false)
+	way.cut()
+	var at bus.Position
+	eventually(t, "publish succeeds", func() (err error) {
+		at, err = l.Publish(t.Context(), &bus.Flush{Time: 1, Changes: []bus.Change{change(f, 1, "c"), change(f, 2, "c"), change(f, 3, "c")}})
+		return err
+	})
+	if at.Epoch != known.Epoch || at.Offset != known.Offset+2 {
+		t.Fatalf("position is %+v after %+v, and one more was shown", at, known)
+	}
+	late := watch(t, edge, 0)
+	late.until(t, at)
+	late.mustHold(t, 3, "c")
 }

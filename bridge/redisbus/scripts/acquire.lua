@@ -3,6 +3,7 @@
 -- ARGV: holder, its ttl in ms, an epoch for a new history, 1 where a holder that lives may have had its time
 -- Answers {'held'}, {'wait'} where the last holder may only have been cut off and comes first, or
 -- {'own', epoch, offset, publishes, call, consumed, 1 where the epoch is new to the partition}.
+if redis.replicate_commands then redis.replicate_commands() end -- before 7: TIME and INFO, and then writes
 local held = redis.call('GET', KEYS[1])
 if held and held ~= ARGV[1] then return {'held'} end
 local m = redis.call('HMGET', KEYS[2], 'epoch', 'offset', 'n', 'call', 'consumed', 'holder', 'run')

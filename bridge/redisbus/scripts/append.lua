@@ -2,6 +2,7 @@
 -- KEYS: inlet, meta, doors
 -- ARGV: door, number (20 digits), most entries, most bytes, most doors, then for every chunk its entries' number and bytes
 -- Answers 0 kept, 1 kept before, 2 out of order, 3 full.
+if redis.replicate_commands then redis.replicate_commands() end -- before 7: TIME and INFO, and then writes
 local last = redis.call('HGET', KEYS[3], ARGV[1])
 if last then
   local seq = string.sub(last, 1, 20)

@@ -3,6 +3,7 @@
 -- ARGV: holder, ttl in ms, epoch, publishes known of, last call known of, this call, highest offset that may have been
 -- shown, new epoch, then the calls that got no answer, the oldest first
 -- Answers {'ok', publishes, offset}, {'lost', why} or {'stale'}.
+if redis.replicate_commands then redis.replicate_commands() end -- before 7: TIME and INFO, and then writes
 local m = redis.call('HMGET', KEYS[2], 'holder', 'epoch', 'n', 'call', 'offset', 'run')
 local held = redis.call('GET', KEYS[1])
 if m[1] ~= ARGV[1] or (held and held ~= ARGV[1]) then return {'lost', 'holder'} end

@@ -3,6 +3,7 @@
 -- ARGV: first offset wanted from the log, or '' for none; 1 where the events are wanted
 -- Answers {epoch, offset, publishes, call of the offset, time, lag, tombstone floor, event floor, run, log, events}, or
 -- nothing where there is no partition yet.
+if redis.replicate_commands then redis.replicate_commands() end -- before 7: TIME and INFO, and then writes
 local m = redis.call('HMGET', KEYS[1], 'epoch', 'offset', 'n', 'offset_call', 'time', 'tombstone_floor', 'event_floor')
 if not m[1] then return {} end
 local now = redis.call('TIME')

@@ -2,6 +2,7 @@
 -- KEYS: lease, meta, log, state, records, gone, events, inlet
 -- ARGV: see publishArgs in publish.go
 -- Answers {'ok', publishes, offset}, {'lost', why} or {'stale'}.
+if redis.replicate_commands then redis.replicate_commands() end -- before 7: TIME and INFO, and then writes
 local holder, ttl, epoch, known, knownCall, call, freshEpoch = unpack(ARGV, 1, 7)
 local time, consumed, chunk, chunkMark, checkRun = unpack(ARGV, 8, 12)
 local tombstoneAge, maxTombstones, maxEvents, maxLog, maxLogBytes, channel, batch = unpack(ARGV, 13, 19)
