@@ -28,10 +28,11 @@ type proveCommand struct {
 	Rate        units.Rate    `help:"How often each sends." default:"5/s"`
 	Viewers     int           `help:"How many viewers." default:"10"`
 	For         time.Duration `help:"How long to send; 0 is until all kills were made, or Ctrl-C." default:"60s"`
-	Durable     bool          `help:"What has its PUBACK survives each fault. --no-durable (or --durable=false) is for the in-memory bus." default:"true" negatable:""`
+	Durable     bool          `help:"What has its PUBACK survives each fault. --no-durable (or --durable=false) is for a gateway with --in-memory." default:"true" negatable:""`
 	Resets      string        `help:"any: a reset declares a gap. none: it is a breach. auto: none where only a durable gateway of ours is killed." enum:"auto,any,none" default:"auto"`
 	Quiet       units.Share   `name:"quiet-share" help:"Share of the devices that are silent from a fault until all was looked for." default:"50%"`
 	ResumeEvery time.Duration `help:"Cut each stream at about this age, so that its viewer resumes; 0 never does." default:"15s"`
+	Reconnect   time.Duration `help:"How long viewers wait before they connect again; 0 is what the stream asks for."`
 	Settle      time.Duration `help:"How long a recovery may take, and all that is owed to be shown." default:"20s"`
 	Fleet       string        `help:"The devices' fleet." default:"prove"`
 	Prefix      string        `help:"Begin of the devices' ids; made up where nothing is said."`
@@ -103,7 +104,7 @@ func (c *proveCommand) Run(ctx context.Context, t *terminal) (err error) {
 func (c *proveCommand) options(t *terminal) prove.Options {
 	o := prove.Options{
 		URLs: c.URL, MQTT: c.MQTT, Devices: c.Devices, Rate: c.Rate, Viewers: c.Viewers, For: c.For, Fleet: c.Fleet, Prefix: c.Prefix,
-		Seed: c.Seed, FaultEvery: c.KillEvery, FaultCount: c.Kills, QuietShare: c.Quiet, ResumeEvery: c.ResumeEvery, Settle: c.Settle,
+		Seed: c.Seed, FaultEvery: c.KillEvery, FaultCount: c.Kills, QuietShare: c.Quiet, ResumeEvery: c.ResumeEvery, Reconnect: c.Reconnect, Settle: c.Settle,
 		Progress: t.err, Logger: t.log,
 	}
 	o.Durable = c.Durable

@@ -9,7 +9,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -17,7 +19,7 @@ import (
 // GatewayOptions say how to run a gateway that is to be killed.
 type GatewayOptions struct {
 	Program string
-	Args    []string // besides the addresses and the data directory
+	Args    []string // besides the addresses, and the data directory where they say nothing of it
 	// Dir is where its data directory and its output are; "" makes a temporary one, which Stop removes.
 	Dir string
 	// Down is how long it stays away after a kill.
@@ -78,13 +80,20 @@ func (g *Gateway) prepare(ctx context.Context) (err error) {
 	if g.http, err = freeAddress(ctx); err != nil {
 		return err
 	}
-	g.args = append([]string{
-		"--mqtt-listen", g.mqtt, "--http-listen", g.http, "--data-dir", filepath.Join(g.dir, "data"),
-	}, g.options.Args...)
+	g.args = append([]string{"--mqtt-listen", g.mqtt, "--http-listen", g.http}, g.options.Args...)
+	if !slices.ContainsFunc(g.options.Args, saysWhereStateIs) {
+		g.args = append(g.args, "--data-dir", filepath.Join(g.dir, "data"))
+	}
 	if g.log, err = os.OpenFile(filepath.Join(g.dir, "gateway.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600); err != nil {
 		return fmt.Errorf("start gateway: %w", err)
 	}
 	return nil
+}
+
+// saysWhereStateIs tells whether a flag decides where the gateway keeps its state, so that we do not.
+func saysWhereStateIs(arg string) bool {
+	name, _, _ := strings.Cut(arg, "=")
+	return name == "--data-dir" || name == "--in-memory" || name == "--redis"
 }
 
 // start starts the program in a process group of its own: a Ctrl-C at the terminal is for the prover, which then still

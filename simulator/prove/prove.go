@@ -70,6 +70,8 @@ type Options struct {
 	QuietShare units.Share
 	// ResumeEvery cuts each stream when it is so old, or down to half as old, so that its viewer resumes; 0 never does.
 	ResumeEvery time.Duration
+	// Reconnect is how long a viewer waits before it connects again, less up to a quarter; 0 is what the stream asks for.
+	Reconnect time.Duration
 	// Settle is how long all may take to be as it was promised once the installation should be well.
 	Settle time.Duration
 

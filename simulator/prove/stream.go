@@ -18,7 +18,6 @@ const (
 	// silence ends a stream on which nothing came for so long; heartbeats come every 15 s.
 	silence      = 45 * time.Second
 	defaultRetry = 500 * time.Millisecond
-	maxRetry     = 5 * time.Second
 )
 
 // statusError is an answer that would end an EventSource for good.

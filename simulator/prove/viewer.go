@@ -34,13 +34,13 @@ func (v *viewer) init(r *run, index int) {
 func (v *viewer) watch(ctx context.Context) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	for failures := 0; ; {
+	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-timer.C:
 		}
-		opened, err := v.once(ctx)
+		err := v.once(ctx)
 		v.run.ledger.Closed(v.index)
 		if ctx.Err() != nil {
 			return
@@ -48,19 +48,19 @@ func (v *viewer) watch(ctx context.Context) {
 		if refused, ok := errors.AsType[*statusError](err); ok {
 			v.run.refused(refused)
 		}
-		if failures++; opened {
-			failures = 0
+		wait := v.retry
+		if asked := v.run.options.Reconnect; asked > 0 {
+			wait = asked
 		}
-		wait := min(v.retry<<min(failures, 5), max(maxRetry, v.retry))
 		timer.Reset(wait - rand.N(wait/4+1))
 	}
 }
 
-// once is one connection; opened tells whether a stream began.
-func (v *viewer) once(ctx context.Context) (opened bool, err error) {
+// once is one connection. It returns why it ended, or was none.
+func (v *viewer) once(ctx context.Context) error {
 	era, ok := v.run.eras.enter()
 	if !ok {
-		return false, nil
+		return errBusy
 	}
 	if age := v.run.options.ResumeEvery; age > 0 {
 		var cancel context.CancelFunc
@@ -73,11 +73,11 @@ func (v *viewer) once(ctx context.Context) (opened bool, err error) {
 	floor := v.run.ledger.Floor()
 	s, err := openStream(ctx, base, v.run.options.Fleet, v.batch, v.id)
 	if err != nil {
-		return false, err
+		return err
 	}
 	defer s.end()
 	if !v.run.eras.is(era) {
-		return false, nil
+		return errBusy
 	}
 	v.run.ledger.Open(v.index, era, v.idEra, floor)
 	if v.id == "" {
@@ -96,7 +96,7 @@ func (v *viewer) once(ctx context.Context) (opened bool, err error) {
 			v.id, v.idEra = id, era
 		}
 		if err != nil {
-			return true, err
+			return err
 		}
 		if e.HasID {
 			v.run.ids.note(v.batch, e.ID, v.held)
