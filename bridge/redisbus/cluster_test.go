@@ -148,6 +148,12 @@ func TestAClusterThatLosesAMasterGoesOn(t *testing.T) {
 	kept := appendWhile(t, b, f)
 	at, _ := ownerOf(t, servers, b)
 	epoch := v.at.Epoch
+	eventually(t, "the replica has the state", func() error {
+		if info := servers[at+3].do(t, "INFO", "replication").(string); !strings.Contains(info, "master_link_status:up") || servers[at+3].do(t, "DBSIZE") == int64(0) {
+			return errors.New(info)
+		}
+		return nil
+	})
 	servers[at].kill()
 	began := time.Now()
 	eventually(t, "a replica takes over", func() error {
