@@ -72,8 +72,15 @@ func (a *App) Start(ctx context.Context) error {
 	if err := a.start(ctx); err != nil {
 		return errors.Join(fmt.Errorf("start gateway: %w", err), a.unwind(context.WithoutCancel(ctx)))
 	}
-	a.log.InfoContext(ctx, "gateway started", "roles", a.opts.roles().String(), "bus", a.parts.store.stats().Kind, "mqtt", a.addrs.MQTT, "http", a.addrs.HTTP, "version", Version())
+	a.log.InfoContext(ctx, "gateway started", "roles", a.opts.roles().String(), "bus", a.parts.store.stats().Kind, "mqtt", addressOrNone(a.addrs.MQTT), "http", a.addrs.HTTP.String(), "version", Version())
 	return nil
+}
+
+func addressOrNone(addr net.Addr) string {
+	if addr == nil {
+		return "none"
+	}
+	return addr.String()
 }
 
 // Addrs tells where the ports are bound; it is zero before Start has returned.

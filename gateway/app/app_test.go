@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -214,5 +216,33 @@ func TestOnlyLoopbackIsServedWhateverANameStandsFor(t *testing.T) {
 		if err := requireLoopback(&net.TCPAddr{IP: net.ParseIP(address)}); (err == nil) != served {
 			t.Errorf("%s: %v", address, err)
 		}
+	}
+}
+
+func TestADirectoryThatCannotBeUsedIsRefusedInOneLine(t *testing.T) {
+	inUse, damaged, noDirectory := startGateway(t).opts.Store.DataDir, t.TempDir(), filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(filepath.Join(damaged, "log-0000000000000001"), []byte(strings.Repeat("not a log ", 100)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(noDirectory, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct{ dir, want string }{
+		"in use":       {inUse, "another process has the data directory open"},
+		"damaged":      {damaged, "damaged"},
+		"no directory": {noDirectory, "data directory"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := testOptions(t)
+			o.Store.DataDir = c.dir
+			a, err := New(o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			err = a.Run(t.Context())
+			if err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), c.dir) || strings.Contains(err.Error(), "\n") {
+				t.Errorf("error is %v", err)
+			}
+		})
 	}
 }
