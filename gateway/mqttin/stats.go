@@ -1,6 +1,7 @@
 package mqttin
 
 import (
+	"context"
 	"log/slog"
 	"sync/atomic"
 	"time"
@@ -125,7 +126,11 @@ func (c *counters) noteMany(r Reason, n int) {
 // note counts an event. remote is the peer's address, or "".
 func (c *counters) note(r Reason, remote string) {
 	if total, say := c.count(r); say {
-		c.log.Warn("mqtt guard acted", "reason", r.String(), "remote", remote, "total", total)
+		level := slog.LevelWarn
+		if r == Stopping || r == WillOutdated { // a stop or a takeover as it should be
+			level = slog.LevelDebug
+		}
+		c.log.Log(context.Background(), level, "mqtt guard acted", "reason", r.String(), "remote", remote, "total", total)
 	}
 }
 
