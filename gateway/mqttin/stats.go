@@ -1,7 +1,6 @@
 package mqttin
 
 import (
-	"context"
 	"log/slog"
 	"sync/atomic"
 	"time"
@@ -126,11 +125,11 @@ func (c *counters) noteMany(r Reason, n int) {
 // note counts an event. remote is the peer's address, or "".
 func (c *counters) note(r Reason, remote string) {
 	if total, say := c.count(r); say {
-		level := slog.LevelWarn
+		tell := c.log.Warn
 		if r == Stopping || r == WillOutdated { // a stop or a takeover as it should be
-			level = slog.LevelDebug
+			tell = c.log.Debug
 		}
-		c.log.Log(context.Background(), level, "mqtt guard acted", "reason", r.String(), "remote", remote, "total", total)
+		tell("mqtt guard acted", "reason", r.String(), "remote", remote, "total", total)
 	}
 }
 
