@@ -19,7 +19,7 @@ export PATH := $(PATH):/usr/sbin
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run build assets test lint format fuzz bench clean go deps
+.PHONY: help run build assets test soak lint format fuzz bench clean go deps
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -50,6 +50,9 @@ $(OUTLINES): $(MODULES) $(wildcard $(PAGE)/scripts/*)
 test: go deps ## every test with the race detector; installs what it needs, or says what is missing
 	$(GO) test -race -timeout 15m $(TESTFLAGS) ./...
 
+soak: go deps ## the long forms of the tests that kill and restart things: 200 kills and more; an hour at most
+	FLEETCAST_SOAK=1 $(GO) test -race -count=1 -v -timeout 60m ./simulator/scenario
+
 deps:
 	@.ci/deps
 
@@ -66,8 +69,9 @@ $(LINTER):
 fuzz: go ## run each fuzz target for a short time (FUZZTIME=20s)
 	@GO=$(GO) .ci/fuzz $(FUZZTIME)
 
-bench: build ## what viewers cost beside the floor program, then the benchmarks (BENCHTIME=1s); results in bench-out
+bench: build ## what viewers and messages cost beside floor programs, then the benchmarks (BENCHTIME=1s); results in bench-out
 	bin/simulator bench fanout
+	bin/simulator bench ingest
 	$(GO) test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) ./...
 
 clean: ## remove what was built

@@ -19,6 +19,7 @@ type cli struct {
 	Fleet fleetCommand `cmd:"" help:"Run simulated devices against an MQTT broker."`
 	Watch watchCommand `cmd:"" help:"Open viewers of an event stream and check what they are told."`
 	Floor floorCommand `cmd:"" help:"Serve the least that fan-out can cost, for comparison."`
+	Bare  bareCommand  `cmd:"" name:"bare-mqtt" help:"Serve the least that taking messages can cost, for comparison."`
 	Bench benchCommand `cmd:"" help:"Measure a gateway."`
 	Prove proveCommand `cmd:"" help:"Number every message, make faults, and say what became of each."`
 }

@@ -108,7 +108,7 @@ func TestNothingDeliveredIsNoDivision(t *testing.T) {
 func TestResultsAreSaved(t *testing.T) {
 	dir := t.TempDir()
 	r := Result{Devices: 5, When: time.Unix(0, 0).UTC()}
-	if err := r.save(dir); err != nil {
+	if err := save(dir, "fanout", &r); err != nil {
 		t.Fatal(err)
 	}
 	text, err := os.ReadFile(filepath.Join(dir, "fanout.json"))

@@ -93,8 +93,16 @@ type gateway struct {
 	mqtt, http string
 }
 
+// programs are what a bench runs, and where their output goes.
+type programs struct {
+	gateway     string
+	gatewayArgs []string
+	simulator   string
+	out         string
+}
+
 // startGateway runs a gateway with a data directory of its own below dir.
-func (o *Options) startGateway(ctx context.Context, dir, name string) (*gateway, error) {
+func (p *programs) startGateway(ctx context.Context, dir, name string) (*gateway, error) {
 	g := &gateway{}
 	var err error
 	if g.mqtt, err = freeAddress(ctx); err != nil {
@@ -104,8 +112,8 @@ func (o *Options) startGateway(ctx context.Context, dir, name string) (*gateway,
 		return nil, err
 	}
 	data := filepath.Join(dir, name+"-data")
-	args := append([]string{"--mqtt-listen", g.mqtt, "--http-listen", g.http, "--data-dir", data}, o.GatewayArgs...)
-	if g.child, err = startChild(ctx, o.Out, name, o.Gateway, args...); err != nil {
+	args := append([]string{"--mqtt-listen", g.mqtt, "--http-listen", g.http, "--data-dir", data}, p.gatewayArgs...)
+	if g.child, err = startChild(ctx, p.out, name, p.gateway, args...); err != nil {
 		return nil, err
 	}
 	if err := g.until(ctx, func(ctx context.Context) bool {
@@ -134,6 +142,23 @@ func (o *Options) startFloor(ctx context.Context, rate float64, size int) (*chil
 		return nil, "", err
 	}
 	return c, "http://" + address + "/", nil
+}
+
+// startBare runs a bare MQTT server.
+func (p *programs) startBare(ctx context.Context, name string) (*child, string, error) {
+	address, err := freeAddress(ctx)
+	if err != nil {
+		return nil, "", err
+	}
+	c, err := startChild(ctx, p.out, name, p.simulator, "bare-mqtt", "--listen", address)
+	if err != nil {
+		return nil, "", err
+	}
+	if err := c.until(ctx, func(ctx context.Context) bool { return listens(ctx, address) }); err != nil {
+		c.stop()
+		return nil, "", err
+	}
+	return c, address, nil
 }
 
 func freeAddress(ctx context.Context) (string, error) {

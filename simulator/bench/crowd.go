@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/fleetcast/fleetcast/simulator/fleet"
-	"github.com/fleetcast/fleetcast/simulator/units"
 	"github.com/fleetcast/fleetcast/simulator/watch"
 )
 
@@ -29,14 +28,15 @@ func (r running) stop() error {
 	return <-r.done
 }
 
-// startFleet connects devices; a rate of 0 makes them idle. It returns when all are connected.
-func startFleet(ctx context.Context, mqtt string, devices int, rate units.Rate) (*fleet.Fleet, running, error) {
-	f, err := fleet.New(fleet.Options{MQTT: mqtt, Devices: devices, Rate: rate, Fleets: []string{"bench"}})
+// startFleet connects the devices of one fleet; a rate of 0 makes them idle. It returns when all are connected.
+func startFleet(ctx context.Context, o fleet.Options) (*fleet.Fleet, running, error) {
+	o.Fleets = []string{"bench"}
+	f, err := fleet.New(o)
 	if err != nil {
 		return nil, running{}, err
 	}
 	r := runInBackground(ctx, f.Run)
-	err = waitFor(ctx, time.Minute, "devices are connected", func() bool { return f.Counts().Connected >= int64(devices) })
+	err = waitFor(ctx, time.Minute, "devices are connected", func() bool { return f.Counts().Connected >= int64(o.Devices) })
 	if err != nil {
 		return nil, running{}, errors.Join(err, r.stop())
 	}

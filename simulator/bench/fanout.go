@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"time"
 
+	"github.com/fleetcast/fleetcast/simulator/fleet"
 	"github.com/fleetcast/fleetcast/simulator/watch"
 )
 
@@ -31,12 +32,12 @@ func Fanout(ctx context.Context, o Options) (*Result, error) {
 		return nil, err
 	}
 	r.conclude()
-	return r, r.save(o.Out)
+	return r, save(o.Out, "fanout", r)
 }
 
 // load measures the processor.
 func (o *Options) load(ctx context.Context, dir string, r *Result) error {
-	g, err := o.startGateway(ctx, dir, "gateway")
+	g, err := o.programs().startGateway(ctx, dir, "gateway")
 	if err != nil {
 		return err
 	}
@@ -50,7 +51,7 @@ func (o *Options) load(ctx context.Context, dir string, r *Result) error {
 
 func (o *Options) loadGateway(ctx context.Context, g *gateway, r *Result) error {
 	o.say("connecting %d devices", o.Devices)
-	f, sending, err := startFleet(ctx, g.mqtt, o.Devices, o.Rate)
+	f, sending, err := startFleet(ctx, fleet.Options{MQTT: g.mqtt, Devices: o.Devices, Rate: o.Rate})
 	if err != nil {
 		return err
 	}
@@ -134,7 +135,7 @@ func (o *Options) memory(ctx context.Context, dir string, r *Result) error {
 		o.say("memory of %d idle devices", o.IdleDevices)
 		var err error
 		r.DeviceBytes, err = o.growth(ctx, dir, "idle-devices", o.IdleDevices, func(g *gateway) (running, error) {
-			_, sending, err := startFleet(ctx, g.mqtt, o.IdleDevices, 0)
+			_, sending, err := startFleet(ctx, fleet.Options{MQTT: g.mqtt, Devices: o.IdleDevices})
 			return sending, err
 		})
 		return err
@@ -144,7 +145,7 @@ func (o *Options) memory(ctx context.Context, dir string, r *Result) error {
 
 // growth is the resident bytes that each of count connections adds to a fresh gateway.
 func (o *Options) growth(ctx context.Context, dir, name string, count int, connect func(*gateway) (running, error)) (float64, error) {
-	g, err := o.startGateway(ctx, dir, name)
+	g, err := o.programs().startGateway(ctx, dir, name)
 	if err != nil {
 		return 0, err
 	}

@@ -183,20 +183,20 @@ func (r *Result) writeGenerator(b *strings.Builder) {
 	b.WriteByte('\n')
 }
 
-// save writes fanout.json and fanout.md.
-func (r *Result) save(dir string) error {
+// save writes a result as name.json and name.md.
+func save(dir, name string, r interface{ WriteText(w io.Writer) error }) error {
 	text, err := json.MarshalIndent(r, "", "  ")
 	if err != nil {
 		return fmt.Errorf("save result: %w", err)
 	}
-	if err := os.WriteFile(filepath.Join(dir, "fanout.json"), append(text, '\n'), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, name+".json"), append(text, '\n'), 0o600); err != nil {
 		return fmt.Errorf("save result: %w", err)
 	}
 	var b strings.Builder
 	if err := r.WriteText(&b); err != nil {
 		return err
 	}
-	if err := os.WriteFile(filepath.Join(dir, "fanout.md"), []byte(b.String()), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, name+".md"), []byte(b.String()), 0o600); err != nil {
 		return fmt.Errorf("save result: %w", err)
 	}
 	return nil
