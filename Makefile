@@ -53,6 +53,9 @@ test: go deps ## every test with the race detector; installs what it needs, or s
 soak: go deps ## the long forms of the tests that kill and restart things: 200 kills and more; an hour at most
 	FLEETCAST_SOAK=1 $(GO) test -race -count=1 -v -timeout 60m ./simulator/scenario
 
+soak: go deps ## the long forms of the tests that kill and restart things: 200 kills and more; an hour at most
+	FLEETCAST_SOAK=1 $(GO) test -race -count=1 -v -timeout 60m ./simulator/scenario
+
 deps:
 	@.ci/deps
 
