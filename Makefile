@@ -51,10 +51,7 @@ test: go deps ## every test with the race detector; installs what it needs, or s
 	$(GO) test -race -timeout 15m $(TESTFLAGS) ./...
 
 soak: go deps ## the long forms of the tests that kill and restart things: 200 kills and more; an hour at most
-	FLEETCAST_SOAK=1 $(GO) test -race -count=1 -v -timeout 60m ./simulator/scenario
-
-soak: go deps ## the long forms of the tests that kill and restart things: 200 kills and more; an hour at most
-	FLEETCAST_SOAK=1 $(GO) test -race -count=1 -v -timeout 60m ./simulator/scenario
+	FLEETCAST_SOAK=1 $(GO) test -race -count=1 -v -timeout 60m -p 1 ./simulator/scenario ./bridge/diskbus ./bridge/redisbus
 
 deps:
 	@.ci/deps
