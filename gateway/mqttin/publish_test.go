@@ -199,8 +199,10 @@ func TestWhenTheQueueIsFullTheNewestOfQoS0IsKeptAndQoS1Waits(t *testing.T) {
 	release := h.inlet.hold()
 	defer release()
 	r, _ := connect(t, h, connectOptions{id: "c"})
-	for i := range 5 {
-		r.publish(topicOne, fmt.Sprintf(`{"n":%d}`, i), 0, 0)
+	r.publish(topicOne, `{"n":0}`, 0, 0)
+	eventually(t, "the inlet is asked", h.inlet.isWaiting) // else it may yet take what was kept along
+	for i := range 4 {
+		r.publish(topicOne, fmt.Sprintf(`{"n":%d}`, i+1), 0, 0)
 	}
 	eventually(t, "the last is kept", func() bool { return h.event(KeptNewest) == 2 && h.event(KeptReplaced) == 1 })
 	r.publish(topicOne, `{"n":5}`, 1, 9)
@@ -215,8 +217,10 @@ func TestTheQueueIsBoundedInBytes(t *testing.T) {
 	release := h.inlet.hold()
 	defer release()
 	r, _ := connect(t, h, connectOptions{id: "c"})
-	for i := range 4 { // one waits, one is kept as the newest of its device
-		r.publish(fmt.Sprintf("fleets/north/devices/truck-%d/telemetry", i), `{"number":1}`, 0, 0)
+	r.publish(topicOne, `{"number":1}`, 0, 0)
+	eventually(t, "the inlet is asked", h.inlet.isWaiting)
+	for i := range 3 { // the first of them is kept as the newest of its device
+		r.publish(fmt.Sprintf("fleets/north/devices/van-%d/telemetry", i), `{"number":1}`, 0, 0)
 	}
 	eventually(t, "drops", func() bool { return h.event(QueueFull) == 2 })
 }
