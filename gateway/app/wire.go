@@ -88,7 +88,7 @@ func (p *parts) wireDoor(o *Options, log *slog.Logger) (err error) {
 		return err
 	}
 	p.door, err = mqttin.NewUpstream(mqttin.UpstreamOptions{
-		URLs: o.MQTT.Upstream, ClientID: id, Group: o.MQTT.Group, Inlet: p.store, OwnTracksFleet: o.Fleet.OwnTracksFleet, Logger: log, Limits: limits,
+		URLs: o.MQTT.Upstream, ClientID: id, Group: o.MQTT.Group, Unshared: o.MQTT.Group == "", Inlet: p.store, OwnTracksFleet: o.Fleet.OwnTracksFleet, Logger: log, Limits: limits,
 	})
 	return err
 }
