@@ -30,7 +30,7 @@ func TestNothingThatABrokerInFrontAcknowledgedIsLost(t *testing.T) {
 	broker := startMosquitto(t)
 	// Without a group: a Mosquitto that restarts has forgotten the subscriptions of groups, though it kept the session, and
 	// acknowledges and drops what comes before the door is back. That loss is the broker's, and no door can see it.
-	g := startGateway(t, "--mqtt-upstream=mqtt://"+broker.address, "--mqtt-group=")
+	g := startGateway(t, "--mqtt-upstream=mqtt://"+broker.address)
 
 	o := durable([]string{broker.address}, []string{g.URL()})
 	o.Faults = []prove.Fault{inTurn(broker.restart("a broker that is restarted", syscall.SIGTERM, away), g.KillFault())}
