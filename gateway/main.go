@@ -20,10 +20,14 @@ const (
 )
 
 func main() {
-	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
+	os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
 
-func run(args []string, stdout, stderr io.Writer) int {
+// run serves, or runs the command that the arguments begin with.
+func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	if isCommand(args) {
+		return runCommand(args, &terminal{in: stdin, out: stdout, err: stderr})
+	}
 	opts, err := app.Parse(args, stdout)
 	switch {
 	case errors.Is(err, app.ErrShown):

@@ -23,7 +23,7 @@ const patience = 60 * time.Second
 
 func TestWrongArgumentsAreOneLineAndACodeOfTheirOwn(t *testing.T) {
 	var out, errs bytes.Buffer
-	if code := run([]string{"--window=1h"}, &out, &errs); code != exitUsage {
+	if code := run([]string{"--window=1h"}, nil, &out, &errs); code != exitUsage {
 		t.Errorf("exit code %d", code)
 	}
 	if got := errs.String(); !strings.HasPrefix(got, "gateway: --window: ") || strings.Count(got, "\n") != 1 || out.Len() != 0 {
@@ -34,9 +34,29 @@ func TestWrongArgumentsAreOneLineAndACodeOfTheirOwn(t *testing.T) {
 func TestHelpAndVersionSucceed(t *testing.T) {
 	for _, arg := range []string{"--help", "--version"} {
 		var out, errs bytes.Buffer
-		if code := run([]string{arg}, &out, &errs); code != 0 || out.Len() == 0 || errs.Len() != 0 {
+		if code := run([]string{arg}, nil, &out, &errs); code != 0 || out.Len() == 0 || errs.Len() != 0 {
 			t.Errorf("%s: code %d, %q, %q", arg, code, out.String(), errs.String())
 		}
+	}
+}
+
+func TestFlagsServeAndAWordIsACommand(t *testing.T) {
+	for _, c := range []struct {
+		args string
+		code int
+		says string
+	}{
+		{"version", 0, ""}, {"version --help", 0, "Print the version."}, {"serve", exitUsage, "serve"}, {"version x", exitUsage, "x"},
+	} {
+		var out, errs bytes.Buffer
+		code := run(strings.Fields(c.args), nil, &out, &errs)
+		if code != c.code || out.Len()+errs.Len() == 0 || !strings.Contains(out.String()+errs.String(), c.says) {
+			t.Errorf("%s: code %d, %q, %q", c.args, code, out.String(), errs.String())
+		}
+	}
+	var out, errs bytes.Buffer
+	if run([]string{"--help"}, nil, &out, &errs); !strings.Contains(out.String(), "gateway version") {
+		t.Errorf("the help names no commands: %s", out.String())
 	}
 }
 

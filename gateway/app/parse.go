@@ -17,6 +17,9 @@ import (
 // ErrShown says that the arguments asked for help or the version, which was written, and for nothing else.
 var ErrShown = errors.New("shown")
 
+// Commands are named where the settings are listed. The program's main has them.
+const Commands = "gateway version"
+
 // envPrefix begins every variable: --mqtt-listen is FLEETCAST_MQTT_LISTEN.
 const envPrefix = "FLEETCAST"
 
@@ -30,7 +33,7 @@ func Parse(args []string, stdout io.Writer) (Options, error) {
 	shown, file := false, &settingsFile{}
 	k, err := kong.New(
 		&grammar, kong.Name("gateway"),
-		kong.Description("Takes telemetry of devices in over MQTT and shows their live state to browsers."),
+		kong.Description("Takes telemetry of devices in over MQTT and shows their live state to browsers. Other commands, each with --help: "+Commands+"."),
 		kong.Writers(stdout, stdout),
 		kong.Exit(func(int) { shown = true }), // parsing goes on after it; its result is dropped below
 		kong.DefaultEnvars(envPrefix),

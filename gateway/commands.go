@@ -1,0 +1,63 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/fleetcast/fleetcast/devices"
+)
+
+// commands are what the program does besides serving. Each is one file cmd_….go with a struct of its flags and
+// a method Run, whose parameters kong fills: a context that ends with the first signal, and the terminal.
+type commands struct {
+	Version versionCommand `cmd:"" help:"Print the version."`
+}
+
+// terminal is what a command reads and where it writes: its result to out, complaints to err.
+type terminal struct {
+	in       io.Reader
+	out, err io.Writer
+}
+
+// isCommand tells whether the arguments name a command. Flags alone, or nothing, serve.
+func isCommand(args []string) bool { return len(args) > 0 && !strings.HasPrefix(args[0], "-") }
+
+// runCommand runs one command and returns the exit code: 0, or 1 where it failed, or 2 for a wrong command line.
+func runCommand(args []string, t *terminal) int {
+	shown := false
+	parser, err := kong.New(&commands{}, kong.Name("gateway"), kong.Writers(t.out, t.err),
+		kong.Description("Without a command the gateway serves: gateway --help lists its settings."),
+		kong.Exit(func(int) { shown = true }))
+	if err != nil {
+		fmt.Fprintf(t.err, "gateway: build the commands: %v\n", err)
+		return exitFailure
+	}
+	command, err := parser.Parse(args)
+	switch {
+	case shown:
+		return 0
+	case err != nil:
+		fmt.Fprintf(t.err, "gateway: %v\n", err)
+		return exitUsage
+	}
+	ctx, release := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer release()
+	defer context.AfterFunc(ctx, release)() // the second signal ends the process at once
+	command.BindTo(ctx, (*context.Context)(nil))
+	if err := command.Run(t); err != nil {
+		fmt.Fprintf(t.err, "gateway: %v\n", err)
+		if wrong, ok := errors.AsType[*devices.Error](err); ok && wrong.Kind == devices.Invalid {
+			return exitUsage
+		}
+		return exitFailure
+	}
+	return 0
+}
