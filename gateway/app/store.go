@@ -131,7 +131,7 @@ func (o *Options) checkStore() error {
 func (o *Options) checkMQTT() error {
 	m := &o.MQTT
 	if len(m.Upstream) == 0 {
-		return checkLoopback("mqtt-listen", m.Listen)
+		return o.checkMQTTListen()
 	}
 	switch {
 	case !o.roles().Has(RoleBroker):

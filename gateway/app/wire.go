@@ -21,6 +21,7 @@ type parts struct {
 	store  *store
 	door   door
 	broker *mqttin.Broker // the door, where devices connect to it
+	auth   mqttin.Authenticator
 	bridge *bridge.Bridge
 	hub    *hub.Hub
 	stream *sse.Handler
@@ -77,8 +78,12 @@ func wire(o *Options, s *store, log *slog.Logger, stats func() Stats) (*parts, e
 func (p *parts) wireDoor(o *Options, log *slog.Logger) (err error) {
 	limits := mqttin.Limits{Stop: mqttBound - stopMargin}
 	if o.embedsBroker() {
+		if err := o.requireAuthenticator(p.auth); err != nil {
+			return err
+		}
 		p.broker, err = mqttin.New(mqttin.Options{
 			Inlet: p.store, Listen: o.MQTT.Listen, OwnTracksFleet: o.Fleet.OwnTracksFleet, Logger: log, Limits: limits,
+			Auth: p.auth, Required: o.Auth.Device == AuthRequired,
 		})
 		p.door = p.broker
 		return err
@@ -172,7 +177,7 @@ func (a *App) start(ctx context.Context) error {
 		a.stack.push("mqtt", mqttBound, a.runner.start(life, "mqtt", p.door.Run))
 	}
 	if p.broker != nil { // only now: a broker that was bound must run to let go of its port
-		if err := requireLoopback(p.broker.Addr()); err != nil {
+		if err := a.opts.mayServeDevicesAt(p.broker.Addr()); err != nil {
 			return fmt.Errorf("bind mqtt-listen: %w", err)
 		}
 	}

@@ -18,6 +18,10 @@ type Options struct {
 	Listen string
 	// OwnTracksFleet is the fleet of devices that publish on owntracks/…. Zero: "owntracks".
 	OwnTracksFleet devices.FleetID
+	// Auth says who may connect and for which devices. Nil: everybody, for every device.
+	Auth Authenticator
+	// Required has every connection show a credential to Auth. Without it nobody is asked, and Auth only admits devices.
+	Required bool
 	// Logger gets rare lines about what the guards did. Nil: none.
 	Logger *slog.Logger
 	Limits Limits
