@@ -2,6 +2,7 @@ package sseclient
 
 import (
 	"bufio"
+	"compress/gzip"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -34,6 +35,8 @@ const (
 var (
 	ErrCut    = errors.New("connection cut by the client as planned")
 	ErrSilent = errors.New("nothing was received for too long")
+	// ErrDropped is a connection that Drop ended.
+	ErrDropped = errors.New("connection dropped by the client as it was told")
 )
 
 // StatusError is an answer that ends an EventSource for good (WHATWG HTML, section 9.2.3).
@@ -61,6 +64,11 @@ type Options struct {
 	Silence time.Duration
 	// Pace bounds the bytes read a second; 0 does not. A slow reader also gets a small receive buffer.
 	Pace int64
+	// Gzip says that a compressed stream is welcome. Bytes counts what came over the wire.
+	Gzip bool
+	// Raw reads and counts bytes and takes nothing apart: no event is told, and no id is known. It is for many viewers
+	// of which a few others, that read the same, are the sample.
+	Raw bool
 
 	Buffer, MaxLine int // of the parser
 
@@ -78,7 +86,17 @@ type Client struct {
 	lastID  string
 	retry   time.Duration
 	bytes   atomic.Int64
+
+	conn    atomic.Pointer[net.Conn] // the open one
+	dropped atomic.Int32             // what Drop wants of Run
 }
+
+// What Drop wants.
+const (
+	notDropped = iota
+	dropAndResume
+	dropAndForget
+)
 
 // New checks the options. It opens nothing.
 func New(o Options) (*Client, error) {
@@ -105,6 +123,28 @@ func (c *Client) LastEventID() string { return c.lastID }
 // Bytes is how many bytes of answers, headers included, were read so far. It may be called from any goroutine.
 func (c *Client) Bytes() int64 { return c.bytes.Load() }
 
+// Drop ends the connection as a network does, and Run connects anew at once: with the last id, or without it where forget
+// is set. It may be called from any goroutine.
+func (c *Client) Drop(forget bool) {
+	want := int32(dropAndResume)
+	if forget {
+		want = dropAndForget
+	}
+	c.dropped.Store(want)
+	if conn := c.conn.Load(); conn != nil {
+		(*conn).Close()
+	}
+}
+
+// obey does what Drop wanted, and tells whether it wanted something.
+func (c *Client) obey() bool {
+	want := c.dropped.Swap(notDropped)
+	if want == dropAndForget {
+		c.lastID = ""
+	}
+	return want != notDropped
+}
+
 // Run reads the stream and reconnects until ctx ends, which is no error, the answer is a *StatusError, or OnEvent fails.
 func (c *Client) Run(ctx context.Context) error {
 	timer := time.NewTimer(0)
@@ -119,8 +159,17 @@ func (c *Client) Run(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return nil
 		}
+		dropped := c.obey()
+		if dropped {
+			err = ErrDropped
+		}
 		if c.options.OnClose != nil {
 			c.options.OnClose(err)
+		}
+		if dropped {
+			failures = 0
+			timer.Reset(0)
+			continue
 		}
 		if _, fatal := errors.AsType[*StatusError](err); fatal {
 			return err
@@ -148,6 +197,7 @@ func (e *handlerError) Error() string { return e.err.Error() }
 
 // once is one connection; opened tells whether a stream began.
 func (c *Client) once(ctx context.Context) (opened bool, err error) {
+	c.obey() // without a connection there was nothing to drop, but perhaps something to forget
 	opening, cancel := context.WithTimeout(ctx, openTimeout)
 	defer cancel()
 	conn, err := c.dial(opening)
@@ -156,6 +206,11 @@ func (c *Client) once(ctx context.Context) (opened bool, err error) {
 	}
 	defer conn.Close()
 	defer context.AfterFunc(ctx, func() { conn.Close() })()
+	c.conn.Store(&conn)
+	defer c.conn.Store(nil)
+	if c.dropped.Load() != notDropped { // while it was dialed: Drop saw no connection
+		return false, ErrDropped
+	}
 	reader := &streamReader{ctx: ctx, conn: conn, silence: c.options.Silence, headerLeft: maxHeaderBytes, total: &c.bytes}
 	if err := conn.SetDeadline(time.Now().Add(openTimeout)); err != nil {
 		return false, fmt.Errorf("set deadline: %w", err)
@@ -172,7 +227,34 @@ func (c *Client) once(ctx context.Context) (opened bool, err error) {
 	if c.options.OnOpen != nil {
 		c.options.OnOpen()
 	}
-	return true, c.read(response.Body)
+	if c.options.Raw {
+		return true, drain(response.Body)
+	}
+	body, err := decoded(response)
+	if err != nil {
+		return true, err
+	}
+	return true, c.read(body)
+}
+
+// decoded is the body without its compression. A reader of gzip gives what was written before a flush as soon as it came.
+func decoded(response *http.Response) (io.Reader, error) {
+	if response.Header.Get("Content-Encoding") != "gzip" {
+		return response.Body, nil
+	}
+	plain, err := gzip.NewReader(response.Body)
+	if err != nil {
+		return nil, fmt.Errorf("read compressed stream: %w", err)
+	}
+	return plain, nil
+}
+
+// drain reads a raw stream to its end.
+func drain(body io.Reader) error {
+	if _, err := io.Copy(io.Discard, body); err != nil {
+		return fmt.Errorf("read stream: %w", err)
+	}
+	return io.EOF
 }
 
 func (c *Client) dial(ctx context.Context) (net.Conn, error) {
@@ -206,6 +288,9 @@ func (c *Client) request(conn net.Conn, reader io.Reader) (*http.Response, error
 	}
 	request.Header.Set("Accept", "text/event-stream")
 	request.Header.Set("Cache-Control", "no-cache")
+	if c.options.Gzip {
+		request.Header.Set("Accept-Encoding", "gzip")
+	}
 	if request.Header.Get("User-Agent") == "" {
 		request.Header.Set("User-Agent", "fleetcast-simulator")
 	}

@@ -45,6 +45,7 @@ type viewerCounters struct {
 	ready, resets, removed, heartbeats, others atomic.Int64
 	backwards, malformed, ended, ahead, maxLag atomic.Int64
 	isLive                                     atomic.Bool
+	droppedAt                                  atomic.Int64 // unix ns of the last Drop, until ready came; 0: none
 }
 
 func (v *viewer) run(ctx context.Context) {
@@ -59,13 +60,13 @@ func (v *viewer) run(ctx context.Context) {
 
 func (v *viewer) onOpen() {
 	v.count.opened.Add(1)
-	v.setLive(false)
+	v.setLive(v.watch.options.Raw)
 }
 
 func (v *viewer) onClose(err error) {
 	v.setLive(false)
 	switch {
-	case errors.Is(err, sseclient.ErrCut):
+	case errors.Is(err, sseclient.ErrCut), errors.Is(err, sseclient.ErrDropped):
 		v.count.cut.Add(1)
 	case errors.Is(err, sseclient.ErrSilent):
 		v.count.silent.Add(1)
@@ -91,6 +92,7 @@ func (v *viewer) onEvent(e sseclient.Event, arrived time.Time) error {
 		}
 	case "ready":
 		v.count.ready.Add(1)
+		v.back(arrived)
 		v.setLive(true)
 	case "reset":
 		v.count.resets.Add(1)
@@ -127,7 +129,7 @@ func (v *viewer) asset(data []byte, arrived time.Time) {
 	case u.received < h.received:
 		v.violate(&v.count.backwards, "device %s: received went back from %d to %d", u.id, h.received, u.received)
 	}
-	if v.live && u.stamped && u.at > h.at {
+	if (v.live || v.watch.options.Ages) && u.stamped && u.at > h.at {
 		v.latency(arrived.Sub(time.UnixMilli(u.at)))
 	}
 	h.at, h.received, h.fleet = max(u.at, h.at), u.received, v.fleetNumber(u.fleet)

@@ -41,6 +41,8 @@ var (
 type Options struct {
 	URL     string
 	Viewers int
+	// Address is the stream of a viewer where they differ; nil gives all of them URL.
+	Address func(index int) string
 	// For is how long to run after the last viewer was started; 0 means until the context ends.
 	For time.Duration
 	// ResumeEvery cuts each connection when it is so old, so that the viewer resumes; 0 never does.
@@ -48,6 +50,13 @@ type Options struct {
 	// SlowShare of the viewers read SlowRate bytes a second. Their latencies are told apart.
 	SlowShare units.Share
 	SlowRate  units.ByteRate
+	// Gzip has the viewers ask for compressed streams.
+	Gzip bool
+	// Raw viewers count bytes and look at nothing: they are live when the answer began. Decompressing a thousand streams
+	// is beyond a load generator; a second watch of few viewers is the sample.
+	Raw bool
+	// Ages takes latencies before ready too: where every device speaks all the time they say how old what a viewer reads is.
+	Ages bool
 	// CheckShare of the viewers decode every message fully.
 	CheckShare units.Share
 	// ConnectRate is connections a second.
@@ -69,6 +78,7 @@ type Watch struct {
 	slow       *measure.Histogram
 	ran        atomic.Bool
 	lastLogged atomic.Int64
+	returned   *measure.Histogram // from Drop to ready
 
 	mu       sync.Mutex // guards what follows
 	examples []string
@@ -94,7 +104,7 @@ func New(o Options) (*Watch, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	w := &Watch{options: o, ids: newInterner(), fleets: newInterner(), slow: measure.NewHistogram()}
+	w := &Watch{options: o, ids: newInterner(), fleets: newInterner(), slow: measure.NewHistogram(), returned: measure.NewHistogram()}
 	for range min(o.Viewers, maxHistograms, 2*runtime.GOMAXPROCS(0)) {
 		w.histograms = append(w.histograms, measure.NewHistogram())
 	}
@@ -113,8 +123,12 @@ func (v *viewer) init(w *Watch, index int) error {
 	v.slow = o.SlowShare.Has(index)
 	v.full = o.CheckShare.Has(index)
 	v.latencies = w.histograms[index%len(w.histograms)]
+	url := o.URL
+	if o.Address != nil {
+		url = o.Address(index)
+	}
 	c := sseclient.Options{
-		URL: o.URL, MaxAge: o.ResumeEvery, Silence: o.Silence, Buffer: viewerBuffer,
+		URL: url, Gzip: o.Gzip, Raw: o.Raw, MaxAge: o.ResumeEvery, Silence: o.Silence, Buffer: viewerBuffer,
 		OnOpen: v.onOpen, OnClose: v.onClose, OnEvent: v.onEvent,
 	}
 	if v.slow {
