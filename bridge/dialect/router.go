@@ -72,6 +72,7 @@ type Route struct {
 type candidate struct {
 	device devices.DeviceID
 	fleet  devices.FleetID
+	named  bool // the topic itself names the fleet
 	tail   string
 	decode decoder
 }
@@ -110,7 +111,7 @@ func (b *boundRow) bind(captures []string) (candidate, bool) {
 		if err != nil {
 			return candidate{}, false
 		}
-		c.fleet = fleet
+		c.fleet, c.named = fleet, true
 	}
 	levels := make([]string, len(b.id))
 	for i, name := range b.id {
