@@ -7,5 +7,8 @@
 // the pace of people; what changes at the pace of devices is the bus's.
 //
 // Package storetest is the suite that every store passes. There are three: in memory, embedded in the data directory,
-// and in Redis.
+// and in Redis. A Follower keeps somebody up to date, a Mirror keeps a copy in memory.
+//
+// In the walk of a message it is beside the path: a door asks a mirror who a device is, and an owner commits with each
+// flush which revision it had applied.
 package store
