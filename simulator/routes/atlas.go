@@ -2,6 +2,7 @@ package routes
 
 import (
 	"cmp"
+	"fmt"
 	"math"
 	"slices"
 	"time"
@@ -10,64 +11,131 @@ import (
 // toursPerCity is how many different tours a city has; vehicles of a tour follow each other at random distances.
 const toursPerCity = 6
 
-// parkedOneIn is the share of the vehicles that stand.
-const parkedOneIn = 12
+// defaultParked is the share of the vehicles that stand.
+const defaultParked = 1.0 / 12
 
 // Kind is what a vehicle is.
 type Kind uint8
 
-// The kinds. Long-haul routes are driven by trucks; vans, buses and cars drive in cities.
+// The kinds. Long-haul routes are driven by trucks; vans, buses and cars drive in cities; ships sail.
 const (
 	Truck Kind = iota
 	Van
 	Bus
 	Car
+	Ship
 )
 
 // String returns the kind's name, which is fit for a part of a device id.
-func (k Kind) String() string { return [...]string{"truck", "van", "bus", "car"}[k] }
+func (k Kind) String() string { return [...]string{"truck", "van", "bus", "car", "ship"}[k] }
+
+// Options of a world.
+type Options struct {
+	Seed uint64
+	// Parked and Ships are shares of all, from 0 to 1; a negative Parked means the default.
+	Parked, Ships float64
+	// Places, where there are some, are the only cities and corridors that there are, by their names.
+	Places []string
+	// Lines are roads of the user's: where there are some, everybody but ships drives there and nowhere else.
+	Lines []Line
+}
 
 // Atlas is a world of tours. It is immutable and may be used from any goroutine.
 type Atlas struct {
-	seed  uint64
-	slots []slot // by cumulative weight
+	seed   uint64
+	parked float64
+	ships  float64 // share
+	land   weighted
+	sea    weighted
+}
+
+// weighted are slots by cumulative weight.
+type weighted struct {
+	slots []slot
 	total float64
-	// inCities is the cumulative weight where cities end and corridors begin.
-	inCities float64
 }
 
 // slot is a place with its tours.
 type slot struct {
 	upTo  float64
 	place *place
+	kinds []Kind
 	plans []*plan
 }
 
-// New makes the world of a seed. It takes some tens of milliseconds and some megabytes, whatever the number of vehicles.
+var cityKinds = []Kind{Van, Van, Bus, Car}
+
+// New makes the usual world of a seed: cities and corridors, one in twelve parked, no ships. It takes some tens of
+// milliseconds and some megabytes, whatever the number of vehicles.
 func New(seed uint64) *Atlas {
-	a := &Atlas{seed: seed}
-	for i := range cities {
-		r := newRandom(seed, 1, uint64(i))
-		var plans []*plan
-		for range toursPerCity {
-			plans = append(plans, newPlan(&cities[i], tour(cities[i].points, r), 2, inCity, r))
-		}
-		a.add(&cities[i], plans)
-	}
-	a.inCities = a.total
-	for i := range corridors {
-		c := &corridors[i]
-		there := slices.Clone(c.points)
-		back := slices.Clone(c.points[1 : len(c.points)-1])
-		slices.Reverse(back)
-		a.add(c, []*plan{newPlan(c, append(there, back...), 3, longHaul, newRandom(seed, 2, uint64(i)))})
+	a, err := NewWorld(Options{Seed: seed, Parked: -1})
+	if err != nil {
+		panic(err) // cannot happen: nothing is named that might not be there
 	}
 	return a
 }
 
-func (a *Atlas) add(p *place, plans []*plan) {
-	a.total += float64(p.weight)
-	a.slots = append(a.slots, slot{a.total, p, plans})
+// NewWorld makes a world. It fails where a place is named that the atlas does not have, or a line is none.
+func NewWorld(o Options) (*Atlas, error) {
+	a := &Atlas{seed: o.Seed, parked: o.Parked, ships: o.Ships}
+	if o.Parked < 0 {
+		a.parked = defaultParked
+	}
+	for _, name := range o.Places {
+		if !slices.ContainsFunc(slices.Concat(cities, corridors), func(p place) bool { return p.name == name }) {
+			return nil, fmt.Errorf("make world: there is no place %q", name)
+		}
+	}
+	isWanted := func(name string) bool { return len(o.Places) == 0 || slices.Contains(o.Places, name) }
+	if err := a.addLines(o.Lines); err != nil {
+		return nil, err
+	}
+	for i := range cities {
+		if len(o.Lines) > 0 || !isWanted(cities[i].name) {
+			continue
+		}
+		r := newRandom(o.Seed, 1, uint64(i))
+		streets := newStreets(&cities[i], newRandom(uint64(i))) // a city is the same in every world; who drives in it is not
+		var plans []*plan
+		for range toursPerCity {
+			plans = append(plans, newPlan(&cities[i], streets.drive(tour(cities[i].points, r), r), inCity))
+		}
+		a.land.add(&cities[i], plans, cityKinds)
+	}
+	for i := range corridors {
+		if c := &corridors[i]; len(o.Lines) == 0 && isWanted(c.name) {
+			way := dig(wander(thereAndBack(c.points), 3, longHaul, newRandom(o.Seed, 2, uint64(i))))
+			a.land.add(c, []*plan{newPlan(c, way, longHaul)}, []Kind{Truck})
+		}
+	}
+	for i := range lanes {
+		l := &lanes[i]
+		way := wander(thereAndBack(l.points), len(l.points)-1, atSea, newRandom(o.Seed, 4, uint64(i)))
+		a.sea.add(l, []*plan{newPlan(l, way, atSea)}, []Kind{Ship})
+	}
+	return a, nil
+}
+
+func thereAndBack(points []point) []point {
+	back := slices.Clone(points[1 : len(points)-1])
+	slices.Reverse(back)
+	return append(slices.Clone(points), back...)
+}
+
+func (w *weighted) add(p *place, plans []*plan, kinds []Kind) {
+	w.total += float64(p.weight)
+	w.slots = append(w.slots, slot{w.total, p, kinds, plans})
+}
+
+// at returns the slot at a share of the whole weight.
+func (w *weighted) at(share float64) *slot {
+	i, _ := slices.BinarySearchFunc(w.slots, share*w.total, func(s slot, want float64) int {
+		if s.upTo <= want {
+			return -1
+		}
+		return 1
+	})
+	return &w.slots[min(i, len(w.slots)-1)]
 }
 
 // tour chooses half or more of the points, in the order in which they lie around their centre, so that it is a loop.
@@ -99,28 +167,24 @@ type Vehicle struct {
 	level  float64
 }
 
-// Vehicle returns vehicle number index: the same for ever for a seed. Any run of consecutive indexes is spread over the
+// Vehicle returns vehicle number index: the same for ever for a world. Any run of consecutive indexes is spread over the
 // whole atlas by the weights of its places.
 func (a *Atlas) Vehicle(index int) Vehicle {
 	r := newRandom(a.seed, 3, uint64(index))
 	// Multiples of the golden ratio spread evenly however many there are; random numbers would crowd.
 	const golden = 0.6180339887498949
 	_, share := math.Modf(float64(index)*golden + float64(a.seed%1000)/1000)
-	at, _ := slices.BinarySearchFunc(a.slots, share*a.total, func(s slot, want float64) int {
-		if s.upTo <= want {
-			return -1
-		}
-		return 1
-	})
-	s := &a.slots[min(at, len(a.slots)-1)]
+	from := &a.land
+	if a.ships > 0 && newRandom(a.seed, 5, uint64(index)).float() < a.ships {
+		from = &a.sea
+	}
+	s := from.at(share)
 	v := Vehicle{
-		plan: s.plans[r.below(len(s.plans))], kind: Truck,
+		plan: s.plans[r.below(len(s.plans))],
 		pace: r.within(0.88, 1.1), offset: r.float(), tank: r.within(350e3, 900e3), level: r.float(),
 	}
-	if s.upTo <= a.inCities {
-		v.kind = []Kind{Van, Van, Bus, Car}[r.below(4)]
-	}
-	if r.below(parkedOneIn) == 0 {
+	v.kind = s.kinds[r.below(len(s.kinds))]
+	if v.kind != Ship && r.float() < a.parked {
 		v.parked = true
 		v.spot = s.place.points[r.below(len(s.place.points))]
 		v.spot.lat += r.within(-0.004, 0.004)
@@ -141,7 +205,7 @@ func (v *Vehicle) Place() string { return v.plan.place.name }
 // At returns the motion at a time.
 func (v *Vehicle) At(t time.Time) Motion {
 	if v.parked {
-		return Motion{Lat: v.spot.lat, Lon: v.spot.lon}
+		return Motion{Lat: v.spot.lat, Lon: wrap(v.spot.lon)}
 	}
 	laps, rest := v.plan.seconds(t, v.offset, v.pace)
 	m := v.plan.at(rest)

@@ -36,6 +36,17 @@ func turn(a, b float64) float64 {
 	return min(d, 360-d)
 }
 
+// wrap brings a longitude, which grows beyond 180 on a tour that crosses that meridian, into [-180, 180).
+func wrap(lon float64) float64 {
+	if lon >= -180 && lon < 180 {
+		return lon
+	}
+	return lon - 360*math.Floor((lon+180)/360)
+}
+
+// near returns lon or lon plus or minus a whole circle, whichever is nearest to other.
+func near(lon, other float64) float64 { return lon - 360*math.Round((lon-other)/360) }
+
 func between(a, b point, fraction float64) point {
 	return point{a.lat + (b.lat-a.lat)*fraction, a.lon + (b.lon-a.lon)*fraction}
 }

@@ -21,6 +21,8 @@ type style struct {
 var (
 	inCity   = style{cruise: 12.5, accelerate: 1.4, brake: 1.8, cornering: 3.5, sway: 0.35, maxLeg: 450, dwellMin: 20, dwellMax: 150}
 	longHaul = style{cruise: 23.5, accelerate: 0.5, brake: 0.9, cornering: 7, sway: 0.22, maxLeg: 3000, dwellMin: 300, dwellMax: 1200}
+	atSea    = style{cruise: 8.5, accelerate: 0.02, brake: 0.02, cornering: 3, sway: 0.05, maxLeg: 9000, dwellMin: 1800, dwellMax: 7200}
+	asDrawn  = style{cruise: 15, accelerate: 1, brake: 1.4, cornering: 4, dwellMin: 60, dwellMax: 300}
 )
 
 // turnsAround is the angle from which a turn is made standing.
@@ -43,6 +45,7 @@ type leg struct {
 	length   float64
 	heading  float64
 	limit    float64 // m/s
+	covered  bool    // in a tunnel
 }
 
 // phase is a piece of time with one acceleration, on one leg.
@@ -62,19 +65,54 @@ type planner struct {
 	speed []float64 // at the start of each leg
 }
 
-// newPlan makes the tour through stops and back to the first. Those of index divisible by every are stops with a dwell.
-func newPlan(p *place, stops []point, every int, s style, r *random) *plan {
-	b := planner{style: s, plan: &plan{place: p}}
+// waypoint is a corner of a tour with the road that leaves it.
+type waypoint struct {
+	at      point
+	limit   float64 // of the road, m/s
+	dwell   float64 // seconds that a vehicle stands at the corner; 0 is driving through
+	covered bool    // the road runs through a tunnel
+}
+
+// tunnelOneIn is of how many legs of a corridor one is a tunnel.
+const tunnelOneIn = 20
+
+// wander makes the tour through stops and back to the first, over roads that wander. Those of index divisible by every
+// are stops with a dwell.
+func wander(stops []point, every int, s style, r *random) (tour []waypoint) {
 	for i, from := range stops {
 		way := bend([]point{from}, from, stops[(i+1)%len(stops)], s.sway, s.maxLeg, r)
 		for j := 1; j < len(way); j++ {
-			b.leg(way[j-1], way[j], s.cruise*r.within(0.82, 1.12))
-			dwell := 0.0
+			w := waypoint{at: way[j-1], limit: s.cruise * r.within(0.82, 1.12)}
 			if j == 1 && i%every == 0 {
-				dwell = r.within(s.dwellMin, s.dwellMax)
+				w.dwell = r.within(s.dwellMin, s.dwellMax)
 			}
-			b.stop = append(b.stop, dwell)
+			tour = append(tour, w)
 		}
+	}
+	return tour
+}
+
+// dig puts tunnels into a tour: the same on the way back, since which legs it takes follows from where they are.
+func dig(tour []waypoint) []waypoint {
+	for i := range tour {
+		a, b := tour[i].at, tour[(i+1)%len(tour)].at
+		middle := between(a, b, 0.5)
+		where := newRandom(uint64(int64(middle.lat*1e4)), uint64(int64(middle.lon*1e4)))
+		tour[i].covered = where.below(tunnelOneIn) == 0
+	}
+	return tour
+}
+
+// newPlan makes the profile of a closed tour, which begins with a stop: its first waypoint has a dwell.
+func newPlan(p *place, tour []waypoint, s style) *plan {
+	b := planner{style: s, plan: &plan{place: p}}
+	for i, w := range tour {
+		next := tour[(i+1)%len(tour)].at
+		if w.at == next {
+			continue // nothing to drive
+		}
+		b.leg(w, next)
+		b.stop = append(b.stop, w.dwell)
 	}
 	b.limitCorners()
 	b.limitAcceleration()
@@ -82,8 +120,10 @@ func newPlan(p *place, stops []point, every int, s style, r *random) *plan {
 	return b.plan
 }
 
-func (b *planner) leg(from, to point, limit float64) {
-	l := leg{from: from, to: to, start: b.plan.length, length: distance(from, to), heading: bearing(from, to), limit: limit}
+func (b *planner) leg(w waypoint, to point) {
+	l := leg{
+		from: w.at, to: to, start: b.plan.length, length: distance(w.at, to), heading: bearing(w.at, to), limit: w.limit, covered: w.covered,
+	}
 	b.plan.length += l.length
 	b.plan.legs = append(b.plan.legs, l)
 }
@@ -155,6 +195,7 @@ type Motion struct {
 	Speed    float64 // m/s
 	Heading  float64 // degrees true; of a vehicle that stands, the direction that it faces
 	Odometer float64 // metres since the time origin, at the vehicle's pace
+	Covered  bool    // in a tunnel: no satellites and no network
 }
 
 // at returns the motion at a moment of the period, 0 <= t < period.
@@ -165,7 +206,9 @@ func (p *plan) at(t float64) Motion {
 	dt := t - ph.start
 	along := min(ph.along+ph.speed*dt+ph.change*dt*dt/2, l.length)
 	where := between(l.from, l.to, along/l.length)
-	return Motion{Lat: where.lat, Lon: where.lon, Speed: max(ph.speed+ph.change*dt, 0), Heading: l.heading, Odometer: l.start + along}
+	return Motion{
+		Lat: where.lat, Lon: wrap(where.lon), Speed: max(ph.speed+ph.change*dt, 0), Heading: l.heading, Odometer: l.start + along, Covered: l.covered,
+	}
 }
 
 // seconds splits a time into whole periods and the rest, without the loss of a float of seconds since 1970.

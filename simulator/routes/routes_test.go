@@ -103,7 +103,7 @@ func TestVehiclesStopAndGoOn(t *testing.T) {
 
 func TestATourIsClosed(t *testing.T) {
 	a := New(3)
-	for _, s := range a.slots {
+	for _, s := range a.land.slots {
 		for _, p := range s.plans {
 			end, begin := p.at(math.Nextafter(p.period, 0)), p.at(0)
 			if d := distance(point{end.Lat, end.Lon}, point{begin.Lat, begin.Lon}); d > 0.5 || end.Speed > 0.5 || begin.Speed != 0 {
