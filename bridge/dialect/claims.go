@@ -15,7 +15,7 @@ func (r *Route) Claims() []Claim {
 	claims := make([]Claim, 0, len(r.candidates))
 	for i := range r.candidates {
 		c := &r.candidates[i]
-		claims = append(claims, Claim{Device: c.device, Fleet: c.fleet, Named: c.named})
+		claims = append(claims, Claim{Device: c.device, Fleet: c.fleet, Named: c.row.fleet.level == fleetLevel})
 	}
 	return claims
 }

@@ -18,9 +18,13 @@ const (
 	Region                // a place that somebody defined, not where the device is
 	Command               // the way down: an order to a device that came past us
 	Opaque                // well formed, but not for us to read: encrypted, a picture, a contact card
+	Birth                 // a device introduces itself: what it will send, and how; may hold first values
+	Discovery             // tells programs which topics to read; not data
 )
 
-var kindNames = [...]string{"rejected", "position", "telemetry", "presence", "event", "region", "command", "opaque"}
+var kindNames = [...]string{
+	"rejected", "position", "telemetry", "presence", "event", "region", "command", "opaque", "birth", "discovery",
+}
 
 // Kinds is the number of kinds, for counters by kind.
 const Kinds = len(kindNames)
@@ -143,10 +147,16 @@ func CloneReading(r *devices.Reading) *devices.Reading {
 type input struct {
 	device  devices.DeviceID
 	fleet   devices.FleetID
-	tail    string // what the template's {kind} level holds, "" where it has none
+	topic   *candidate
 	payload []byte
 	names   *interner
 	texts   *interner
+}
+
+// level is what the topic holds at a level of the template, or "" where it has no such level.
+func (in *input) level(name string) string {
+	text, _ := in.topic.row.template.capture(in.topic.captures, name)
+	return text
 }
 
 // A decoder fills the result and returns true, or declines with false. It keeps neither the input nor its payload.

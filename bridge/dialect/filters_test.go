@@ -18,11 +18,26 @@ func TestFiltersMatchWhatTheRouterKnows(t *testing.T) {
 			t.Errorf("%+v is missing in %+v", want, got)
 		}
 	}
-	rest, err := parseTemplate("zigbee2mqtt/{device...}")
-	if err != nil {
-		t.Fatal(err)
+	if len(got) != 4 { // what goes down to devices is not read
+		t.Errorf("filters %+v", got)
 	}
-	if got := rest.filter(); got != "zigbee2mqtt/#" {
-		t.Errorf("filter %q", got)
+	for text, want := range map[string]string{
+		"zigbee2mqtt/{device...}": "zigbee2mqtt/#", "zigbee2mqtt/{device...}/availability": "zigbee2mqtt/#", "/hfp/{a}/{b...}": "/hfp/+/#",
+	} {
+		rest, err := parseTemplate(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := rest.filterWith(nil); got != want {
+			t.Errorf("%s: filter %q", text, got)
+		}
+	}
+}
+
+func TestNoFilterCoversAnother(t *testing.T) {
+	got := withoutCovered([]Filter{{Topic: "z/+/x"}, {Topic: "z/#"}, {Topic: "z/a", Status: true}, {Topic: "z/#"}, {Topic: "a/+"}, {Topic: "a/b"}, {Topic: "a/#"}, {Topic: "b/+/#"}, {Topic: "b/+/c"}})
+	want := []Filter{{Topic: "z/#"}, {Topic: "z/a", Status: true}, {Topic: "a/#"}, {Topic: "b/+/#"}}
+	if !slices.Equal(got, want) {
+		t.Errorf("%+v", got)
 	}
 }

@@ -7,7 +7,7 @@ import "github.com/fleetcast/fleetcast/devices"
 // device's topic is named, so that it is not counted as an error, and otherwise left alone. An object without _type is
 // declined, as is the CSV form.
 func decodeOwnTracks(in *input, out *Result) bool {
-	if in.tail == "cmd" { // the way down, whatever its payload
+	if in.level("kind") == "cmd" { // the way down, whatever its payload
 		out.Kind = Command
 		return true
 	}

@@ -1,7 +1,6 @@
 package dialect
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 
@@ -12,6 +11,8 @@ import (
 type Options struct {
 	// OwnTracksFleet is the fleet of OwnTracks devices, whose topics name none. The zero value stands for "owntracks".
 	OwnTracksFleet devices.FleetID
+	// Presets are the formats that are understood; none stands for DefaultPresets.
+	Presets []PresetChoice
 }
 
 // Router knows which decoder reads a topic. All methods may be called concurrently.
@@ -23,32 +24,36 @@ type Router struct {
 
 type boundRow struct {
 	row
+	preset   string
+	fleet    fleetRule
 	template template
 }
 
-// New returns a router for every format that is understood. It starts nothing.
+// New returns a router. It starts nothing. An error is a devices.Error of kind Invalid that names what of the options is
+// wrong.
 func New(o Options) (*Router, error) {
-	if o.OwnTracksFleet.IsZero() {
-		fleet, err := devices.ParseFleetID("owntracks")
-		if err != nil {
-			return nil, fmt.Errorf("name owntracks fleet: %w", err)
-		}
-		o.OwnTracksFleet = fleet
+	rows, err := o.rows()
+	if err != nil {
+		return nil, err
 	}
-	return newRouter(table(o))
+	return newRouter(rows)
 }
 
-func newRouter(rows []row) (*Router, error) {
+func newRouter(rows []boundRow) (*Router, error) {
 	r := &Router{names: newInterner(), texts: newInterner()}
 	for _, each := range rows {
-		t, err := parseTemplate(each.template)
+		t, err := parseTemplate(each.row.template)
 		if err != nil {
 			return nil, err
 		}
-		if len(each.id) == 0 {
+		each.template = t
+		if len(each.id) == 0 && t.has("device") {
 			each.id = []string{"device"}
 		}
-		r.rows = append(r.rows, boundRow{each, t})
+		if each.fleet.level != "" && !t.has(each.fleet.level) {
+			return nil, devices.Errorf(devices.Invalid, "fleet", "{%s} is no level of %s", each.fleet.level, t.text)
+		}
+		r.rows = append(r.rows, each)
 	}
 	slices.SortStableFunc(r.rows, func(a, b boundRow) int {
 		switch {
@@ -70,11 +75,10 @@ type Route struct {
 }
 
 type candidate struct {
-	device devices.DeviceID
-	fleet  devices.FleetID
-	named  bool // the topic itself names the fleet
-	tail   string
-	decode decoder
+	row      *boundRow
+	device   devices.DeviceID
+	fleet    devices.FleetID
+	captures []string
 }
 
 // Route finds the route of a topic. The reason is not None where there is none. Give it a topic that may be kept, not
@@ -104,21 +108,27 @@ func (r *Router) Route(topic string) (*Route, Reason) {
 
 // bind turns the captures of a topic into ids. It tells whether they are valid ones.
 func (b *boundRow) bind(captures []string) (candidate, bool) {
-	c := candidate{fleet: b.fleet, decode: b.decode}
-	c.tail, _ = b.template.capture(captures, "kind")
-	if name, ok := b.template.capture(captures, "fleet"); ok {
-		fleet, err := devices.ParseFleetID(name)
-		if err != nil {
+	c := candidate{row: b, captures: captures}
+	fleet, ok := b.fleet.of(&b.template, captures)
+	if !ok {
+		return candidate{}, false
+	}
+	c.fleet = fleet
+	if len(b.id) == 0 { // the payload says whose it is
+		return c, true
+	}
+	levels := make([]string, 0, len(b.id))
+	for i, name := range b.id {
+		level, _ := b.template.capture(captures, name)
+		spread := b.template.isRest(name)
+		if strings.Contains(level, ":") && (spread || i < len(b.id)-1) {
+			// ann:x/phone and ann/x:phone would be one device; only the last of a fixed number of levels may hold the joint.
 			return candidate{}, false
 		}
-		c.fleet, c.named = fleet, true
-	}
-	levels := make([]string, len(b.id))
-	for i, name := range b.id {
-		levels[i], _ = b.template.capture(captures, name)
-		if i < len(b.id)-1 && strings.Contains(levels[i], ":") {
-			// ann:x/phone and ann/x:phone would be one device; only the last level may hold the joint.
-			return candidate{}, false
+		if spread {
+			levels = append(levels, strings.Split(level, "/")...)
+		} else {
+			levels = append(levels, level)
 		}
 	}
 	device, err := devices.JoinDeviceID(levels...)
@@ -129,7 +139,7 @@ func (b *boundRow) bind(captures []string) (candidate, bool) {
 	return c, true
 }
 
-// Device is the device that the topic names.
+// Device is the device that the topic names; zero where it names none and the payload does.
 func (r *Route) Device() devices.DeviceID { return r.candidates[0].device }
 
 // Fleet is the fleet that the topic names.
@@ -145,11 +155,11 @@ func (r *Route) Decode(payload []byte, out *Result) {
 	}
 	in := &out.in // not on the stack: the decoder is known only at run time, so it would be allocated
 	*in = input{payload: payload, names: r.router.names, texts: r.router.texts}
-	defer func() { in.payload = nil }()
+	defer func() { in.payload, in.topic = nil, nil }()
 	for i := range r.candidates {
 		c := &r.candidates[i]
-		in.device, in.fleet, in.tail = c.device, c.fleet, c.tail
-		if c.decode(in, out) {
+		in.device, in.fleet, in.topic = c.device, c.fleet, c
+		if c.row.decode(in, out) {
 			if out.Kind != Rejected {
 				out.Reason = None // of one that declined before
 			}

@@ -67,17 +67,13 @@ func TestTheMostSpecificTemplateIsAskedFirstAndMayDecline(t *testing.T) {
 		return func(_ *input, out *Result) bool { out.Kind = kind; return true }
 	}
 	declines := func(_ *input, out *Result) bool { return out.decline(BadStatus) }
-	fleet, err := devices.ParseFleetID("f")
-	if err != nil {
-		t.Fatal(err)
-	}
-	router, err := newRouter([]row{
-		{template: "{device}/{rest...}", fleet: fleet, decode: taken(Opaque)},
-		{template: "{device}/x/{a}", fleet: fleet, decode: taken(Region)},
-		{template: "{device}/x/state", fleet: fleet, decode: declines},
-		{template: "{device}/{a}/state", fleet: fleet, decode: taken(Event)},
-		{template: "only/{device}", fleet: fleet, decode: declines},
-	})
+	router, err := newRouter(bound(t, []row{
+		{template: "{device}/{rest...}", decode: taken(Opaque)},
+		{template: "{device}/x/{a}", decode: taken(Region)},
+		{template: "{device}/x/state", decode: declines},
+		{template: "{device}/{a}/state", decode: taken(Event)},
+		{template: "only/{device}", decode: declines},
+	}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -93,7 +89,7 @@ func TestTheMostSpecificTemplateIsAskedFirstAndMayDecline(t *testing.T) {
 			t.Errorf("%s: %v, want %v", topic, out.Kind, want)
 		}
 	}
-	router, err = newRouter([]row{{template: "only/{device}", fleet: fleet, decode: declines}})
+	router, err = newRouter(bound(t, []row{{template: "only/{device}", decode: declines}}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -104,8 +100,35 @@ func TestTheMostSpecificTemplateIsAskedFirstAndMayDecline(t *testing.T) {
 	}
 }
 
+// bound gives rows the fleet f.
+func bound(t testing.TB, rows []row) []boundRow {
+	t.Helper()
+	rule, err := parseFleetRule("f")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out []boundRow
+	for _, r := range rows {
+		out = append(out, boundRow{row: r, preset: "test", fleet: rule})
+	}
+	return out
+}
+
+func TestARestMayBeFollowedByLiterals(t *testing.T) {
+	tmpl, err := parseTemplate("z/{name...}/availability")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for topic, want := range map[string]string{"z/a/availability": "a", "z/a/b/availability": "a/b", "z/availability": "", "z/a/b": "", "z//availability": ""} {
+		captures, ok := tmpl.match(topic)
+		if ok != (want != "") || ok && captures[0] != want {
+			t.Errorf("%s: %q %v", topic, captures, ok)
+		}
+	}
+}
+
 func TestBadTemplatesAreErrors(t *testing.T) {
-	for _, bad := range []string{"", "a/+/b", "a/#", "{device", "{}/a", "{device}/{device}", "{a...}/b", "a{b}", "{a.b}", strings.Repeat("a/", MaxTopicLevels)} {
+	for _, bad := range []string{"", "a/+/b", "a/#", "{device", "{}/a", "{device}/{device}", "{a...}/{b}", "{a...}/{b...}", "a{b}", "{a.b}", strings.Repeat("a/", MaxTopicLevels)} {
 		if _, err := parseTemplate(bad); err == nil {
 			t.Errorf("template %.40q is accepted", bad)
 		}
@@ -117,6 +140,7 @@ func FuzzTemplate(f *testing.F) {
 	f.Add("zigbee2mqtt/{device...}", "zigbee2mqtt/a/b")
 	f.Add("{a}/{b...}", "//")
 	f.Add("a//{b}", "a//")
+	f.Add("z/{name...}/x/y", "z/a/b/x/y")
 	f.Fuzz(func(t *testing.T, text, topic string) {
 		tmpl, err := parseTemplate(text)
 		if err != nil {

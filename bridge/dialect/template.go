@@ -2,6 +2,7 @@ package dialect
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -11,12 +12,13 @@ const (
 	MaxTopicLevels = 24
 )
 
-// template matches topics level by level. A level is literal text or a {name} that matches any one level, and the last
-// may be {name...}, which matches one or more. Levels are compared as they are: no cleaning of paths, no unescaping.
+// template matches topics level by level. A level is literal text or a {name} that matches any one level, and one may be
+// {name...}, which matches one or more; after it only literals may follow. Levels are compared as they are: no cleaning
+// of paths, no unescaping.
 type template struct {
 	text   string
 	levels []level
-	rest   bool // the last level matches all that follows
+	rest   int // the place of {name...}, or -1
 }
 
 type level struct {
@@ -25,24 +27,26 @@ type level struct {
 }
 
 func parseTemplate(text string) (template, error) {
-	t := template{text: text}
+	t := template{text: text, rest: -1}
 	if text == "" || len(text) > MaxTopicBytes || strings.Count(text, "/") >= MaxTopicLevels {
 		return template{}, fmt.Errorf("parse template %q: is empty, too long or too deep", text)
 	}
 	seen := map[string]bool{}
 	for part := range strings.SplitSeq(text, "/") {
-		if t.rest {
-			return template{}, fmt.Errorf("parse template %q: has a level after {…...}", text)
-		}
 		l, rest, err := parseLevel(part)
 		if err != nil {
 			return template{}, fmt.Errorf("parse template %q: %w", text, err)
+		}
+		if l.name != "" && t.rest >= 0 {
+			return template{}, fmt.Errorf("parse template %q: has a {name} after {…...}", text)
 		}
 		if l.name != "" && seen[l.name] {
 			return template{}, fmt.Errorf("parse template %q: names {%s} twice", text, l.name)
 		}
 		seen[l.name] = true
-		t.rest = rest
+		if rest {
+			t.rest = len(t.levels)
+		}
 		t.levels = append(t.levels, l)
 	}
 	return t, nil
@@ -66,11 +70,19 @@ func parseLevel(part string) (l level, rest bool, err error) {
 
 // match tells whether the topic is of the template and returns the texts of its captures, in their order.
 func (t *template) match(topic string) (captures []string, ok bool) {
+	if t.rest >= 0 {
+		for i := len(t.levels) - 1; i > t.rest; i-- { // what stands behind the rest, from the end
+			var found bool
+			if topic, found = strings.CutSuffix(topic, "/"+t.levels[i].literal); !found {
+				return nil, false
+			}
+		}
+	}
 	for i, l := range t.levels {
-		last := i == len(t.levels)-1
-		if last && t.rest {
+		if i == t.rest {
 			return append(captures, topic), topic != ""
 		}
+		last := i == len(t.levels)-1
 		part, after, more := strings.Cut(topic, "/")
 		if more == last {
 			return nil, false
@@ -102,6 +114,14 @@ func (t *template) capture(captures []string, name string) (string, bool) {
 	return "", false
 }
 
+// has tells whether the template has a level of that name.
+func (t *template) has(name string) bool {
+	return slices.ContainsFunc(t.levels, func(l level) bool { return l.name != "" && l.name == name })
+}
+
+// isRest tells whether the level of that name is the one that matches all that follows.
+func (t *template) isRest(name string) bool { return t.rest >= 0 && t.levels[t.rest].name == name }
+
 // moreSpecific tells whether t is to be asked before u: at the first level in which they differ, a literal goes before
 // a name, and a name before the rest of a topic.
 func (t *template) moreSpecific(u *template) bool {
@@ -117,7 +137,7 @@ func (t *template) rank(i int) int {
 	switch {
 	case t.levels[i].name == "":
 		return 2
-	case t.rest && i == len(t.levels)-1:
+	case i == t.rest:
 		return 0
 	}
 	return 1
