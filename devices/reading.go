@@ -36,6 +36,12 @@ type Reading struct {
 	At int64
 	// Cleared are the members that the message deletes with a null.
 	Cleared Fields
+	// Key is the same for every copy of this reading, however many gateways heard it: a hash of the id that its format
+	// gives a message. 0 where the format has none; then only equal content tells a copy.
+	Key uint64
+	// Historical says that the device or its platform marks the reading as one that was kept back and is sent late. It
+	// belongs in the trail; what is live it may only complete, never replace.
+	Historical bool
 	// Satellites is the number in the fix, where Has says so.
 	Satellites int
 	// Metrics are all other values, in the order of the payload, each name once. A Null value deletes.

@@ -32,6 +32,17 @@ const (
 
 	wireVersion = 0x01
 	versionMask = 0x0f
+
+	// markedVersion is that of an entry whose reading has marks: a byte of flags and what they announce stand before it.
+	// Readings without them, which is nearly all, stay as they were in the first version.
+	markedVersion = 0x02
+)
+
+// Marks of a reading.
+const (
+	markKey        = 1 << iota // 8 bytes of the key follow
+	markHistorical             // the reading was kept back
+	knownMarks     = 1<<iota - 1
 )
 
 // Flags of a change.
@@ -62,11 +73,18 @@ var (
 
 // AppendEntry appends the bytes of e, which must pass Check. ID and Time are not among them.
 func AppendEntry(dst []byte, e *Entry) []byte {
-	dst = append(dst, tagEntry|wireVersion, byte(e.Kind))
+	version := byte(wireVersion)
+	if e.Kind == KindReading && (e.Reading.Key != 0 || e.Reading.Historical) {
+		version = markedVersion
+	}
+	dst = append(dst, tagEntry|version, byte(e.Kind))
 	dst = appendText(dst, e.Device.String())
 	dst = appendText(dst, e.Fleet.String())
 	switch e.Kind {
 	case KindReading:
+		if version == markedVersion {
+			dst = appendMarks(dst, e.Reading)
+		}
 		return appendReading(dst, e.Reading)
 	case KindConnection:
 		dst = binary.LittleEndian.AppendUint64(dst, uint64(e.Connection.Door))
@@ -81,13 +99,18 @@ func AppendEntry(dst []byte, e *Entry) []byte {
 
 // DecodeEntry reads what AppendEntry wrote. The entry shares no memory with b.
 func DecodeEntry(b []byte) (Entry, error) {
-	r := openWire(b, tagEntry)
+	r := openWireUpTo(b, tagEntry, markedVersion)
 	var e Entry
 	e.Kind = EntryKind(r.byte("kind"))
 	e.Device, e.Fleet = r.device(), r.fleet()
 	switch e.Kind {
 	case KindReading:
+		var marks devices.Reading
+		if r.version == markedVersion {
+			r.marks(&marks)
+		}
 		e.Reading = r.reading()
+		e.Reading.Key, e.Reading.Historical = marks.Key, marks.Historical
 	case KindConnection:
 		e.Connection.Door = DoorID(r.fixed64("door"))
 		e.Connection.Conn = r.uvarint("connection")
@@ -98,6 +121,9 @@ func DecodeEntry(b []byte) (Entry, error) {
 	case KindRemoval:
 	default:
 		r.fail(ErrWireKind, "entry")
+	}
+	if r.version == markedVersion && e.Kind != KindReading {
+		r.fail(ErrWireMalformed, "marks")
 	}
 	r.end()
 	if r.err == nil && e.Check() != nil {
@@ -253,6 +279,21 @@ func measuresOf(m *devices.Measures) [7]measure {
 		{devices.FieldAccuracy, &m.Accuracy},
 		{devices.FieldBattery, &m.Battery},
 	}
+}
+
+func appendMarks(dst []byte, r *devices.Reading) []byte {
+	var marks byte
+	if r.Key != 0 {
+		marks |= markKey
+	}
+	if r.Historical {
+		marks |= markHistorical
+	}
+	dst = append(dst, marks)
+	if r.Key != 0 {
+		dst = binary.LittleEndian.AppendUint64(dst, r.Key)
+	}
+	return dst
 }
 
 func appendReading(dst []byte, r *devices.Reading) []byte {

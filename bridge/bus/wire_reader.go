@@ -13,18 +13,24 @@ import (
 // the bytes are seen to be there: decoding costs at most 40 bytes of memory for a byte of input, the worst being a batch
 // of removals of devices with ids of one byte.
 type wireReader struct {
-	left []byte
-	err  error
+	left    []byte
+	err     error
+	version byte
 }
 
-func openWire(b []byte, tag byte) wireReader {
+func openWire(b []byte, tag byte) wireReader { return openWireUpTo(b, tag, wireVersion) }
+
+// openWireUpTo is for what has more than one version: last is the newest.
+func openWireUpTo(b []byte, tag, last byte) wireReader {
 	r := wireReader{left: b}
 	switch got := r.byte("tag"); {
 	case r.err != nil:
 	case got&^versionMask != tag:
 		r.fail(ErrWireMalformed, "tag of something else")
-	case got&versionMask != wireVersion:
+	case got&versionMask < wireVersion || got&versionMask > last:
 		r.fail(ErrWireVersion, "tag")
+	default:
+		r.version = got & versionMask
 	}
 	return r
 }
@@ -136,6 +142,21 @@ func (r *wireReader) fleet() devices.FleetID {
 		r.fail(ErrWireMalformed, "fleet")
 	}
 	return id
+}
+
+// marks reads what stands before a reading of markedVersion. There is one form of each entry: a key is not 0, and there
+// is a mark.
+func (r *wireReader) marks(out *devices.Reading) {
+	marks := r.byte("marks")
+	if marks == 0 || marks&^byte(knownMarks) != 0 {
+		r.fail(ErrWireMalformed, "marks")
+	}
+	out.Historical = marks&markHistorical != 0
+	if marks&markKey != 0 {
+		if out.Key = r.fixed64("key"); out.Key == 0 {
+			r.fail(ErrWireMalformed, "key")
+		}
+	}
 }
 
 func (r *wireReader) reading() *devices.Reading {
