@@ -69,13 +69,34 @@ func (r Reason) String() string { return reasonNames[r] }
 
 // Message is what a payload says about one device: a reading, or a status.
 type Message struct {
+	// Kind is Position, Telemetry, Birth, Presence, Event or Region. A payload may hold several kinds.
+	Kind   Kind
 	Device devices.DeviceID
 	Fleet  devices.FleetID
 	// Reading is nil where the message is a status. It belongs to the Result and is overwritten by the next Decode:
-	// CloneReading makes one that may be kept.
+	// Keep makes one that may be kept.
 	Reading *devices.Reading
 	// Status is Online or Offline where Reading is nil.
 	Status devices.Status
+	// At is when the status was true, as the sender says, unix ms; 0 where it does not. What counts is its receipt.
+	At int64
+	// Aside says that the message is only for people who look: it changes no asset. A place is not where the device is,
+	// and a host is no device.
+	Aside bool
+}
+
+// Keep returns what an asset shall hear of the message's reading, in memory that Decode does not write to: all of it, or
+// nil where it is none of an asset's business. Of an event the asset hears what happened, not where: the platform may
+// tell the last known place beside an event of now, and an old place would become new by it.
+func (m *Message) Keep() *devices.Reading {
+	if m.Reading == nil || m.Aside {
+		return nil
+	}
+	kept := CloneReading(m.Reading)
+	if m.Kind == Event {
+		kept.Has, kept.Cleared = 0, 0
+	}
+	return kept
 }
 
 // Result is what Decode found. It is made once and used again for every message of a goroutine, so that decoding
@@ -87,6 +108,9 @@ type Result struct {
 	// devices, half a position.
 	Dropped  int
 	Messages []Message
+	// Device and Fleet are those of the topic, by the template whose decoder took the payload. Zero where it names none.
+	Device devices.DeviceID
+	Fleet  devices.FleetID
 
 	in       input
 	readings []*devices.Reading // the readings of earlier results, for use again
@@ -98,6 +122,7 @@ type Result struct {
 func (r *Result) reset() {
 	r.Kind, r.Reason, r.Dropped = Rejected, None, 0
 	r.Messages = r.Messages[:0]
+	r.Device, r.Fleet = devices.DeviceID{}, devices.FleetID{}
 }
 
 func (r *Result) reject(reason Reason) bool {
@@ -124,12 +149,16 @@ func (r *Result) blank(n int) *devices.Reading {
 	return reading
 }
 
-func (r *Result) addReading(in *input, reading *devices.Reading) {
-	r.Messages = append(r.Messages, Message{Device: in.device, Fleet: in.fleet, Reading: reading})
+// addReading adds a reading of the topic's device.
+func (r *Result) addReading(in *input, kind Kind, reading *devices.Reading) *Message {
+	r.Messages = append(r.Messages, Message{Kind: kind, Device: in.device, Fleet: in.fleet, Reading: reading})
+	return &r.Messages[len(r.Messages)-1]
 }
 
-func (r *Result) addStatus(in *input, status devices.Status) {
-	r.Messages = append(r.Messages, Message{Device: in.device, Fleet: in.fleet, Status: status})
+// addStatus adds a status of the topic's device.
+func (r *Result) addStatus(in *input, status devices.Status) *Message {
+	r.Messages = append(r.Messages, Message{Kind: Presence, Device: in.device, Fleet: in.fleet, Status: status})
+	return &r.Messages[len(r.Messages)-1]
 }
 
 // CloneReading returns a copy of r that shares no memory that Decode writes to.

@@ -22,7 +22,7 @@ func decodeNative(in *input, out *Result) bool {
 	}
 	out.Kind = sink.finish()
 	out.Dropped = sink.dropped
-	out.addReading(in, reading)
+	out.addReading(in, out.Kind, reading)
 	return true
 }
 

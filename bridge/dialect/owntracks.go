@@ -24,7 +24,7 @@ func decodeOwnTracks(in *input, out *Result) bool {
 	case sink.kind == Position:
 		out.Kind = kind // Telemetry where the location has no coordinates
 		out.Dropped = sink.dropped
-		out.addReading(in, reading)
+		out.addReading(in, out.Kind, reading)
 	case sink.kind == Presence:
 		// The will's tst is when the phone connected, not when it went away: the receive time is what is known.
 		out.Kind = Presence

@@ -160,6 +160,7 @@ func (r *Route) Decode(payload []byte, out *Result) {
 		c := &r.candidates[i]
 		in.device, in.fleet, in.topic = c.device, c.fleet, c
 		if c.row.decode(in, out) {
+			out.Device, out.Fleet = c.device, c.fleet
 			if out.Kind != Rejected {
 				out.Reason = None // of one that declined before
 			}

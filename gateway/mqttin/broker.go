@@ -55,7 +55,7 @@ func New(o Options) (*Broker, error) {
 	if b.door == 0 {
 		b.door = bus.NewDoorID()
 	}
-	if err := b.intake.init(o.OwnTracksFleet, &counters{log: b.log}); err != nil {
+	if err := b.intake.init(o.Router, o.OwnTracksFleet, &counters{log: b.log}); err != nil {
 		return nil, err
 	}
 	b.guard = newGuard(b.limits, b.counters)

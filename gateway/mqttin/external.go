@@ -17,6 +17,7 @@ import (
 	"github.com/eclipse/paho.golang/paho"
 
 	"github.com/fleetcast/fleetcast/bridge/bus"
+	"github.com/fleetcast/fleetcast/bridge/dialect"
 	"github.com/fleetcast/fleetcast/devices"
 )
 
@@ -43,6 +44,8 @@ type UpstreamOptions struct {
 	// Topics and StatusTopics are filters in place of those of the formats that are understood. Every door hears the
 	// status topics.
 	Topics, StatusTopics []string
+	// Router knows the topics and formats. Nil: those that are understood by default.
+	Router *dialect.Router
 	// OwnTracksFleet is the fleet of devices that publish on owntracks/…. Zero: "owntracks".
 	OwnTracksFleet devices.FleetID
 	// ReceiveMaximum bounds the messages that are taken and not yet acknowledged: it is the back-pressure. Default 256.
@@ -135,7 +138,7 @@ func NewUpstream(o UpstreamOptions) (*Upstream, error) {
 		u.urls = append(u.urls, bare)
 		u.endpoints[bare] = e
 	}
-	if err := u.init(o.OwnTracksFleet, &counters{log: u.log}); err != nil {
+	if err := u.init(o.Router, o.OwnTracksFleet, &counters{log: u.log}); err != nil {
 		return nil, err
 	}
 	var err error

@@ -18,10 +18,12 @@ type intake struct {
 }
 
 // init fills an intake in its place: a pool is not copied.
-func (in *intake) init(ownTracks devices.FleetID, c *counters) error {
-	router, err := dialect.New(dialect.Options{OwnTracksFleet: ownTracks})
-	if err != nil {
-		return fmt.Errorf("build dialects: %w", err)
+func (in *intake) init(router *dialect.Router, ownTracks devices.FleetID, c *counters) error {
+	if router == nil {
+		var err error
+		if router, err = dialect.New(dialect.Options{OwnTracksFleet: ownTracks}); err != nil {
+			return fmt.Errorf("build dialects: %w", err)
+		}
 	}
 	in.router, in.counters = router, c
 	in.work.New = func() any { return new(workspace) }
@@ -43,10 +45,12 @@ func (in *intake) putBack(w *workspace) {
 // nothing, whatever the flag of a message says.
 func (in *intake) appendMessage(dst []bus.Entry, m *dialect.Message, retained bool) []bus.Entry {
 	e := bus.Entry{Device: m.Device, Fleet: m.Fleet}
-	if m.Reading != nil {
-		e.Kind = bus.KindReading
-		e.Reading = dialect.CloneReading(m.Reading)
-	} else {
+	switch {
+	case m.Aside:
+		return dst
+	case m.Reading != nil:
+		e.Kind, e.Reading = bus.KindReading, m.Keep()
+	default:
 		e.Kind = bus.KindStatus
 		e.Status = bus.StatusReport{Status: m.Status, Retained: retained}
 	}

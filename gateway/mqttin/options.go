@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/fleetcast/fleetcast/bridge/bus"
+	"github.com/fleetcast/fleetcast/bridge/dialect"
 	"github.com/fleetcast/fleetcast/devices"
 )
 
@@ -16,6 +17,8 @@ type Options struct {
 	Door bus.DoorID
 	// Listen is the TCP address, for example 127.0.0.1:1883. Required.
 	Listen string
+	// Router knows the topics and formats. Nil: those that are understood by default.
+	Router *dialect.Router
 	// OwnTracksFleet is the fleet of devices that publish on owntracks/…. Zero: "owntracks".
 	OwnTracksFleet devices.FleetID
 	// Auth says who may connect and for which devices. Nil: everybody, for every device.

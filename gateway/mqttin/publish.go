@@ -137,12 +137,13 @@ func (b *Broker) refuse(s *session, d *delivery, code byte) {
 
 // deliver makes entries of what was decoded and queues them.
 func (b *Broker) deliver(s *session, r *topicRoute, result *dialect.Result, d *delivery) {
-	if !r.up && result.Kind != dialect.Command {
-		d.entries = s.appendUp(d.entries, r.route.Device(), r.route.Fleet())
+	speaks := result.Kind != dialect.Command && result.Kind != dialect.Discovery
+	if !r.up && speaks {
+		d.entries = s.appendUp(d.entries, result.Device, result.Fleet)
 	}
 	for i := range result.Messages {
 		m := &result.Messages[i]
-		if m.Device != r.route.Device() {
+		if m.Device != result.Device && !m.Aside {
 			d.entries = s.appendUp(d.entries, m.Device, m.Fleet)
 		}
 		d.entries = b.appendMessage(d.entries, m, false)
@@ -153,7 +154,7 @@ func (b *Broker) deliver(s *session, r *topicRoute, result *dialect.Result, d *d
 	if !b.offer(s, d) {
 		return
 	}
-	r.up = r.up || result.Kind != dialect.Command
+	r.up = r.up || speaks
 	s.track(d.entries)
 }
 
