@@ -43,7 +43,9 @@ type Options struct {
 	// MaxDevices bounds the devices of a partition, against a client that makes up ids: entries of further devices are
 	// dropped and counted as device_limit. As many removals are remembered.
 	MaxDevices int
-	Logger     *slog.Logger
+	// Settings are what people set for their fleets; nil: the defaults for all. A change holds from the next entries on.
+	Settings Settings
+	Logger   *slog.Logger
 }
 
 // Bridge owns every partition of a bus that it can get. Its methods may be called concurrently.

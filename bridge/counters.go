@@ -23,12 +23,23 @@ const (
 	reasonRemoved   // a reading from before its device was removed
 	reasonRetained  // a status that the broker had kept, which proves nothing about now
 	reasonTakeover  // the offline report of one connection while another is live
+	reasonKept      // a reading that a broker had kept: taken where it is newer, and no sign of life
+	reasonAhead     // a clock that runs more than minutes ahead: ordered by receipt
+	reasonStanding  // a fix of a device that stands: its place is held
+	reasonMoved     // a jump that was believed in the end
 	reasonUnknown   // a removal, a disconnection or an offline report of a device that is not held
 
 	// Faults of the input. They are also told in a log line, see report.
 	reasonOutOfRange    // a member outside its bounds, dropped
 	reasonNullIsland    // a position 0/0 without satellites, dropped
 	reasonClock         // an absurd device time, replaced by the time of the entry
+	reasonWeekRollover  // a device time that is 1024 weeks off, put right
+	reasonZone          // a device time that is ahead by a time zone, put right
+	reasonTooOld        // a reading above the fleet's age, dropped
+	reasonInaccurate    // a position above the fleet's radius, dropped
+	reasonOutsideArea   // a position outside the fleet's area, dropped
+	reasonAxesSwapped   // the same, and inside with its axes exchanged
+	reasonJump          // a position that the device cannot have reached, dropped
 	reasonFleetConflict // an entry of a device in another fleet than its own, dropped
 	reasonDeviceLimit   // an entry of a device above the limit of devices, dropped
 	reasonMetricLimit   // a metric above the limit of metrics, dropped
@@ -53,7 +64,10 @@ var reasonNames = [reasonCount]string{
 	countFlushes: "flushes", countBeats: "beats", countAssets: "assets", countOwned: "owned",
 	reasonOlder: "older", reasonDuplicate: "duplicate", reasonReplayed: "replayed", reasonRemoved: "removed",
 	reasonRetained: "retained", reasonTakeover: "takeover", reasonUnknown: "unknown_device",
+	reasonKept: "retained_reading", reasonAhead: "clock_ahead", reasonStanding: "standing", reasonMoved: "moved",
 	reasonOutOfRange: "out_of_range", reasonNullIsland: "null_island", reasonClock: "clock",
+	reasonWeekRollover: "week_rollover", reasonZone: "zone", reasonTooOld: "too_old", reasonInaccurate: "inaccurate",
+	reasonOutsideArea: "outside_area", reasonAxesSwapped: "axes_swapped", reasonJump: "jump",
 	reasonFleetConflict: "fleet_conflict", reasonDeviceLimit: "device_limit", reasonMetricLimit: "metric_limit",
 	reasonAssetBytes: "asset_bytes", reasonBadMetric: "bad_metric", reasonConnLimit: "connection_limit",
 	reasonBadEntry: "bad_entry", reasonBadRecord: "bad_record", reasonPanic: "panic",

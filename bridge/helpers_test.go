@@ -52,13 +52,37 @@ type rig struct {
 	time int64 // of the next entry
 }
 
+// newRig believes any place: what moves in the tests of merging moves far.
 func newRig(t fataler) *rig {
-	opts := Options{Bus: newFakeBus(1), MaxDevices: 1000}
+	h := devices.DefaultHygiene()
+	h.Off = []string{"jump"}
+	return newRigOf(t, &h)
+}
+
+// newRigOf is a rig whose fleets have settings, or the defaults where h is nil.
+func newRigOf(t fataler, h *devices.HygieneSettings) *rig {
+	opts := Options{Bus: newFakeBus(1), MaxDevices: 1000, Settings: &settings{all: h}}
 	if err := opts.complete(); err != nil {
 		t.Fatal(err)
 	}
 	return &rig{state: newState(&opts, &counters{}, newFleetIndex()), t: t, time: noon}
 }
+
+// settings are the same for all fleets but those that are named.
+type settings struct {
+	all      *devices.HygieneSettings
+	fleets   map[string]*devices.HygieneSettings
+	revision uint64
+}
+
+func (s *settings) Hygiene(fleet devices.FleetID) *devices.HygieneSettings {
+	if h, ok := s.fleets[fleet.String()]; ok {
+		return h
+	}
+	return s.all
+}
+
+func (s *settings) Revision() uint64 { return s.revision }
 
 // entry fills in what the inlet does, and truck-17 of north.
 func (r *rig) entry(e bus.Entry) *bus.Entry {

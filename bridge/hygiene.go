@@ -2,13 +2,12 @@ package bridge
 
 import (
 	"math"
-	"time"
 
 	"github.com/fleetcast/fleetcast/devices"
 )
 
-// The bounds of what is believed. They are wide: they catch sentinels, wrong units and broken sensors, and nothing that
-// moves. What is outside is dropped, member by member; the rest of the reading is kept.
+// The bounds of what is believed of any fleet. They are wide: they catch sentinels, wrong units and broken sensors, and
+// nothing that moves. What is outside is dropped, member by member; the rest of the reading is kept.
 const (
 	maxLat      = 90
 	maxLon      = 180
@@ -22,34 +21,64 @@ const (
 	nearlyFull = fullCircle - 0.005
 )
 
-// The bounds of device time. Samples of real fleets hold 1970 (no clock), 1980-01-06 (no fix yet), 19.6 years ago (the
-// GPS week rolled over) and 2036.
-const maxClockAhead = 24 * time.Hour
+// Settings are what people set for their fleets. Its methods may be called concurrently and must not wait: they are
+// asked on the hot path.
+type Settings interface {
+	// Hygiene returns the valid settings of a fleet, which nobody changes any more, or nil: the defaults.
+	Hygiene(fleet devices.FleetID) *devices.HygieneSettings
+	// Revision is another number whenever Hygiene may return something else.
+	Revision() uint64
+}
 
-var earliestClock = time.Date(2015, 1, 1, 0, 0, 0, 0, time.UTC).UnixMilli()
+// hygiene is the settings of a fleet, ready for use. It is shared and never changed.
+type hygiene struct {
+	devices.HygieneSettings
+	revision uint64
+	// Of rules that Off may name; true where they hold.
+	duplicates, nullIsland, weekRollover, zones, jumps, retained bool
+}
+
+func newHygiene(s *devices.HygieneSettings, revision uint64) *hygiene {
+	if s == nil {
+		defaults := devices.DefaultHygiene()
+		s = &defaults
+	}
+	return &hygiene{
+		HygieneSettings: *s, revision: revision,
+		duplicates: !s.IsOff("duplicate"), nullIsland: !s.IsOff("null_island"), weekRollover: !s.IsOff("week_rollover"),
+		zones: !s.IsOff("zone"), jumps: !s.IsOff("jump") && s.MaxSpeed > 0, retained: !s.IsOff("retained"),
+	}
+}
 
 // cleaned is a reading after hygiene. Its metrics are checked one by one where they are merged, since the reading is
 // shared and must not be changed.
 type cleaned struct {
 	devices.Measures
-	// at is the effective time, by which fields are ordered: min(claimed, received).
+	// at is the effective time, by which fields are ordered: min(claimed, received). It is 0 where a reading was kept by
+	// a broker and says no time: then it only fills in what nothing is known of.
 	at int64
 	// claimed is the device's own time where it is believable, else the effective time. With the content it tells a
 	// reading from its duplicates; the effective time would not where a clock runs ahead, since that is then the time
 	// of each delivery.
 	claimed int64
+	// timed says that at comes from the device.
+	timed bool
+	// held says that the position is the one held before: the device stands.
+	held bool
+	// old says that the reading is above the fleet's age.
+	old bool
 }
 
-// clean drops from a reading what cannot be true and settles its time. received is the inlet's time, unix ms.
-func clean(r *devices.Reading, received int64, c *counters) cleaned {
+// clean drops from a reading what cannot be true by itself and settles its time. received is the inlet's time, unix ms.
+func (h *hygiene) clean(r *devices.Reading, received int64, c *counters) cleaned {
 	out := cleaned{Measures: r.Measures}
-	out.at, out.claimed = settleTime(r.At, received, c)
+	h.settleTime(r, received, &out, c)
 	m := &out.Measures
 	if m.Has.Has(devices.FieldPosition) {
 		switch {
 		case !within(m.Lat, -maxLat, maxLat) || !within(m.Lon, -maxLon, maxLon):
 			drop(m, devices.FieldPosition, reasonOutOfRange, c)
-		case m.Lat == 0 && m.Lon == 0 && !(m.Has.Has(devices.FieldSatellites) && r.Satellites > 0):
+		case m.Lat == 0 && m.Lon == 0 && h.nullIsland && !(m.Has.Has(devices.FieldSatellites) && r.Satellites > 0):
 			// Trackers without a fix send 0/0, a place in the Gulf of Guinea.
 			drop(m, devices.FieldPosition, reasonNullIsland, c)
 		}
@@ -64,18 +93,6 @@ func clean(r *devices.Reading, received int64, c *counters) cleaned {
 	bound(m, devices.FieldBattery, m.Battery, 0, maxBattery, c)
 	m.Has &= mergedFields
 	return out
-}
-
-func settleTime(at, received int64, c *counters) (effective, claimed int64) {
-	switch {
-	case at == 0:
-		return received, received
-	case at < earliestClock || at > received+maxClockAhead.Milliseconds():
-		c.add(reasonClock)
-		return received, received
-	default:
-		return min(at, received), at
-	}
 }
 
 func within(v, low, high float64) bool { return v >= low && v <= high } // false for NaN

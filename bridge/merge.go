@@ -33,12 +33,14 @@ type device struct {
 	since   int64       // when the device was removed, if it came back since: older readings do not count
 	offline int64       // when it goes offline unless it is heard, by the inlet's clock; 0: it does not
 	applied bus.EntryID // the last entry applied
+	suspect *suspect    // the last fix that was taken for a jump, nil where the last was none
 
 	// The present owner's.
 	room     int // bytes that the metrics may take in a frame
 	presence presence
-	dirty    bool // changed since the last publish
-	gone     bool // removed since: a flush passes over it
+	rules    *hygiene // of its fleet, at their revision; nil: not asked for yet
+	dirty    bool     // changed since the last publish
+	gone     bool     // removed since: a flush passes over it
 }
 
 // mergeReading takes what is newest of a reading: by effective time, and by arrival where times are equal.
@@ -110,7 +112,12 @@ func (d *device) assetTime() int64 {
 // Merging a duplicate would be harmless but at equal times, where the later arrival wins: a redelivered message must
 // not win over the one that followed it.
 func (d *device) isDuplicate(r *devices.Reading, claimed int64) bool {
-	h := hashReading(r, claimed)
+	h := r.Key
+	if h != 0 {
+		h = max(mix(h, keyed), 1)
+	} else {
+		h = hashReading(r, claimed)
+	}
 	for _, known := range d.recent {
 		if known == h {
 			return true
@@ -120,6 +127,9 @@ func (d *device) isDuplicate(r *devices.Reading, claimed int64) bool {
 	d.next = (d.next + 1) % recentReadings
 	return false
 }
+
+// keyed tells the hashes of keys from those of contents. It is part of the record's format.
+const keyed = 0x6b65796564
 
 // hashReading is part of the record's format: it must never change within a version. It is never 0. A device that
 // makes hashes collide harms only itself.

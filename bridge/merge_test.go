@@ -65,7 +65,8 @@ func TestTheNewestValueOfEveryFieldWins(t *testing.T) {
 		{
 			"a clock an hour ahead neither freezes the device nor is shown",
 			[]step{{at: 0, claims: 3600, m: at(1, 2)}, {at: 1, claims: 3601, m: at(3, 4)}, {at: 2, claims: 2, m: at(5, 6)}},
-			`"at":1780315202000,"received":1780315202000,"lat":5,"lon":6}`, nil,
+			`"at":1780315202000,"received":1780315202000,"lat":5,"lon":6}`,
+			map[reason]uint64{reasonZone: 2},
 		},
 		{
 			"1970 is the time of the message",
@@ -173,7 +174,7 @@ func TestARedeliveryOfADeviceWithAFastClockIsADuplicate(t *testing.T) {
 	if got := r.frame(); !strings.Contains(got, `"lat":3,"lon":4`) {
 		t.Errorf("the redelivered position came back: %s", got)
 	}
-	r.wantCounts(t, map[reason]uint64{reasonDuplicate: 1})
+	r.wantCounts(t, map[reason]uint64{reasonDuplicate: 1, reasonZone: 3})
 }
 
 func TestReadingsThatDifferInAnythingAreNoDuplicates(t *testing.T) {

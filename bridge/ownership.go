@@ -115,6 +115,7 @@ func (o *ownership) loop(ctx, hard context.Context, entries <-chan []bus.Entry, 
 
 func (o *ownership) apply(batch []bus.Entry) {
 	now := time.Since(o.start)
+	o.state.refreshRules()
 	for i := range batch {
 		o.applyOne(&batch[i], now)
 	}

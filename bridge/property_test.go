@@ -158,7 +158,7 @@ func (s *store) commit(changes []bus.Change) {
 }
 
 func (s *store) owner(t fataler) *rig {
-	r := newRig(t)
+	r := newRigOf(t, nil)
 	r.load(maps.Values(s.records))
 	return r
 }

@@ -23,11 +23,15 @@ import (
 //	recent   number, then the hash of each, the oldest first
 //	conns    number, then door (8 bytes) and connection (unsigned) of each, the oldest first
 //	metrics  number, then of each: name (length, bytes), received minus its time (signed), kind (1 byte), value
+//	-- version recordFuller, which is written where there is one of these, has in addition, at the end:
+//	suspect  number of agreeing fixes, 0 where there is none; then latitude, longitude, received minus its time (signed)
+//	         and received minus since (signed)
 //
 // A later version gets a number of its own and reads this one; a golden test holds these bytes.
 const (
 	recordLive    = 1
 	recordRemoved = 2
+	recordFuller  = 3 // a live device of which more is kept
 )
 
 // maxRecordMetrics bounds what a record is believed to hold: twice what a device may, should the limits change.
@@ -42,7 +46,11 @@ func (t *tombstone) appendRecord(dst []byte) []byte {
 }
 
 func (d *device) appendRecord(dst []byte) []byte {
-	dst = append(dst, recordLive)
+	version := byte(recordLive)
+	if d.suspect != nil {
+		version = recordFuller
+	}
+	dst = append(dst, version)
 	dst = binary.AppendUvarint(dst, uint64(d.applied))
 	received := d.asset.Received
 	dst = binary.AppendVarint(dst, received)
@@ -63,7 +71,21 @@ func (d *device) appendRecord(dst []byte) []byte {
 		dst = binary.AppendVarint(dst, received-m.at)
 		dst = appendMetricValue(dst, &m.value)
 	}
+	if version == recordFuller {
+		dst = d.appendSuspect(dst)
+	}
 	return dst
+}
+
+func (d *device) appendSuspect(dst []byte) []byte {
+	s := d.suspect
+	if s == nil {
+		return append(dst, 0)
+	}
+	dst = binary.AppendUvarint(dst, uint64(s.fixes))
+	dst = appendFloat(appendFloat(dst, s.lat), s.lon)
+	dst = binary.AppendVarint(dst, d.asset.Received-s.at)
+	return binary.AppendVarint(dst, d.asset.Received-s.since)
 }
 
 func (d *device) appendMembers(dst []byte) []byte {

@@ -25,8 +25,9 @@ func decodeTombstone(data []byte) (*tombstone, error) {
 // decodeDevice reads the record of a device. It keeps nothing of data.
 func decodeDevice(data []byte) (*device, error) {
 	r := recordReader{rest: data}
-	if v := r.byte(); v != recordLive {
-		return nil, fmt.Errorf("read device: version %d is not known", v)
+	version := r.byte()
+	if version != recordLive && version != recordFuller {
+		return nil, fmt.Errorf("read device: version %d is not known", version)
 	}
 	d := &device{applied: bus.EntryID(r.unsigned())}
 	d.asset.Received, d.since, d.offline = r.signed(), r.signed(), r.signed()
@@ -45,6 +46,9 @@ func decodeDevice(data []byte) (*device, error) {
 		d.conns = append(d.conns, conn{bus.DoorID(r.fixed()), r.unsigned()})
 	}
 	r.metrics(d)
+	if version == recordFuller {
+		r.suspect(d)
+	}
 	if err := r.end(); err != nil {
 		return nil, fmt.Errorf("read device: %w", err)
 	}
@@ -77,6 +81,15 @@ func (r *recordReader) members(d *device) {
 			d.times[i] = d.asset.Received - r.signed()
 		}
 	}
+}
+
+func (r *recordReader) suspect(d *device) {
+	n := r.number(maxSuspectFixes)
+	if n == 0 {
+		return
+	}
+	d.suspect = &suspect{fixes: n, lat: r.float(), lon: r.float()}
+	d.suspect.at, d.suspect.since = d.asset.Received-r.signed(), d.asset.Received-r.signed()
 }
 
 func (r *recordReader) metrics(d *device) {

@@ -66,7 +66,7 @@ func TestARecordGivesTheDeviceBack(t *testing.T) {
 	if got, want := r.appendFrame(nil, back), r.appendFrame(nil, d); !bytes.Equal(got, want) {
 		t.Errorf("frame\n%s became\n%s", want, got)
 	}
-	back.presence, back.dirty = d.presence, d.dirty
+	back.presence, back.dirty, back.rules = d.presence, d.dirty, d.rules
 	if back.next != d.next { // the ring may be turned
 		back.next, back.recent = d.next, d.recent
 	}

@@ -30,6 +30,9 @@ type state struct {
 	dirty     []*device
 	dirtyGone []*tombstone
 
+	rules         map[devices.FleetID]*hygiene // of the fleets that were heard since a setting changed
+	rulesRevision uint64
+
 	// Reused from flush to flush.
 	flush   bus.Flush
 	scratch []byte
@@ -50,11 +53,14 @@ type tombstone struct {
 }
 
 func newState(opts *Options, c *counters, index *fleetIndex) *state {
-	return &state{
+	s := &state{
 		opts: opts, counters: c, index: index,
 		live: make(map[devices.DeviceID]*device), removed: make(map[deviceKey]*tombstone), leaving: list.New(),
+		rules:   make(map[devices.FleetID]*hygiene),
 		metrics: make([]devices.Metric, 0, devices.MaxMetrics), scratch: make([]byte, 0, 2*devices.MaxAssetBytes),
 	}
+	s.refreshRules()
+	return s
 }
 
 // load rebuilds the state from the records of the last owner. A record that cannot be read is counted; its device
@@ -166,15 +172,67 @@ func isSound(e *bus.Entry) bool {
 
 func (s *state) applyReading(d *device, e *bus.Entry) {
 	s.counters.add(countReadings)
-	c := clean(e.Reading, e.Time, s.counters)
-	s.heard(d, e.Time)
+	r := e.Reading
+	h := s.hygieneOf(d)
+	if r.Retained && h.retained {
+		// The asset must have a time of receipt, also where the device itself was never heard.
+		if d.asset.Received == 0 {
+			d.asset.Received = e.Time
+		}
+	} else {
+		s.heard(d, e.Time)
+	}
+	if c, taken := d.take(r, h, e.Time, s.counters); taken {
+		s.mergeReading(d, r, &c)
+	}
+}
+
+// take does hygiene: it tells what is left of a reading, and false where nothing is to be taken.
+func (d *device) take(r *devices.Reading, h *hygiene, received int64, n *counters) (c cleaned, taken bool) {
+	c = h.clean(r, received, n)
+	if r.Retained && h.retained {
+		n.add(reasonKept)
+	}
 	switch {
 	case c.at < d.since:
-		s.counters.add(reasonRemoved)
-	case d.isDuplicate(e.Reading, c.claimed):
-		s.counters.add(reasonDuplicate)
+		n.add(reasonRemoved)
+	case c.old:
+		n.add(reasonTooOld)
+	case h.duplicates && d.isDuplicate(r, c.claimed):
+		n.add(reasonDuplicate)
 	default:
-		s.mergeReading(d, e.Reading, &c)
+		h.judgeFix(d, r, &c, received, n)
+		return c, true
+	}
+	return c, false
+}
+
+// hygieneOf returns the rules of the device's fleet. A device keeps them until a setting changes.
+func (s *state) hygieneOf(d *device) *hygiene {
+	if d.rules != nil && d.rules.revision == s.rulesRevision {
+		return d.rules
+	}
+	h := s.rules[d.asset.Fleet]
+	if h == nil {
+		var settings *devices.HygieneSettings
+		if s.opts.Settings != nil {
+			settings = s.opts.Settings.Hygiene(d.asset.Fleet)
+		}
+		h = newHygiene(settings, s.rulesRevision)
+		s.rules[d.asset.Fleet] = h
+	}
+	d.rules = h
+	return h
+}
+
+// refreshRules looks whether a setting changed. It is asked once for many entries.
+func (s *state) refreshRules() {
+	if s.opts.Settings == nil {
+		return
+	}
+	if now := s.opts.Settings.Revision(); now != s.rulesRevision {
+		s.rulesRevision = now
+		clear(s.rules)
 	}
 }
 
@@ -195,7 +253,7 @@ func (s *state) find(e *bus.Entry) *device {
 		s.counters.add(reasonReplayed)
 	case !provesLife(e):
 		s.counters.add(reasonUnknown)
-	case t != nil && effectiveTime(e) < t.at:
+	case t != nil && s.effectiveTime(e) < t.at:
 		s.counters.add(reasonRemoved)
 	case len(s.live) >= s.opts.MaxDevices:
 		s.counters.add(reasonDeviceLimit)
@@ -221,13 +279,18 @@ func provesLife(e *bus.Entry) bool {
 	}
 }
 
-func effectiveTime(e *bus.Entry) int64 {
+func (s *state) effectiveTime(e *bus.Entry) int64 {
 	if e.Kind != bus.KindReading {
 		return e.Time
 	}
-	var uncounted counters // the reading is counted where it is applied
-	at, _ := settleTime(e.Reading.At, e.Time, &uncounted)
-	return at
+	var (
+		uncounted counters // the reading is counted where it is applied
+		settled   cleaned
+		none      device // a device that is about to be made: the rules of its fleet are all that it has
+	)
+	none.asset.Fleet = e.Fleet
+	s.hygieneOf(&none).settleTime(e.Reading, e.Time, &settled, &uncounted)
+	return settled.at
 }
 
 func (s *state) create(key deviceKey, t *tombstone) *device {

@@ -40,8 +40,12 @@ type Reading struct {
 	// gives a message. 0 where the format has none; then only equal content tells a copy.
 	Key uint64
 	// Historical says that the device or its platform marks the reading as one that was kept back and is sent late. It
-	// belongs in the trail; what is live it may only complete, never replace.
+	// goes to the trail, and moves the device only where nothing newer is held; one without a time only fills in what
+	// nothing is known of.
 	Historical bool
+	// Retained says that a broker had kept the message for we do not know how long: it was true once, and is no sign of
+	// life. For the rest it is as a Historical one.
+	Retained bool
 	// Satellites is the number in the fix, where Has says so.
 	Satellites int
 	// Metrics are all other values, in the order of the payload, each name once. A Null value deletes.

@@ -42,6 +42,7 @@ const (
 const (
 	markKey        = 1 << iota // 8 bytes of the key follow
 	markHistorical             // the reading was kept back
+	markRetained               // a broker had kept the message
 	knownMarks     = 1<<iota - 1
 )
 
@@ -74,7 +75,7 @@ var (
 // AppendEntry appends the bytes of e, which must pass Check. ID and Time are not among them.
 func AppendEntry(dst []byte, e *Entry) []byte {
 	version := byte(wireVersion)
-	if e.Kind == KindReading && (e.Reading.Key != 0 || e.Reading.Historical) {
+	if e.Kind == KindReading && (e.Reading.Key != 0 || e.Reading.Historical || e.Reading.Retained) {
 		version = markedVersion
 	}
 	dst = append(dst, tagEntry|version, byte(e.Kind))
@@ -110,7 +111,7 @@ func DecodeEntry(b []byte) (Entry, error) {
 			r.marks(&marks)
 		}
 		e.Reading = r.reading()
-		e.Reading.Key, e.Reading.Historical = marks.Key, marks.Historical
+		e.Reading.Key, e.Reading.Historical, e.Reading.Retained = marks.Key, marks.Historical, marks.Retained
 	case KindConnection:
 		e.Connection.Door = DoorID(r.fixed64("door"))
 		e.Connection.Conn = r.uvarint("connection")
@@ -288,6 +289,9 @@ func appendMarks(dst []byte, r *devices.Reading) []byte {
 	}
 	if r.Historical {
 		marks |= markHistorical
+	}
+	if r.Retained {
+		marks |= markRetained
 	}
 	dst = append(dst, marks)
 	if r.Key != 0 {

@@ -151,7 +151,7 @@ func (r *wireReader) marks(out *devices.Reading) {
 	if marks == 0 || marks&^byte(knownMarks) != 0 {
 		r.fail(ErrWireMalformed, "marks")
 	}
-	out.Historical = marks&markHistorical != 0
+	out.Historical, out.Retained = marks&markHistorical != 0, marks&markRetained != 0
 	if marks&markKey != 0 {
 		if out.Key = r.fixed64("key"); out.Key == 0 {
 			r.fail(ErrWireMalformed, "key")

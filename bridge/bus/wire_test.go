@@ -59,6 +59,9 @@ func goldenEntries(t testing.TB) []goldenEntry {
 		{"a historical reading", Entry{Device: truck, Fleet: north, Kind: KindReading, Reading: &devices.Reading{
 			Cleared: devices.FieldSpeed, Historical: true,
 		}}, `12 01 08747275636b2d3137 056e6f727468 02 00 04 00 00`},
+		{"a reading that a broker had kept", Entry{Device: truck, Fleet: north, Kind: KindReading, Reading: &devices.Reading{
+			Cleared: devices.FieldSpeed, Retained: true,
+		}}, `12 01 08747275636b2d3137 056e6f727468 04 00 04 00 00`},
 		{"a connection", Entry{Device: truck, Fleet: north, Kind: KindConnection, Connection: Connection{
 			Door: 0x1122334455667788, Conn: 300, Up: true,
 		}}, `11 02 08747275636b2d3137 056e6f727468 8877665544332211 ac02 01`},
@@ -152,7 +155,7 @@ func TestDecodersRefuseWhatTheyDoNotKnow(t *testing.T) {
 		{"a later version", decodeEntry, `13` + removal, ErrWireVersion},
 		{"marks on what is no reading", decodeEntry, `12` + removal, ErrWireMalformed},
 		{"no marks where they are announced", decodeEntry, `12 01 0161 0162 00 00 00 00 00`, ErrWireMalformed},
-		{"unknown marks", decodeEntry, `12 01 0161 0162 04 00 00 00 00`, ErrWireMalformed},
+		{"unknown marks", decodeEntry, `12 01 0161 0162 08 00 00 00 00`, ErrWireMalformed},
 		{"a key of nothing", decodeEntry, `12 01 0161 0162 01 0000000000000000 00 00 00 00`, ErrWireMalformed},
 		{"a batch as an entry", decodeEntry, `21` + removal, ErrWireMalformed},
 		{"a kind of the future", decodeEntry, `11 05 0161 0162`, ErrWireKind},
