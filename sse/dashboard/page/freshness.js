@@ -73,12 +73,13 @@ export class Badge {
     this.lagMs = Number.isFinite(ms) ? ms : null
   }
 
-  // since is the time since the last message in ms.
+  // since is the time since the last message in ms, null before the first.
   update(since, assets) {
     this.lag.textContent = this.lagMs === null ? '–' : lag(this.lagMs)
     this.lag.classList.toggle('late', this.lagMs !== null && this.lagMs > LATE_LAG)
-    this.last.textContent = since < 1000 ? 'now' : `${age(since)} ago`
-    this.last.classList.toggle('late', since > LATE_MESSAGE)
+    if (since === null) this.last.textContent = '–'
+    else this.last.textContent = since < 1000 ? 'now' : `${age(since)} ago`
+    this.last.classList.toggle('late', since !== null && since > LATE_MESSAGE)
     this.assets.textContent = number(assets)
   }
 }

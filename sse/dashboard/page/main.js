@@ -63,7 +63,7 @@ function select(id, from) {
 }
 
 function refresh() {
-  badge.update(Date.now() - stream.lastHeard, fleet.size)
+  badge.update(stream.lastMessage === null ? null : Date.now() - stream.lastMessage, fleet.size)
   list.update()
   details.update()
   // Only a stream that is up to date can say that there is nothing.

@@ -23,6 +23,7 @@ export class AssetStream {
     this.EventSourceClass = EventSourceClass
     this.source = null
     this.lastId = ''
+    this.lastMessage = null // when the last event came, unlike lastHeard, which also begins anew with each attempt
     this.lastHeard = 0 // wall clock: it goes on while the computer sleeps, which is just when streams die
     this.retry = FIRST_RETRY
     this.retryTimer = 0
@@ -67,7 +68,7 @@ export class AssetStream {
   }
 
   received(name, event) {
-    this.lastHeard = Date.now()
+    this.lastHeard = this.lastMessage = Date.now()
     let data
     try {
       data = JSON.parse(event.data)

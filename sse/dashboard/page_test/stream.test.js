@@ -186,3 +186,13 @@ test("the server's clock is the least delayed of the recent heartbeats", t => {
 test('what was heard of long ago is old', () => {
   assert.deepEqual([0, 60000, 330000, 600000, 1e9].map(freshnessOf), [1, 1, 0.5, 0, 0])
 })
+
+test('the last message is none before the first, and a new attempt is no message', t => {
+  const { stream, time } = start(t)
+  assert.equal(stream.lastMessage, null)
+  FakeSource.all.at(-1).say('heartbeat', { now: 1, lag_ms: 0 })
+  const heard = time.now
+  assert.equal(stream.lastMessage, heard)
+  time.tick(60_000) // silence: the stream is opened anew
+  assert.equal(stream.lastMessage, heard)
+})
