@@ -23,7 +23,7 @@ func (r *rig) wantPlace(t *testing.T, lat, lon float64) {
 }
 
 func TestAnImpossibleJumpKeepsThePlaceAndTheTelemetry(t *testing.T) {
-	r := newRigOf(t, nil)
+	r := newRigOf(t, strict())
 	r.drive(0, 60.17, 24.94)
 	r.time = noon + 10*second
 	m := at(59.33, 18.06) // Stockholm, ten seconds after Helsinki
@@ -39,6 +39,14 @@ func TestAnImpossibleJumpKeepsThePlaceAndTheTelemetry(t *testing.T) {
 		t.Error("a good fix leaves the suspicion")
 	}
 	r.wantCounts(t, map[reason]uint64{reasonJump: 1})
+}
+
+func TestAJumpIsOnlyCountedUnlessAFleetAsksForMore(t *testing.T) {
+	r := newRigOf(t, nil)
+	r.drive(0, 60.17, 24.94)
+	r.drive(10, 59.33, 18.06)
+	r.wantPlace(t, 59.33, 18.06)
+	r.wantCounts(t, map[reason]uint64{reasonMoved: 1})
 }
 
 func TestADeviceThatReallyMovedIsNotFrozen(t *testing.T) {
@@ -61,7 +69,7 @@ func TestADeviceThatReallyMovedIsNotFrozen(t *testing.T) {
 		}, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			r := newRigOf(t, nil)
+			r := newRigOf(t, strict())
 			r.drive(0, 60.17, 24.94)
 			c.move(r)
 			r.wantPlace(t, 59.332, 18.062)
@@ -105,7 +113,7 @@ func TestWhatIsNoJump(t *testing.T) {
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			r := newRigOf(t, nil)
+			r := newRigOf(t, strict())
 			c.before(r)
 			if n := r.counters.get(reasonJump); n > 0 {
 				t.Errorf("%d jumps", n)
@@ -116,12 +124,12 @@ func TestWhatIsNoJump(t *testing.T) {
 
 func TestOneOwnerGoesOnWithTheSuspicionOfAnother(t *testing.T) {
 	s := newStore()
-	r := newRigOf(t, nil)
+	r := newRigOf(t, strict())
 	r.drive(0, 60.17, 24.94)
 	for i := range int64(3) {
 		r.drive(10+i, 59.33, 18.06)
 		s.flush(r)
-		next := newRigOf(t, nil)
+		next := newRigOf(t, strict())
 		next.load(func(yield func(rec bus.Record) bool) {
 			for _, rec := range s.records {
 				yield(rec)

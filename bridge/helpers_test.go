@@ -52,7 +52,7 @@ type rig struct {
 	time int64 // of the next entry
 }
 
-// newRig believes any place: what moves in the tests of merging moves far.
+// newRig does not count jumps: what moves in the tests of merging moves far.
 func newRig(t fataler) *rig {
 	h := devices.DefaultHygiene()
 	h.Off = []string{"jump"}
@@ -66,6 +66,13 @@ func newRigOf(t fataler, h *devices.HygieneSettings) *rig {
 		t.Fatal(err)
 	}
 	return &rig{state: newState(&opts, &counters{}, newFleetIndex()), t: t, time: noon}
+}
+
+// strict holds back jumps.
+func strict() *devices.HygieneSettings {
+	h := devices.DefaultHygiene()
+	h.JumpFixes = 3
+	return &h
 }
 
 // settings are the same for all fleets but those that are named.

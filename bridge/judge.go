@@ -55,7 +55,7 @@ var effects = map[reason]string{
 	reasonOutsideArea:  "outside the fleet's area: the position is dropped, the rest is telemetry",
 	reasonAxesSwapped:  "outside the fleet's area, and inside with latitude and longitude exchanged: the position is dropped, the rest is telemetry",
 	reasonJump:         "too far from the last fix for the time between: the position is dropped, the rest is telemetry",
-	reasonMoved:        "too far from the last fix, but several agree: the device is taken to have moved",
+	reasonMoved:        "too far from the last fix for the time between: believed all the same, as the fleet's jump_fixes and jump_s say",
 	reasonStanding:     "the device stands: its place is held and only its time moves on",
 	reasonBadMetric:    "a metric that is none: it is dropped, the rest is kept",
 }

@@ -59,10 +59,10 @@ func TestJudgeSaysWhatAnOwnerDoes(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var past Past
-			if v := Judge(&past, &first, nil, noon-10*second); v.Outcome != Live || len(v.Findings) > 0 {
+			if v := Judge(&past, &first, strict(), noon-10*second); v.Outcome != Live || len(v.Findings) > 0 {
 				t.Fatalf("the first fix is %v", v)
 			}
-			v := Judge(&past, &c.r, nil, noon)
+			v := Judge(&past, &c.r, strict(), noon)
 			if v.Outcome != c.outcome || v.At != c.at || rulesOf(v) != c.rules {
 				t.Errorf("%v at %d, want %s at %d for %q", v, v.At, c.outcome, c.at, c.rules)
 			}
@@ -168,9 +168,9 @@ func TestAFleetsClockAndAge(t *testing.T) {
 }
 
 func TestSettingsApplyLiveAndToTheirFleetOnly(t *testing.T) {
-	strict := devices.DefaultHygiene()
-	strict.MaxAccuracy = 10
-	of := &settings{fleets: map[string]*devices.HygieneSettings{"north": &strict}}
+	narrow := devices.DefaultHygiene()
+	narrow.MaxAccuracy = 10
+	of := &settings{fleets: map[string]*devices.HygieneSettings{"north": &narrow}}
 	r := newRigOf(t, nil)
 	r.opts.Settings = of
 	wide := func(seconds int64) *devices.Reading {

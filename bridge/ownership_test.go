@@ -174,14 +174,14 @@ func TestAFailedPublishIsTriedAgainWithEverythingThatCameMeanwhile(t *testing.T)
 		r.bus.do(0, func(p *fakePartition) { p.failPublish = 3 })
 		r.reading("d1", at(1, 2))
 		r.pass(150 * time.Millisecond)
-		r.reading("d1", at(1.001, 2.001))
+		r.reading("d1", at(3, 4))
 		r.reading("d2", at(5, 6))
 		r.pass(2 * time.Second)
 		// The tries are at 100, 200, 400 and 800 ms.
 		r.wantFlushes("0:0", "800:2", "1800:0")
 		r.wantCount(reasonPublishError, 3)
 		r.wantCount(countReadings, 3)
-		want := `{"id":"d1","fleet":"north","status":"online","at":946684800160,"received":946684800160,"lat":1.001,"lon":2.001}`
+		want := `{"id":"d1","fleet":"north","status":"online","at":946684800160,"received":946684800160,"lat":3,"lon":4}`
 		if got := r.frame("d1"); got != want {
 			t.Errorf("frame %s, want %s", got, want)
 		}

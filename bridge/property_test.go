@@ -158,7 +158,7 @@ func (s *store) commit(changes []bus.Change) {
 }
 
 func (s *store) owner(t fataler) *rig {
-	r := newRigOf(t, nil)
+	r := newRigOf(t, strict())
 	r.load(maps.Values(s.records))
 	return r
 }
@@ -264,7 +264,7 @@ func TestAnInterruptedBridgeEndsWhereAnUndisturbedOneDoes(t *testing.T) {
 			}
 			want := uninterrupted(t, entries)
 			r := &running{t: t, bus: newFakeBus(1), start: time.Now()}
-			r.run(Options{Bus: r.bus})
+			r.run(Options{Bus: r.bus, Settings: &settings{all: strict()}})
 			for i := range entries {
 				r.bus.append(entries[i])
 				switch random.IntN(12) {

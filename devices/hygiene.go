@@ -12,9 +12,10 @@ import (
 // holds where nobody said anything; a member that is absent from the JSON has its value of there, and a zero switches
 // its rule off.
 type HygieneSettings struct {
-	// MaxSpeed is what no device of the fleet moves faster than, m/s: a fix that would need more is a jump. A device
-	// that jumped is believed again after JumpFixes fixes in a row that agree with each other, or JumpSeconds after the
-	// first, so that one that really moved is not frozen.
+	// MaxSpeed is what no device of the fleet moves faster than, m/s: a fix that would need more is a jump. A jump is
+	// believed after JumpFixes fixes in a row that agree with each other, or JumpSeconds after the first, so that a
+	// device that really moved is not frozen. With 1 fix, the default, it is believed at once and only counted: no place
+	// is withheld from a dashboard unless somebody asks for it. 3 holds back what a bad receiver makes up.
 	MaxSpeed    float64 `json:"max_speed"`
 	JumpFixes   int     `json:"jump_fixes"`
 	JumpSeconds int     `json:"jump_s"`
@@ -51,7 +52,7 @@ const (
 // DefaultHygiene returns what holds for a fleet of which nothing is said. The speed is above what airliners reach.
 func DefaultHygiene() HygieneSettings {
 	return HygieneSettings{
-		MaxSpeed: 400, JumpFixes: 3, JumpSeconds: 600,
+		MaxSpeed: 400, JumpFixes: 1, JumpSeconds: 600,
 		TrailFixes: 500, TrailSeconds: 86_400,
 	}
 }

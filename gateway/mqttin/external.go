@@ -80,9 +80,9 @@ const (
 // Upstream consumes an external broker in place of the embedded one. It is made by NewUpstream and runs in Run, once.
 // What it acknowledges is in the inlet: the broker keeps the rest for it, as long as SessionExpiry.
 //
-// Telemetry is subscribed to with QoS 1 in a group, and retained telemetry is not wanted: it is what was, and the bridge
-// would take it for a sign of life. Status topics are subscribed to by each door alone, retained ones included, which
-// prove only unknown. There are no connection events: the devices are not connected to us.
+// Telemetry is subscribed to with QoS 1, in a group or alone; status topics by each door alone. What the broker had kept comes
+// once to a subscription that is not a group's and is marked: of telemetry the bridge takes what is newer than what it
+// holds, and a status proves only unknown. There are no connection events: the devices are not connected to us.
 type Upstream struct {
 	intake
 	options       UpstreamOptions

@@ -55,8 +55,8 @@ const (
 	retainedNever   = 2
 )
 
-// subscriptions are what the broker is asked for. A status that is retained is wanted once, not again with every
-// reconnect. No Local keeps messages of ours away, should we ever publish; a shared subscription must not have it
+// subscriptions are what the broker is asked for. What is retained is wanted once, not again with every reconnect. A
+// shared subscription wants none of it: each door that joins the group would hear it anew, or not, as the broker likes. No Local keeps messages of ours away, should we ever publish; a shared subscription must not have it
 // [MQTT-3.8.3-4].
 func subscriptions(o *UpstreamOptions, router *dialect.Router) ([]paho.SubscribeOptions, error) {
 	topics, statuses := o.Topics, o.StatusTopics
@@ -76,11 +76,9 @@ func subscriptions(o *UpstreamOptions, router *dialect.Router) ([]paho.Subscribe
 		if !validFilter(topic) || len(topic) > maxFilterBytes || strings.HasPrefix(topic, "$") {
 			return nil, devices.Errorf(devices.Invalid, "topics", "hold one that is no filter, or begins with $")
 		}
-		s := paho.SubscribeOptions{Topic: topic, QoS: upstreamQoS, RetainHandling: retainedNever, NoLocal: true}
-		switch isStatus := i >= len(topics); {
-		case isStatus:
-			s.RetainHandling = retainedWhenNew
-		case !o.Unshared:
+		s := paho.SubscribeOptions{Topic: topic, QoS: upstreamQoS, RetainHandling: retainedWhenNew, NoLocal: true}
+		if isStatus := i >= len(topics); !isStatus && !o.Unshared {
+			s.RetainHandling = retainedNever
 			s.Topic, s.NoLocal = "$share/"+o.Group+"/"+topic, false
 		}
 		list = append(list, s)

@@ -86,13 +86,9 @@ func (u *Upstream) receive(l *link, p *paho.Publish) {
 	}
 	d := delivery{bytes: len(p.Payload), entries: w.entries[:0], ticket: ticket{id: p.PacketID, kind: ackByte(p.QoS)}}
 	for i := range result.Messages {
-		m := &result.Messages[i]
-		if p.Retain && m.Reading != nil {
-			// The broker had it before we asked. It may be of last year, and it would make the device look alive.
-			u.counters.note(RetainedIgnored, "")
-			continue
-		}
-		d.entries = u.appendMessage(d.entries, m, p.Retain)
+		// What the broker had before we asked may be of last year: it goes on with that mark, and the owner takes of it
+		// what is newer than what it holds.
+		d.entries = u.appendMessage(d.entries, &result.Messages[i], p.Retain)
 	}
 	w.entries = d.entries
 	if len(d.entries) == 0 {

@@ -128,18 +128,21 @@ func TestTheFormatsDecideWhatIsSubscribedTo(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := own.subscriptions; len(got) != 2 || got[0].Topic != "fleets/north/#" || !got[0].NoLocal || got[1].Topic != "s/+" {
+	if got := own.subscriptions; len(got) != 2 || got[0].Topic != "fleets/north/#" || !got[0].NoLocal || got[0].RetainHandling != retainedWhenNew || got[1].Topic != "s/+" {
 		t.Errorf("%+v", got)
 	}
 }
 
-func TestRetainedTelemetryIsAcknowledgedAndDropped(t *testing.T) {
+func TestRetainedTelemetryIsMarked(t *testing.T) {
 	u, l := unservedUpstream(t)
-	p := publication(`{"n":1}`)
-	p.Retain = true
-	u.receive(l, p)
-	if s := u.Stats(); s.Queued != 0 || s.Events[RetainedIgnored] != 1 || s.Events[AckTooLate] != 1 { // nobody is connected
-		t.Errorf("%+v", s)
+	for _, retained := range []bool{true, false} {
+		p := publication(`{"n":1}`)
+		p.Retain = retained
+		u.receive(l, p)
+	}
+	next := u.committer.next.entries
+	if len(next) != 2 || !next[0].Reading.Retained || next[1].Reading.Retained {
+		t.Errorf("%+v", next)
 	}
 }
 

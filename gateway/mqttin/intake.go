@@ -50,6 +50,7 @@ func (in *intake) appendMessage(dst []bus.Entry, m *dialect.Message, retained bo
 		return dst
 	case m.Reading != nil:
 		e.Kind, e.Reading = bus.KindReading, m.Keep()
+		e.Reading.Retained = retained
 	default:
 		e.Kind = bus.KindStatus
 		e.Status = bus.StatusReport{Status: m.Status, Retained: retained}

@@ -53,7 +53,6 @@ const (
 	UpstreamLost                         // a connection to the external broker that ended
 	UpstreamSessionLost                  // the external broker had no session of ours any more
 	UpstreamNotSubscribed                // the external broker refused a subscription
-	RetainedIgnored                      // dropped: retained telemetry, which says nothing about now
 	AckTooLate                           // an acknowledgement whose connection was gone: the message comes again
 )
 
@@ -64,7 +63,7 @@ var reasonNames = [...]string{
 	"queue_full", "kept_newest", "kept_replaced", "stopping", "entry_refused", "reserved_topic", "filter_refused", "will_ignored", "will_outdated",
 	"session_not_kept", "device_not_tracked", "duplicate_joined", "inlet_refused", "append_failed", "uncommitted",
 	"upstream_unreachable", "upstream_refused", "upstream_lost", "upstream_session_lost", "upstream_not_subscribed",
-	"retained_ignored", "ack_too_late",
+	"ack_too_late",
 }
 
 // Reasons is the number of reasons.
