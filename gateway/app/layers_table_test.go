@@ -46,6 +46,8 @@ var layers = map[string]int{
 	"simulator/baremqtt":            5,
 	"simulator/prove":               5,
 	"simulator/routes":              5,
+	"simulator/tracker":             5,
+	"simulator/payload":             5,
 	"simulator/scenario":            5,
 	"simulator/measure":             5,
 	"simulator/sseclient":           5,
