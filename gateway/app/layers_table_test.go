@@ -24,6 +24,7 @@ var layers = map[string]int{
 	"bridge/redisbus":           2,
 	"sse/hub":                   2,
 	"devices/registry":          2,
+	"devices/store/embedded":    2,
 	"sse/dashboard/browsertest": 2, // a tool for tests
 
 	"sse":             3,
@@ -108,6 +109,7 @@ var libraries = []library{
 	{path: "github.com/mochi-mqtt/server", in: []string{"gateway/mqttin", "simulator/baremqtt"}, tests: []string{"simulator/mqttlite", "simulator/fleet"}, reason: "mochi is the front end behind the door, not a router that others may use; the simulator's tests take it as a foreign broker, and its bench as the least that ingest costs"},
 	{path: "github.com/eclipse/paho.golang", in: []string{"gateway/mqttin"}, reason: "the external broker is behind the door"},
 	{path: "github.com/redis/go-redis", in: []string{"bridge/redisbus", "devices/store/redis"}, reason: "Redis is behind the bus and the store"},
+	{path: "go.etcd.io/bbolt", in: []string{"devices/store/embedded"}, reason: "the file of what people configure is the embedded store's"},
 	{path: "github.com/go-chi/chi", in: []string{"gateway/api"}, reason: "routes are in one place; handlers take net/http only"},
 	{path: "github.com/alecthomas/kong", in: []string{"gateway", "gateway/app", "simulator"}, reason: "settings are read by mains and passed on as Options"},
 	{path: "go.yaml.in/yaml", in: []string{"gateway/app"}, reason: "the settings file is read in one place"},

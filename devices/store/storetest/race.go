@@ -109,7 +109,11 @@ func feedsFold(t *testing.T, s *site) {
 		})
 	}
 	for n := range 40 { // one reads while it happens, the other after it
-		views[0].next(t)
+		at := s.commit(t, st, put("mine", fmt.Sprint(n)))
+		mu.Lock()
+		last = max(last, at)
+		mu.Unlock()
+		views[0].until(t, at)
 		if n == 20 {
 			views = append(views, s.watch(t, st, kind))
 		}

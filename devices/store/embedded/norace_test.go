@@ -1,0 +1,5 @@
+//go:build !race
+
+package embedded
+
+const checked = false // pointers, by the race detector

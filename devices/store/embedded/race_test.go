@@ -1,0 +1,5 @@
+//go:build race
+
+package embedded
+
+const checked = true // pointers, by the race detector
