@@ -1,0 +1,84 @@
+package registry
+
+import (
+	"bytes"
+	"encoding/json"
+
+	"github.com/fleetcast/fleetcast/devices"
+	"github.com/fleetcast/fleetcast/devices/store"
+)
+
+// Bounds of a fleet.
+const (
+	// MaxSettingBytes bounds the JSON of one setting that another package reads.
+	MaxSettingBytes = 4 << 10
+	// MaxFleetDevices bounds the bound of devices of a fleet.
+	MaxFleetDevices = 1_000_000
+	minSilence      = 5
+	maxSilence      = 30 * 24 * 3600
+	minRetire       = 60
+	maxRetire       = 10 * 365 * 24 * 3600
+)
+
+// Fleet is what people say about a fleet. It is the value of its record and what the API shows. A Fleet that came out of
+// a Registry is shared: not to be changed.
+type Fleet struct {
+	ID       devices.FleetID   `json:"id"`
+	Name     string            `json:"name,omitempty"`
+	Metadata map[string]string `json:"metadata,omitempty"`
+	// Limits hold for each of its devices that has none of its own.
+	Limits *Limits `json:"limits,omitempty"`
+	// MaxDevices bounds the devices of the fleet; 0: only the installation's bound holds.
+	MaxDevices int `json:"max_devices,omitempty"`
+	// Silence is after how many seconds without a message a device that has no connection of its own here is taken for
+	// offline; 0: it is learned from the device.
+	Silence int `json:"silence_s,omitempty"`
+	// RetireAfter is after how many seconds without a sign of life an asset is removed from the live state; 0: never.
+	RetireAfter int `json:"retire_after_s,omitempty"`
+	// Hygiene and Trail are objects whose members bridge and bridge/trail know.
+	Hygiene json.RawMessage `json:"hygiene,omitempty"`
+	Trail   json.RawMessage `json:"trail,omitempty"`
+	Created int64           `json:"created"` // unix ms
+	Updated int64           `json:"updated"` // unix ms
+
+	Revision store.Revision `json:"-"` // of the record: its entity tag
+}
+
+// Check tells whether the fleet can be kept. The error names the member.
+func (f *Fleet) Check() error {
+	switch {
+	case f.ID.IsZero():
+		return devices.Errorf(devices.Invalid, "id", "is missing")
+	case f.MaxDevices < 0 || f.MaxDevices > MaxFleetDevices:
+		return devices.Errorf(devices.Invalid, "max_devices", "is not between 0 and %d", MaxFleetDevices)
+	case f.Silence != 0 && (f.Silence < minSilence || f.Silence > maxSilence):
+		return devices.Errorf(devices.Invalid, "silence_s", "is not 0 and not between %d and %d", minSilence, maxSilence)
+	case f.RetireAfter != 0 && (f.RetireAfter < minRetire || f.RetireAfter > maxRetire):
+		return devices.Errorf(devices.Invalid, "retire_after_s", "is not 0 and not between %d and %d", minRetire, maxRetire)
+	}
+	if err := CheckName(f.Name); err != nil {
+		return err
+	}
+	if err := checkMetadata(f.Metadata); err != nil {
+		return err
+	}
+	if err := f.Limits.check(); err != nil {
+		return err
+	}
+	if err := checkSetting("hygiene", f.Hygiene); err != nil {
+		return err
+	}
+	return checkSetting("trail", f.Trail)
+}
+
+func checkSetting(field string, setting json.RawMessage) error {
+	switch {
+	case len(setting) == 0:
+		return nil
+	case len(setting) > MaxSettingBytes:
+		return devices.Errorf(devices.Invalid, field, "is larger than %d bytes", MaxSettingBytes)
+	case !json.Valid(setting) || bytes.TrimLeft(setting, " \t\r\n")[0] != '{':
+		return devices.Errorf(devices.Invalid, field, "is no object")
+	}
+	return nil
+}
