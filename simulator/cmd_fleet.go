@@ -9,41 +9,114 @@ import (
 
 	"github.com/fleetcast/fleetcast/simulator/fleet"
 	"github.com/fleetcast/fleetcast/simulator/mqttlite"
+	"github.com/fleetcast/fleetcast/simulator/payload"
+	"github.com/fleetcast/fleetcast/simulator/routes"
+	"github.com/fleetcast/fleetcast/simulator/tracker"
 	"github.com/fleetcast/fleetcast/simulator/units"
 )
 
 type fleetCommand struct {
-	Devices    int           `help:"How many devices." default:"1000"`
-	Rate       units.Rate    `help:"How often each device sends: 1/s, 12/m, 1/10s." default:"1/s"`
-	Idle       bool          `help:"Connect and send nothing but the status."`
-	MQTT       string        `help:"The broker, host:port." default:"127.0.0.1:1883"`
-	For        time.Duration `help:"How long to send after the ramp; 0 is until Ctrl-C." default:"60s"`
-	Fleets     int           `help:"Deal the devices over so many fleets, fleet-0 and so on." xor:"fleets"`
-	Fleet      string        `help:"The one fleet of all devices; demo where nothing is said." xor:"fleets"`
-	Prefix     string        `help:"Start of the device ids; the kind of vehicle where there is none."`
-	StartIndex int           `help:"Number of the first device, for several simulators of one world."`
-	Seed       uint64        `help:"The world: the same seed gives the same routes." default:"1"`
+	Devices int          `help:"How many devices." default:"1000"`
+	Rate    units.Rate   `help:"How often each device sends, or looks whether it has something to report: 1/s, 12/m, 1/10s." default:"1/s"`
+	Idle    bool         `help:"Connect and send nothing but the status."`
+	MQTT    string       `help:"The broker, host:port or mqtts://host:port." default:"127.0.0.1:1883"`
+	Fleets  int          `help:"Deal the devices over so many fleets, fleet-0 and so on." xor:"fleets"`
+	Fleet   string       `help:"The one fleet of all devices; demo where nothing is said." xor:"fleets"`
+	Prefix  string       `help:"Start of the device ids; the kind of vehicle where there is none."`
+	Shard   *fleet.Shard `help:"The part of the devices that this process runs, of several: 2/5." placeholder:"2/5"`
+	Seed    uint64       `help:"The world: the same seed gives the same routes and the same messages." default:"1"`
 
-	QoS            byte          `name:"qos" help:"0 or 1." default:"0"`
-	MQTTVersion    string        `name:"mqtt-version" help:"4 is MQTT 3.1.1; mixed makes every other device speak 5." enum:"4,5,mixed" default:"mixed"`
-	Window         int           `help:"QoS 1 messages without a PUBACK, of a device." default:"32"`
-	KeepAlive      time.Duration `name:"keepalive" help:"The devices' keep-alive." default:"60s"`
-	Username       string        `help:"MQTT user name; the device's id where only a password is given."`
-	Password       string        `help:"MQTT password." env:"FLEETCAST_SIMULATOR_PASSWORD"`
-	OwnTracksShare units.Share   `name:"owntracks-share" help:"Share of the devices that speak OwnTracks: 10%." default:"0"`
-	ConnectRate    units.Rate    `help:"Connections a second; 500/s where nothing is said." xor:"ramp"`
-	Ramp           time.Duration `help:"Spread all connections over this time instead." xor:"ramp"`
+	StartIndex int `help:"Number of the first device, for several simulators of one world."`
 
-	JSON  bool `name:"json" help:"Write the summary as JSON."`
-	Quiet bool `help:"No progress."`
+	For         time.Duration `help:"How long to send after the ramp; 0 is until Ctrl-C." default:"60s" aliases:"hold"`
+	ConnectRate units.Rate    `help:"Connections a second; 500/s where nothing is said." xor:"ramp"`
+	Ramp        time.Duration `help:"Spread all connections over this time instead." xor:"ramp"`
+	RampDown    time.Duration `help:"Say goodbye over this time; at once where nothing is said."`
+	Stage       *fleet.Stages `help:"Instead of all these, stages of a time and the devices at its end: 60s:5000,10m:5000,30s:0." placeholder:"STAGES"`
+
+	QoS         byte          `name:"qos" help:"0 or 1." default:"0"`
+	QoS1Share   units.Share   `name:"qos1-share" help:"Share of the devices that send at QoS 1 whatever --qos says." default:"0"`
+	MQTTVersion string        `name:"mqtt-version" help:"4 is MQTT 3.1.1; mixed makes every other device speak 5." enum:"4,5,mixed" default:"mixed"`
+	Window      int           `help:"QoS 1 messages without a PUBACK, of a device." default:"32"`
+	KeepAlive   time.Duration `name:"keepalive" help:"The devices' keep-alive." default:"60s"`
+	Source      []string      `help:"A local address to connect from, or a range: 127.0.0.2-127.0.0.9; repeatable."`
+
+	Access accessFlags  `embed:""`
+	World  worldFlags   `embed:""`
+	Radio  trackerFlags `embed:""`
+	Wrong  faultFlags   `embed:""`
+	Output outputFlags  `embed:""`
+}
+
+// worldFlags say where the vehicles are.
+type worldFlags struct {
+	Ships  units.Share `help:"Share of the devices that are ships." default:"0"`
+	Parked units.Share `help:"Share of the vehicles that never move." default:"8%"`
+	Place  []string    `help:"A city or corridor to which the vehicles are kept, as berlin; repeatable."`
+	Route  []string    `help:"A GPX or GeoJSON file whose lines are the only roads; repeatable." type:"existingfile"`
+}
+
+func (w *worldFlags) options() (routes.Options, error) {
+	o := routes.Options{Ships: float64(w.Ships), Parked: float64(w.Parked), Places: w.Place}
+	if o.Parked == 0 {
+		o.Parked = -1 // nobody
+	}
+	for _, file := range w.Route {
+		lines, err := routes.ReadLines(file)
+		if err != nil {
+			return o, err
+		}
+		o.Lines = append(o.Lines, lines...)
+	}
+	return o, nil
+}
+
+// trackerFlags say what trackers make of it, and in which format.
+type trackerFlags struct {
+	Mix            payload.Mix       `help:"Formats and their weights: native=70,owntracks=20,teltonika=10." placeholder:"FORMATS"`
+	Topic          map[string]string `help:"Another topic template for a format, with {fleet}, {device} and {id}: --topic nmea=boats/{device}." mapsep:"none"`
+	Real           bool              `help:"As trackers are: an error of 4 m, tunnels, a cold start of 15 s, a report every 30 s (5 min parked), 250 m and 20 degrees."`
+	Noise          float64           `help:"The receiver's error in metres; it wanders as a real one's does." default:"0"`
+	Tunnels        bool              `help:"No fix and no network in tunnels: what was made there comes in a burst."`
+	ColdStart      time.Duration     `help:"How long a receiver says 0,0 at first, and up to 20 s more."`
+	ReportEvery    time.Duration     `help:"Report at least so often; at each look where no policy is given."`
+	ReportParked   time.Duration     `help:"The same while it stands."`
+	ReportDistance float64           `help:"Report after so many metres."`
+	ReportHeading  float64           `help:"Report after a turn of so many degrees."`
+}
+
+func (f *trackerFlags) options() tracker.Options {
+	if f.Real {
+		return tracker.Options{
+			Noise: 4, Tunnels: true, ColdStart: 15 * time.Second,
+			Policy: tracker.Policy{Every: 30 * time.Second, Parked: 5 * time.Minute, Distance: 250, Heading: 20},
+		}
+	}
+	return tracker.Options{
+		Noise: f.Noise, Tunnels: f.Tunnels, ColdStart: f.ColdStart,
+		Policy: tracker.Policy{Every: f.ReportEvery, Parked: f.ReportParked, Distance: f.ReportDistance, Heading: f.ReportHeading},
+	}
+}
+
+// faultFlags say what goes wrong.
+type faultFlags struct {
+	Duplicates  units.Share   `help:"Share of the messages that are sent twice." default:"0"`
+	Disorder    units.Share   `help:"Share of the messages that are sent after the one behind them." default:"0"`
+	Malformed   units.Share   `help:"Share of the messages that are spoiled." default:"0"`
+	ClockShare  units.Share   `help:"Share of the devices whose clock is off." default:"0"`
+	ClockOffset time.Duration `help:"How far: -1h is slow." default:"-1h"`
 }
 
 func (c *fleetCommand) Run(ctx context.Context, t *terminal) error {
-	f, err := fleet.New(c.options(t))
+	o, err := c.options(t)
 	if err != nil {
 		return err
 	}
-	lacks := fleet.Preflight(c.Devices, c.MQTT)
+	f, err := fleet.New(o)
+	if err != nil {
+		return err
+	}
+	lacks := fleet.Preflight(c.Devices, c.MQTT, o.Sources...)
 	for _, lack := range lacks {
 		fmt.Fprintln(t.err, "missing:", lack)
 	}
@@ -55,16 +128,46 @@ func (c *fleetCommand) Run(ctx context.Context, t *terminal) error {
 	if runErr == nil && s.Whole.Connects == 0 {
 		runErr = errors.New("no device was connected")
 	}
-	return errors.Join(runErr, t.write(s, c.JSON))
+	return errors.Join(runErr, t.write(s, c.Output.JSON))
 }
 
-func (c *fleetCommand) options(t *terminal) fleet.Options {
-	o := fleet.Options{
+func (c *fleetCommand) options(t *terminal) (o fleet.Options, err error) {
+	o = fleet.Options{
 		MQTT: c.MQTT, Devices: c.Devices, StartIndex: c.StartIndex, Rate: c.Rate, For: c.For, Prefix: c.Prefix, Seed: c.Seed,
-		OwnTracks: c.OwnTracksShare, QoS: c.QoS, Window: c.Window, KeepAlive: c.KeepAlive, Username: c.Username, Password: c.Password,
-		ConnectRate: c.ConnectRate, Ramp: c.Ramp, Progress: t.err, Logger: t.log,
-		Version: map[string]mqttlite.Version{"4": mqttlite.V311, "5": mqttlite.V5}[c.MQTTVersion],
+		QoS: c.QoS, QoS1: c.QoS1Share, Window: c.Window, KeepAlive: c.KeepAlive, Username: c.Access.Username, Password: c.Access.Password,
+		ConnectRate: c.ConnectRate, Ramp: c.Ramp, RampDown: c.RampDown, Progress: t.err, Logger: t.log, Tracker: c.Radio.options(),
+		Version:    map[string]mqttlite.Version{"4": mqttlite.V311, "5": mqttlite.V5}[c.MQTTVersion],
+		ClockShare: c.Wrong.ClockShare, ClockOffset: c.Wrong.ClockOffset,
+		Faults: fleet.Faults{Duplicates: c.Wrong.Duplicates, Disorder: c.Wrong.Disorder, Malformed: c.Wrong.Malformed},
 	}
+	if o.World, err = c.World.options(); err != nil {
+		return o, err
+	}
+	if o.Mix, err = c.Radio.Mix.WithTopics(c.Radio.Topic); err != nil {
+		return o, err
+	}
+	if o.Sources, err = fleet.ParseSources(c.Source); err != nil {
+		return o, err
+	}
+	if o.TLS, err = c.Access.config(); err != nil {
+		return o, err
+	}
+	if c.Access.Credentials != "" {
+		if o.Identities, err = fleet.ReadIdentities(c.Access.Credentials); err != nil {
+			return o, err
+		}
+	}
+	c.names(&o)
+	if c.Idle {
+		o.Rate = 0
+	}
+	if c.Output.Quiet {
+		o.Progress = io.Writer(nil)
+	}
+	return o, nil
+}
+
+func (c *fleetCommand) names(o *fleet.Options) {
 	if c.Fleet != "" {
 		o.Fleets = []string{c.Fleet}
 	}
@@ -73,11 +176,10 @@ func (c *fleetCommand) options(t *terminal) fleet.Options {
 			o.Fleets = append(o.Fleets, fmt.Sprintf("fleet-%d", i))
 		}
 	}
-	if c.Idle {
-		o.Rate = 0
+	if c.Shard != nil {
+		o.Shard = *c.Shard
 	}
-	if c.Quiet {
-		o.Progress = io.Writer(nil)
+	if c.Stage != nil {
+		o.Stages = *c.Stage
 	}
-	return o
 }

@@ -12,16 +12,31 @@ type counters struct {
 	offered, sent, late, failed           atomic.Int64
 	behind, busy, window, notConnected    atomic.Int64
 	acked, ackRefused, unacked            atomic.Int64
+	buffered, quiet                       atomic.Int64
+	duplicated, disordered, malformed     atomic.Int64
+	dropped, takeovers                    atomic.Int64
 	connects, reconnects                  atomic.Int64
 	dialFailed, refused, handshakes, lost atomic.Int64
 	connected                             atomic.Int64
-	lateness, puback, connect             *measure.Histogram
-	lastLogged                            atomic.Int64
+	// From the intended instant to the sending and to the PUBACK, from the sending to the PUBACK, and from dialling to the
+	// CONNACK.
+	lateness, puback, acking, connect *measure.Histogram
+
+	lastLogged atomic.Int64
 }
 
 func newCounters() *counters {
-	return &counters{lateness: measure.NewHistogram(), puback: measure.NewHistogram(), connect: measure.NewHistogram()}
+	return &counters{
+		lateness: measure.NewHistogram(), puback: measure.NewHistogram(), acking: measure.NewHistogram(), connect: measure.NewHistogram(),
+	}
 }
+
+// latencies are copies of the histograms of the steady time.
+func (c *counters) latencies() latencies {
+	return latencies{c.lateness.Copy(), c.puback.Copy(), c.acking.Copy()}
+}
+
+type latencies struct{ lateness, puback, acking *measure.Histogram }
 
 // Counts are the ledger at a moment.
 type Counts struct {
@@ -33,6 +48,10 @@ type Counts struct {
 	Failed  int64   `json:"failed"` // the connection broke in the sending
 	Skipped Skipped `json:"skipped"`
 
+	Buffered int64 `json:"buffered"` // of those offered: fixes that a tunnel had held back
+	Quiet    int64 `json:"quiet"`    // turns at which a tracker had nothing to report; none of those offered
+	Faults   Made  `json:"faults"`
+
 	Acked      int64 `json:"acked"`       // PUBACKs of success, QoS 1
 	AckRefused int64 `json:"ack_refused"` // PUBACKs with an error code
 	Unacked    int64 `json:"unacked"`     // QoS 1 messages whose connection ended before their PUBACK
@@ -41,6 +60,15 @@ type Counts struct {
 	Connects   int64   `json:"connects"`
 	Reconnects int64   `json:"reconnects"` // attempts after the first of a device
 	Trouble    Trouble `json:"connect_trouble"`
+}
+
+// Made are the faults that the devices made on purpose.
+type Made struct {
+	Duplicates int64 `json:"duplicates"` // sent again: offered and sent count them too
+	Disordered int64 `json:"disordered"`
+	Malformed  int64 `json:"malformed"`
+	Dropped    int64 `json:"dropped"`   // connections
+	Takeovers  int64 `json:"takeovers"` // connections
 }
 
 // Skipped are the turns that were not sent, by reason.
@@ -69,8 +97,13 @@ type Trouble struct {
 func (c *counters) counts() Counts {
 	return Counts{
 		Offered: c.offered.Load(), Sent: c.sent.Load(), Late: c.late.Load(), Failed: c.failed.Load(),
-		Skipped: Skipped{Behind: c.behind.Load(), Busy: c.busy.Load(), Window: c.window.Load(), NotConnected: c.notConnected.Load()},
-		Acked:   c.acked.Load(), AckRefused: c.ackRefused.Load(), Unacked: c.unacked.Load(),
+		Skipped:  Skipped{Behind: c.behind.Load(), Busy: c.busy.Load(), Window: c.window.Load(), NotConnected: c.notConnected.Load()},
+		Buffered: c.buffered.Load(), Quiet: c.quiet.Load(),
+		Faults: Made{
+			Duplicates: c.duplicated.Load(), Disordered: c.disordered.Load(), Malformed: c.malformed.Load(),
+			Dropped: c.dropped.Load(), Takeovers: c.takeovers.Load(),
+		},
+		Acked: c.acked.Load(), AckRefused: c.ackRefused.Load(), Unacked: c.unacked.Load(),
 		Connected: c.connected.Load(), Connects: c.connects.Load(), Reconnects: c.reconnects.Load(),
 		Trouble: Trouble{Dial: c.dialFailed.Load(), Handshake: c.handshakes.Load(), Refused: c.refused.Load(), Lost: c.lost.Load()},
 	}

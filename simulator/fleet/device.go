@@ -2,16 +2,17 @@ package fleet
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"strconv"
 	"sync/atomic"
 	"time"
 
 	"github.com/fleetcast/fleetcast/simulator/mqttlite"
-	"github.com/fleetcast/fleetcast/simulator/routes"
+	"github.com/fleetcast/fleetcast/simulator/payload"
+	"github.com/fleetcast/fleetcast/simulator/tracker"
 )
 
 // Back-off of a device that lost its connection or got none: doubled from the first to the last, and a random half of it
@@ -26,41 +27,85 @@ const (
 // device is one simulated device. Its run method is one goroutine; its turns come from a pacing goroutine.
 type device struct {
 	// Static.
-	fleet     *Fleet
-	vehicle   routes.Vehicle
-	id        string
-	topic     string // telemetry
-	status    string // "" where the format has no status topic
-	position  int    // its number in this process
-	version   mqttlite.Version
-	ownTracks bool
+	fleet    *Fleet
+	device   payload.Device
+	format   *payload.Format
+	identity *Identity // nil: the fleet's
+	position int       // its number in this process
+	version  mqttlite.Version
+	qos      byte
+	clock    time.Duration // how far its clock is off
 
-	client atomic.Pointer[mqttlite.Client] // nil while not connected
-	met    atomic.Bool                     // was connected at least once
+	client  atomic.Pointer[mqttlite.Client] // nil while not connected
+	met     atomic.Bool                     // was connected at least once since it was started
+	active  atomic.Bool                     // started, and not stopped since
+	due     atomic.Int64                    // when it was to be started, since the run's start
+	hurry   atomic.Int64                    // 1 more than the time within which it is to come back; 0: as its back-off says
+	ackedTo atomic.Int64                    // unix ms of the newest live fix that has its PUBACK
 
-	seq uint64 // owned by the pacing goroutine
+	// Owned by the goroutine that goes through the stages.
+	cancel context.CancelFunc
+	ended  chan struct{} // closed when its run has ended
+
+	// Owned by the pacing goroutine.
+	tracker tracker.Tracker
+	later   *laterMessage
 }
 
 func (d *device) init(f *Fleet, position int) {
 	o := &f.options
 	index := o.StartIndex + position
-	d.fleet, d.vehicle, d.position, d.version = f, f.atlas.Vehicle(index), position, o.Version
+	vehicle := f.atlas.Vehicle(index)
+	d.fleet, d.position, d.version, d.qos, d.format = f, position, o.Version, o.QoS, o.Mix.Format(index)
+	d.tracker = tracker.New(vehicle, index, &f.options.Tracker)
 	if d.version == 0 {
 		d.version = []mqttlite.Version{mqttlite.V311, mqttlite.V5}[index%2]
 	}
+	if o.QoS1.Has(index) {
+		d.qos = 1
+	}
+	if o.ClockShare.Has(index) {
+		d.clock = o.ClockOffset
+	}
 	prefix := o.Prefix
 	if prefix == "" {
-		prefix = d.vehicle.Kind().String() + "-"
+		prefix = vehicle.Kind().String() + "-"
 	}
 	name, group := prefix+strconv.Itoa(index), o.Fleets[index%len(o.Fleets)]
-	if d.ownTracks = o.OwnTracks.Has(index); d.ownTracks {
-		d.topic = "owntracks/" + group + "/" + name
-		d.id = group + ":" + name
-		return
+	if len(o.Identities) > 0 {
+		d.identity = &o.Identities[position]
+		if name = d.identity.Username; d.identity.Fleet != "" {
+			group = d.identity.Fleet
+		}
 	}
-	d.id = name
-	d.topic = "fleets/" + group + "/devices/" + name + "/telemetry"
-	d.status = "fleets/" + group + "/devices/" + name + "/status"
+	d.device = d.format.Device(group, name, index)
+}
+
+// start lets the device live until ctx ends or it is stopped; due is when that was meant to be.
+func (d *device) start(ctx context.Context, due time.Duration) {
+	before := d.ended
+	ctx, d.cancel = context.WithCancel(ctx)
+	ended := make(chan struct{})
+	d.ended = ended
+	d.met.Store(false)
+	d.due.Store(int64(due))
+	d.active.Store(true)
+	d.fleet.running.Go(func() {
+		defer close(ended)
+		if before != nil {
+			<-before
+		}
+		d.run(ctx)
+	})
+}
+
+// stop lets the device say goodbye. It does not wait for it.
+func (d *device) stop() {
+	d.active.Store(false)
+	d.cancel()
+	if client := d.client.Load(); client != nil {
+		d.goodbye(client)
+	}
 }
 
 // run keeps the device connected until ctx ends.
@@ -80,7 +125,7 @@ func (d *device) run(ctx context.Context) {
 		if stood := d.session(ctx); stood > stableAfter {
 			backoff = firstBackoff
 		}
-		timer.Reset(backoff/2 + rand.N(backoff/2+1))
+		timer.Reset(d.pause(backoff))
 		backoff = min(backoff*2, lastBackoff)
 	}
 }
@@ -118,50 +163,72 @@ func (d *device) session(ctx context.Context) time.Duration {
 }
 
 func (d *device) connect(ctx context.Context) (*mqttlite.Client, error) {
-	o, c := &d.fleet.options, d.fleet.count
-	conn, err := o.Dial(ctx, o.MQTT, sourceAddress(o.MQTT, d.position, o.Devices))
+	conn, err := d.dial(ctx)
 	if err != nil {
-		c.dialFailed.Add(1)
 		return nil, err
 	}
 	client, err := mqttlite.Connect(ctx, conn, d.connectOptions())
 	if err != nil {
 		if _, ok := errors.AsType[*mqttlite.RefusedError](err); ok {
-			c.refused.Add(1)
+			d.fleet.count.refused.Add(1)
 		} else {
-			c.handshakes.Add(1)
+			d.fleet.count.handshakes.Add(1)
 		}
 		return nil, fmt.Errorf("connect device: %w", err)
 	}
 	return client, nil
 }
 
+func (d *device) dial(ctx context.Context) (net.Conn, error) {
+	o := &d.fleet.options
+	conn, err := o.Dial(ctx, o.MQTT, o.source(d.position))
+	if err != nil {
+		d.fleet.count.dialFailed.Add(1)
+		return nil, err
+	}
+	if o.TLS == nil {
+		return conn, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, mqttlite.DefaultHandshakeTimeout)
+	defer cancel()
+	secure := tls.Client(conn, o.TLS)
+	if err := secure.HandshakeContext(ctx); err != nil {
+		d.fleet.count.handshakes.Add(1)
+		return nil, errors.Join(fmt.Errorf("dial broker: %w", err), conn.Close())
+	}
+	return secure, nil
+}
+
 func (d *device) connectOptions() mqttlite.Options {
 	o := &d.fleet.options
 	m := mqttlite.Options{
-		Version: d.version, ClientID: d.id, CleanStart: true, KeepAlive: o.KeepAlive, Window: o.Window,
-		Username: o.Username, OnAck: d.fleet.onAck,
+		Version: d.version, ClientID: d.device.ID, CleanStart: true, KeepAlive: o.KeepAlive, Window: o.Window,
+		Username: o.Username, OnAck: d.onAck,
 	}
-	if o.Password != "" {
-		m.Password = []byte(o.Password)
+	password := o.Password
+	if d.identity != nil {
+		m.Username, password = d.identity.Username, d.identity.Password
+	}
+	if password != "" {
+		m.Password = []byte(password)
 		if m.Username == "" {
-			m.Username = d.id
+			m.Username = d.device.ID
 		}
 	}
-	m.Will = &mqttlite.Will{Topic: d.status, Payload: []byte("offline"), QoS: 1, Retain: true}
-	if d.ownTracks { // as the apps do: on the device's own topic, with the time of the connection
-		payload := strconv.AppendInt([]byte(`{"_type":"lwt","tst":`), time.Now().Unix(), 10)
-		m.Will = &mqttlite.Will{Topic: d.topic, Payload: append(payload, '}'), QoS: 1}
+	if d.device.Will != "" {
+		m.Will = &mqttlite.Will{
+			Topic: d.device.Will, Payload: d.format.AppendWill(nil, time.Now().Unix()), QoS: 1, Retain: d.device.Will == d.device.Status,
+		}
 	}
 	return m
 }
 
 // announce publishes the retained status. It is not part of the load.
 func (d *device) announce(client *mqttlite.Client, status string) {
-	if d.status == "" {
+	if d.device.Status == "" {
 		return
 	}
-	m := mqttlite.Message{Topic: d.status, Payload: []byte(status), Retain: !client.Connack().RetainRefused}
+	m := mqttlite.Message{Topic: d.device.Status, Payload: []byte(status), Retain: !client.Connack().RetainRefused}
 	if err := client.Publish(m, 0); err != nil {
 		d.fleet.complain("status", err)
 	}
@@ -172,25 +239,6 @@ func (d *device) goodbye(client *mqttlite.Client) {
 	if err := client.Disconnect(); err != nil && !errors.Is(err, net.ErrClosed) {
 		d.fleet.complain("disconnect", err)
 	}
-}
-
-// turn sends what the device has to say at an intended instant. buf is scratch memory, which is returned.
-func (d *device) turn(client *mqttlite.Client, intended time.Duration, buf []byte) ([]byte, error) {
-	f := d.fleet
-	at := f.start.Add(intended)
-	r := report{at: at, motion: d.vehicle.At(at), parked: d.vehicle.Parked(), seq: d.seq}
-	r.energy = d.vehicle.Energy(at, r.motion.Odometer)
-	d.seq++
-	m := mqttlite.Message{Topic: d.topic, QoS: min(f.options.QoS, client.Connack().MaximumQoS)}
-	if d.ownTracks {
-		r.trackID = d.id[len(d.id)-min(2, len(d.id)):]
-		m.Retain = !client.Connack().RetainRefused
-		buf = r.appendOwnTracks(buf[:0])
-	} else {
-		buf = r.appendNative(buf[:0])
-	}
-	m.Payload = buf
-	return buf, client.Publish(m, int64(intended))
 }
 
 // complain logs at most one line a second, however many devices have the same trouble: the counters have them all.

@@ -36,6 +36,7 @@ type Fleet struct {
 	count   *counters
 	ran     atomic.Bool
 	running sync.WaitGroup // the devices
+	faults  atomic.Pointer[Faults]
 
 	start time.Time // set by Run before any goroutine of it, and before phases.probe
 
@@ -47,10 +48,11 @@ type Fleet struct {
 type phases struct {
 	probe *measure.Probe
 
-	steady, end     time.Duration
-	atSteady, atEnd Counts
-	healthAtEnd     measure.Health
-	isSteady, ended bool
+	steady, down, end       time.Duration
+	atSteady, atDown, atEnd Counts
+	kept                    latencies // of the steady time, where it ended before the run
+	healthAtEnd             measure.Health
+	isSteady, isDown, ended bool
 }
 
 // New checks the options and makes the devices. It starts nothing and opens nothing.
@@ -58,11 +60,18 @@ func New(o Options) (*Fleet, error) {
 	if err := o.complete(); err != nil {
 		return nil, err
 	}
-	f := &Fleet{options: o, atlas: routes.New(o.Seed), count: newCounters()}
+	world := o.World
+	world.Seed = o.Seed
+	atlas, err := routes.NewWorld(world)
+	if err != nil {
+		return nil, fmt.Errorf("make fleet: %w", err)
+	}
+	f := &Fleet{options: o, atlas: atlas, count: newCounters()}
 	f.devices = make([]device, o.Devices)
 	for i := range f.devices {
 		f.devices[i].init(f, i)
 	}
+	f.SetFaults(o.Faults)
 	return f, nil
 }
 
@@ -90,7 +99,7 @@ func (f *Fleet) Run(ctx context.Context) error {
 	f.startPacing(sending, &pacing)
 	pacing.Go(func() { probe.Run(sending) })
 	pacing.Go(func() { f.tell(sending) })
-	f.rampThenSteady(sending, connected)
+	f.follow(sending, connected)
 	stopSending()
 	pacing.Wait()
 
@@ -124,22 +133,12 @@ func (f *Fleet) startPacing(ctx context.Context, pacing *sync.WaitGroup) {
 			s.devices = append(s.devices, &f.devices[i])
 		}
 		offset := interval / time.Duration(len(f.devices)) * time.Duration(n)
+		if o := f.options.Shard; o.Of > 1 { // several processes do not send at the same instants
+			offset += interval / time.Duration(len(f.devices)) / time.Duration(o.Of) * time.Duration(o.Part-1)
+		}
 		s.pacer = pacer{interval: interval, members: uint64(len(s.devices)), offset: offset}
 		pacing.Go(func() { s.run(ctx) })
 	}
-}
-
-// rampThenSteady returns when the run is over.
-func (f *Fleet) rampThenSteady(sending, connected context.Context) {
-	f.ramp(sending, connected)
-	f.wait(sending, rampGrace, func() bool { return f.count.connected.Load() >= int64(len(f.devices)) })
-	f.mu.Lock()
-	f.phases.steady, f.phases.isSteady = f.elapsed(), true
-	f.phases.atSteady = f.count.counts()
-	f.mu.Unlock()
-	f.count.lateness.Reset()
-	f.count.puback.Reset()
-	f.wait(sending, f.options.For, nil)
 }
 
 // wait returns when done, where there is one, answers true, the time is over or ctx ends. A time of 0 is for ever.
@@ -169,9 +168,6 @@ func (f *Fleet) wait(ctx context.Context, limit time.Duration, done func() bool)
 
 // drain waits for PUBACKs that are under way.
 func (f *Fleet) drain(ctx context.Context) {
-	if f.options.QoS == 0 {
-		return
-	}
 	f.wait(ctx, ackDrain, func() bool {
 		for i := range f.devices {
 			if c := f.devices[i].client.Load(); c != nil && c.Unacked() > 0 {

@@ -16,7 +16,7 @@ import (
 
 	"github.com/fleetcast/fleetcast/simulator/internal/testbroker"
 	"github.com/fleetcast/fleetcast/simulator/mqttlite"
-	"github.com/fleetcast/fleetcast/simulator/units"
+	"github.com/fleetcast/fleetcast/simulator/payload"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -103,6 +103,13 @@ func (b *pipeBroker) telemetry() int {
 	return b.published
 }
 
+// said is how many goodbyes came.
+func (b *pipeBroker) said() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.goodbyes
+}
+
 func newFleet(t *testing.T, b *pipeBroker, o Options) *Fleet {
 	t.Helper()
 	b.topics = map[string]int{}
@@ -133,8 +140,8 @@ func TestEveryTurnIsSentAndAcked(t *testing.T) {
 		if s.Steady.Sent < 599 || s.Steady.Sent > 601 || s.Whole.Acked != s.Whole.Sent || s.Whole.Skipped.Total() != 0 {
 			t.Errorf("20 a second for 30 s: %+v", s.Steady)
 		}
-		if int64(b.telemetry()) != s.Whole.Sent || b.goodbyes != 10 {
-			t.Errorf("the broker saw %d messages and %d goodbyes; sent were %d", b.telemetry(), b.goodbyes, s.Whole.Sent)
+		if int64(b.telemetry()) != s.Whole.Sent || b.said() != 10 {
+			t.Errorf("the broker saw %d messages and %d goodbyes; sent were %d", b.telemetry(), b.said(), s.Whole.Sent)
 		}
 		if n := b.topics["fleets/south/devices/sim-3/telemetry"]; n < 60 {
 			t.Errorf("%d messages of sim-3 in fleet south; topics %v", n, b.topics)
@@ -236,6 +243,7 @@ func TestTurnsMissedByAnIntervalAreSkippedAndCounted(t *testing.T) {
 		}
 		d := &f.devices[0]
 		d.client.Store(client)
+		d.active.Store(true)
 		s := &shard{fleet: f, devices: []*device{d}, pacer: pacer{interval: time.Second, members: 1}}
 		<-time.After(3500 * time.Millisecond)
 		for k := range s.pacer.due(f.elapsed()) {
@@ -255,7 +263,7 @@ func TestTurnsMissedByAnIntervalAreSkippedAndCounted(t *testing.T) {
 func TestAFleetRunsAgainstARealBroker(t *testing.T) {
 	address := testbroker.Start(t)
 	var progress bytes.Buffer
-	f, err := New(Options{MQTT: "mqtt://" + address, Devices: 40, Rate: 20, QoS: 1, OwnTracks: 0.25, ConnectRate: 2000, Progress: &progress})
+	f, err := New(Options{MQTT: "mqtt://" + address, Devices: 40, Rate: 20, QoS: 1, Mix: mix(t, "native=3,owntracks=1"), ConnectRate: 2000, Progress: &progress})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -335,13 +343,16 @@ func TestPreflightSaysWhatIsMissing(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 	const ports = "32768\t60999\n"
-	if got := lackOfPorts(28232, "127.0.0.1:1883", ports); got != nil {
+	if got := lackOfPorts(28232, "127.0.0.1:1883", ports, 0); got != nil {
 		t.Errorf("25,000 an address: %q", got)
 	}
-	if got := lackOfPorts(28233, "192.0.2.1:1883", ports); len(got) != 1 {
+	if got := lackOfPorts(28233, "192.0.2.1:1883", ports, 0); len(got) != 1 {
 		t.Errorf("28,233 from one address: %q", got)
 	}
-	if got := lackOfPorts(99, "127.0.0.1:1883", "nonsense"); got != nil {
+	if got := lackOfPorts(2*28232, "192.0.2.1:1883", ports, 2); got != nil {
+		t.Errorf("28,232 from each of two addresses: %q", got)
+	}
+	if got := lackOfPorts(99, "127.0.0.1:1883", "nonsense", 0); got != nil {
 		t.Errorf("%q", got)
 	}
 	if got := Preflight(1, "127.0.0.1:1883"); got != nil {
@@ -349,36 +360,12 @@ func TestPreflightSaysWhatIsMissing(t *testing.T) {
 	}
 }
 
-func TestPayloadsAreWhatTheFormatsSay(t *testing.T) {
-	f, err := New(Options{MQTT: "h:1", Devices: 20, Seed: 1, OwnTracks: units.Share(0.5)})
-	if err != nil {
+func mix(t *testing.T, text string) (m payload.Mix) {
+	t.Helper()
+	if err := m.UnmarshalText([]byte(text)); err != nil {
 		t.Fatal(err)
 	}
-	at := time.UnixMilli(1795353543237)
-	for i := range f.devices {
-		d := &f.devices[i]
-		r := report{at: at, motion: d.vehicle.At(at), parked: d.vehicle.Parked(), seq: 9, trackID: "17"}
-		r.energy = d.vehicle.Energy(at, r.motion.Odometer)
-		var native, owntracks map[string]any
-		if err := json.Unmarshal(r.appendNative(nil), &native); err != nil {
-			t.Fatal(err)
-		}
-		if err := json.Unmarshal(r.appendOwnTracks(nil), &owntracks); err != nil {
-			t.Fatal(err)
-		}
-		if native["at"] != 1795353543237.0 || native["seq"] != 9.0 || native["lat"] == nil || native["fuel"] == nil {
-			t.Errorf("%v", native)
-		}
-		if owntracks["_type"] != "location" || owntracks["tst"] != 1795353543.0 || owntracks["tid"] != "17" {
-			t.Errorf("%v", owntracks)
-		}
-		if _, has := native["heading"]; has == r.parked {
-			t.Errorf("parked %v and heading %v", r.parked, has)
-		}
-		if d.ownTracks != strings.HasPrefix(d.topic, "owntracks/demo/") {
-			t.Errorf("topic %q", d.topic)
-		}
-	}
+	return m
 }
 
 func TestATurnAllocatesNothing(t *testing.T) {
@@ -386,11 +373,12 @@ func TestATurnAllocatesNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d, at, buf := &f.devices[0], time.Now(), make([]byte, 0, 512)
+	d, at, buf, m := &f.devices[0], time.Now(), make([]byte, 0, 512), payload.Message{}
 	n := testing.AllocsPerRun(100, func() {
-		r := report{at: at, motion: d.vehicle.At(at), parked: d.vehicle.Parked()}
-		r.energy = d.vehicle.Energy(at, r.motion.Odometer)
-		buf = r.appendNative(buf[:0])
+		for _, fix := range d.tracker.Look(at) {
+			m.Fix = fix
+			buf = d.format.Append(buf[:0], &d.device, &m)
+		}
 	})
 	if n != 0 {
 		t.Errorf("a report allocates %v times", n)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/fleetcast/fleetcast/simulator/mqttlite"
+	"github.com/fleetcast/fleetcast/simulator/payload"
 )
 
 const (
@@ -26,6 +27,7 @@ type shard struct {
 	fleet   *Fleet
 	devices []*device
 	pacer   pacer
+	message payload.Message // scratch, as buf is
 	buf     []byte
 	late    []time.Duration
 }
@@ -47,28 +49,6 @@ func (s *shard) run(ctx context.Context) {
 		s.flush()
 		timer.Reset(max(s.pacer.intended(k)-s.fleet.elapsed(), granularity))
 	}
-}
-
-// turn is one entry of the ledger.
-func (s *shard) turn(d *device, intended time.Duration) {
-	c := s.fleet.count
-	client := d.client.Load()
-	if client == nil && !d.met.Load() && intended < s.fleet.connectAt(d.position)+connectGrace {
-		return // its turn to connect is still to come, or just came: not offered
-	}
-	c.offered.Add(1)
-	lateness := s.fleet.elapsed() - intended
-	switch {
-	case lateness > s.pacer.interval:
-		c.behind.Add(1) // the device's next turn is due already
-		return
-	case client == nil:
-		c.notConnected.Add(1)
-		return
-	}
-	var err error
-	s.buf, err = d.turn(client, intended, s.buf)
-	s.settle(err, lateness)
 }
 
 func (s *shard) settle(err error, lateness time.Duration) {
@@ -96,43 +76,6 @@ func (s *shard) flush() {
 		s.fleet.count.lateness.RecordAll(s.late)
 		s.late = s.late[:0]
 	}
-}
-
-// onAck takes a PUBACK; token is the intended instant of its message, from which the latency counts, so that a send that
-// waited for its turn is not flattered.
-func (f *Fleet) onAck(token int64, code byte) {
-	if code >= 0x80 {
-		f.count.ackRefused.Add(1)
-		return
-	}
-	f.count.acked.Add(1)
-	f.count.puback.Record(f.elapsed() - time.Duration(token))
-}
-
-// ramp starts the devices, each at its turn to connect, and returns when all are started or ctx ends. They live on until
-// connected ends.
-func (f *Fleet) ramp(ctx, connected context.Context) {
-	timer := time.NewTimer(0)
-	defer timer.Stop()
-	for next := 0; next < len(f.devices); {
-		select {
-		case <-ctx.Done():
-			return
-		case <-timer.C:
-		}
-		for ; next < len(f.devices) && f.connectAt(next) <= f.elapsed(); next++ {
-			d := &f.devices[next]
-			f.running.Go(func() { d.run(connected) })
-		}
-		if next < len(f.devices) {
-			timer.Reset(max(f.connectAt(next)-f.elapsed(), granularity))
-		}
-	}
-}
-
-// connectAt is the turn of the device at a position to connect for the first time.
-func (f *Fleet) connectAt(position int) time.Duration {
-	return time.Duration(float64(position) / float64(f.options.ConnectRate) * float64(time.Second))
 }
 
 func (f *Fleet) elapsed() time.Duration { return time.Since(f.start) }

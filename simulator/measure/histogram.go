@@ -54,6 +54,13 @@ func (h *Histogram) Reset() {
 	h.mu.Unlock()
 }
 
+// Copy returns what was counted so far.
+func (h *Histogram) Copy() *Histogram {
+	c := NewHistogram()
+	h.addTo(c.h)
+	return c
+}
+
 // addTo adds h to sum.
 func (h *Histogram) addTo(sum *hdrhistogram.Histogram) {
 	h.mu.Lock()

@@ -1,12 +1,15 @@
 package mqttlite
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
 	"sync"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Bounds of writing.
@@ -25,8 +28,9 @@ var ErrBusy = errors.New("send buffer is full")
 // writer writes whole packets without ever waiting where the connection is a plain socket: one broker that stops reading
 // one connection must not hold up the few goroutines that send for thousands. Packets of several goroutines do not mix.
 type writer struct {
-	conn net.Conn
-	raw  syscall.RawConn // nil: conn is written to with a deadline
+	conn  net.Conn
+	raw   syscall.RawConn // nil: conn is written to with a deadline
+	below syscall.RawConn // of the socket below TLS, where there is one: it tells whether a write would wait
 
 	mu     sync.Mutex // guards what follows; held across system calls that do not block
 	unsent []byte     // the tail of a packet that the socket took in part, and acks behind it
@@ -39,19 +43,39 @@ type writer struct {
 func (w *writer) init(conn net.Conn) error {
 	w.conn = conn
 	w.try = w.attempt
+	var err error
 	if c, ok := conn.(syscall.Conn); ok {
-		raw, err := c.SyscallConn()
-		if err != nil {
-			return fmt.Errorf("open raw connection: %w", err)
+		w.raw, err = c.SyscallConn()
+	} else if secure, ok := conn.(*tls.Conn); ok {
+		if c, ok := secure.NetConn().(syscall.Conn); ok {
+			w.below, err = c.SyscallConn()
 		}
-		w.raw = raw
+	}
+	if err != nil {
+		return fmt.Errorf("open raw connection: %w", err)
 	}
 	return nil
+}
+
+// hasRoom asks the kernel whether the socket below TLS takes more: a record that is written in part cannot be taken back,
+// and a connection that nobody reads would hold up everybody whose turn is next.
+func (w *writer) hasRoom() bool {
+	room := true
+	_ = w.below.Control(func(fd uintptr) { // fails where the connection is closed, which the write then says
+		poll := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}
+		if n, err := unix.Poll(poll, 0); err == nil {
+			room = n > 0
+		}
+	})
+	return room
 }
 
 // write sends packet or returns ErrBusy. With must set it is queued behind what is unsent instead.
 func (w *writer) write(packet []byte, must bool) error {
 	if w.raw == nil {
+		if !must && w.below != nil && !w.hasRoom() {
+			return ErrBusy
+		}
 		return w.writeBlocking(packet)
 	}
 	w.mu.Lock()

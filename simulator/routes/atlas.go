@@ -32,7 +32,7 @@ func (k Kind) String() string { return [...]string{"truck", "van", "bus", "car",
 // Options of a world.
 type Options struct {
 	Seed uint64
-	// Parked and Ships are shares of all, from 0 to 1; a negative Parked means the default.
+	// Parked and Ships are shares of all, from 0 to 1. A Parked of 0 means the usual twelfth, a negative one nobody.
 	Parked, Ships float64
 	// Places, where there are some, are the only cities and corridors that there are, by their names.
 	Places []string
@@ -68,7 +68,7 @@ var cityKinds = []Kind{Van, Van, Bus, Car}
 // New makes the usual world of a seed: cities and corridors, one in twelve parked, no ships. It takes some tens of
 // milliseconds and some megabytes, whatever the number of vehicles.
 func New(seed uint64) *Atlas {
-	a, err := NewWorld(Options{Seed: seed, Parked: -1})
+	a, err := NewWorld(Options{Seed: seed})
 	if err != nil {
 		panic(err) // cannot happen: nothing is named that might not be there
 	}
@@ -78,7 +78,7 @@ func New(seed uint64) *Atlas {
 // NewWorld makes a world. It fails where a place is named that the atlas does not have, or a line is none.
 func NewWorld(o Options) (*Atlas, error) {
 	a := &Atlas{seed: o.Seed, parked: o.Parked, ships: o.Ships}
-	if o.Parked < 0 {
+	if o.Parked == 0 {
 		a.parked = defaultParked
 	}
 	for _, name := range o.Places {
@@ -95,7 +95,7 @@ func NewWorld(o Options) (*Atlas, error) {
 			continue
 		}
 		r := newRandom(o.Seed, 1, uint64(i))
-		streets := newStreets(&cities[i], newRandom(uint64(i))) // a city is the same in every world; who drives in it is not
+		streets := graphs()[i]
 		var plans []*plan
 		for range toursPerCity {
 			plans = append(plans, newPlan(&cities[i], streets.drive(tour(cities[i].points, r), r), inCity))

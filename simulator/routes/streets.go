@@ -4,6 +4,7 @@ import (
 	"container/heap"
 	"math"
 	"slices"
+	"sync"
 )
 
 // The street graph of a city: a grid that is turned and shaken, whose junctions stand on the places that people know,
@@ -34,6 +35,14 @@ type edge struct {
 	covered bool
 	shape   []point // from the junction itself up to, and without, the other
 }
+
+// graphs are the streets of all cities. A city is the same in every world; who drives in it is not.
+var graphs = sync.OnceValue(func() (all []*streets) {
+	for i := range cities {
+		all = append(all, newStreets(&cities[i], newRandom(uint64(i))))
+	}
+	return all
+})
 
 func newStreets(city *place, r *random) *streets {
 	g := &streets{}

@@ -59,7 +59,7 @@ func TestSomeVehiclesAreInTunnelsAndComeOut(t *testing.T) {
 }
 
 func TestShipsSailAndAgreeWithThemselves(t *testing.T) {
-	a, err := NewWorld(Options{Seed: 1, Ships: 0.25, Parked: -1})
+	a, err := NewWorld(Options{Seed: 1, Ships: 0.25})
 	if err != nil {
 		t.Fatal(err)
 	}
