@@ -15,6 +15,7 @@ type Bus interface {
 	Inlet
 	Owner
 	Watcher
+	Trails
 	io.Closer // ends every lease and feed with ErrClosed; waits for what it started; may be called twice
 }
 
@@ -63,7 +64,8 @@ type Lease interface {
 	// Publish commits in one step: records and frames into the state, the offset, the inlet's consumed position, and
 	// the batch to everybody who watches. It returns the position after it. A Flush without changes and events moves no
 	// offset; it is published as a beat all the same. Publish keeps the byte slices of the Flush, which must not change
-	// afterwards, but not the slices that hold them. Tombstones are pruned by the bus, by age and by number.
+	// afterwards, but not the slices that hold them. Tombstones are pruned by the bus, by age and by number, and trails by
+	// their bytes and by age.
 	Publish(ctx context.Context, f *Flush) (Position, error)
 	// Release gives the partition up, so that the next owner need not wait. Entries that were read and not published
 	// are read again by that owner. It may be called twice and after ErrLost.
@@ -76,8 +78,10 @@ type Flush struct {
 	// this lease has read it is refused, since that would lose what nobody has seen.
 	Consumed EntryID
 	Time     int64 // the owner's clock, unix ms
-	Changes  []Change
-	Events   []Event
+	// Trails are closed before the changes are made: a removal among those drops them again with all that the trail had.
+	Trails  []TrailBlock
+	Changes []Change
+	Events  []Event
 }
 
 // Change is the new state of one device, or its removal.

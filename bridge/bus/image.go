@@ -1,5 +1,7 @@
 package bus
 
+import "github.com/fleetcast/fleetcast/devices"
+
 // Image is all that a partition holds, for a bus that keeps it outside the process. The byte slices in it are shared
 // with the bus and must not be changed.
 type Image struct {
@@ -9,6 +11,7 @@ type Image struct {
 	Floor     Floor
 	Devices   []HeldDevice // tombstones among them in the order of their removals
 	Events    []VersionedEvent
+	Trails    []HeldTrail // the one without a new block for longest first
 
 	Inlet    []Entry // not consumed yet, in order and without gaps
 	Consumed EntryID
@@ -22,6 +25,14 @@ type HeldDevice struct {
 	Change           // with the record
 	Offset    uint64 // of the batch that made it
 	RemovedAt int64  // of a tombstone, by the bus's clock, unix ms
+}
+
+// HeldTrail is what is kept of a device's trail.
+type HeldTrail struct {
+	Device devices.DeviceID
+	Fleet  devices.FleetID
+	At     int64 // when its last block came, by the bus's clock, unix ms
+	Blocks [][]byte
 }
 
 // DoorMark is the number of a door's last Append.
@@ -42,7 +53,7 @@ func (m *Memory) Image(partition int) *Image {
 		Events:   append([]VersionedEvent(nil), p.state.events...),
 		Inlet:    append([]Entry(nil), p.inlet.entries[p.inlet.head:]...),
 		Consumed: p.inlet.consumed, Last: p.inlet.last, LastTime: p.inlet.lastTime,
-		Doors: p.doors.marks(),
+		Doors: p.doors.marks(), Trails: p.state.trails.image(),
 	}
 	for _, h := range p.state.held {
 		if h.tombstone == nil {
@@ -76,6 +87,9 @@ func (m *Memory) Restore(image *Image) error {
 		if err := p.restoreDevice(&image.Devices[i]); err != nil {
 			return err
 		}
+	}
+	if err := p.state.trails.restore(image.Trails); err != nil {
+		return err
 	}
 	p.state.events = append(p.state.events, image.Events...)
 	p.inlet = inlet{

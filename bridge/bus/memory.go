@@ -22,6 +22,10 @@ type MemoryOptions struct {
 	TombstoneAge  time.Duration // 7 days
 	MaxEvents     int           // 10,000
 
+	// Trails, besides what owners say of each device's: the trail without a new block for longest loses its oldest first.
+	MaxTrailBytes int           // 64 MiB
+	TrailAge      time.Duration // of the last block; 7 days
+
 	// FeedBuffer is how many batches a feed may be behind. Then it gets a new snapshot in their place.
 	FeedBuffer int // 64
 }
@@ -33,6 +37,8 @@ const (
 	defaultTombstones   = 100_000
 	defaultTombstoneAge = 7 * 24 * time.Hour
 	defaultEvents       = 10_000
+	defaultTrailBytes   = 64 << 20
+	defaultTrailAge     = 7 * 24 * time.Hour
 	defaultFeedBuffer   = 64
 )
 
@@ -50,6 +56,7 @@ func (o MemoryOptions) withDefaults() (MemoryOptions, error) {
 		{"inlet bytes", &o.MaxInletBytes, defaultInletBytes},
 		{"tombstones", &o.MaxTombstones, defaultTombstones},
 		{"events", &o.MaxEvents, defaultEvents},
+		{"trail bytes", &o.MaxTrailBytes, defaultTrailBytes},
 		{"feed buffer", &o.FeedBuffer, defaultFeedBuffer},
 	} {
 		if *n.value < 0 {
@@ -64,6 +71,12 @@ func (o MemoryOptions) withDefaults() (MemoryOptions, error) {
 	}
 	if o.TombstoneAge == 0 {
 		o.TombstoneAge = defaultTombstoneAge
+	}
+	if o.TrailAge < 0 {
+		return o, devices.Errorf(devices.Invalid, "trail age", "is negative")
+	}
+	if o.TrailAge == 0 {
+		o.TrailAge = defaultTrailAge
 	}
 	return o, nil
 }
@@ -211,7 +224,7 @@ func (m *Memory) Close() error {
 // MemoryStats are what the bus holds now and what it has counted since it began, over all partitions.
 type MemoryStats struct {
 	// Held now.
-	InletEntries, InletBytes, Devices, Tombstones, Events, Feeds int
+	InletEntries, InletBytes, Devices, Tombstones, Events, Feeds, Trails, TrailBytes int
 
 	// Counted.
 	Entries           uint64 // kept in an inlet
@@ -224,6 +237,8 @@ type MemoryStats struct {
 	TombstonesAged    uint64 // pruned because of their age
 	TombstonesOver    uint64 // pruned because of their number
 	EventsOver        uint64 // pruned because of their number
+	TrailsAged        uint64 // blocks of trails that had no new one for too long
+	TrailsOver        uint64 // blocks of trails that were pruned because of their bytes
 }
 
 // Stats returns the numbers of now, partition by partition, not of one instant.

@@ -118,6 +118,15 @@ func (p *partition) admitFlush(l *memoryLease, f *Flush) error {
 			return devices.Errorf(devices.Invalid, "change", "is of a fleet in another partition")
 		}
 	}
+	for i := range f.Trails {
+		b := &f.Trails[i]
+		if err := b.Check(); err != nil {
+			return err
+		}
+		if b.Fleet.Partition(p.count) != p.index {
+			return devices.Errorf(devices.Invalid, "trail", "is of a fleet in another partition")
+		}
+	}
 	for i := range f.Events {
 		e := &f.Events[i]
 		if err := checkEvent(e); err != nil {
@@ -139,6 +148,8 @@ func (p *partition) applyFlush(f *Flush, now int64) *Batch {
 	p.counts.TombstonesAged += p.state.pruneTombstonesBefore(now - p.max.TombstoneAge.Milliseconds())
 	p.counts.TombstonesOver += p.state.pruneTombstonesOver(p.max.MaxTombstones)
 	p.counts.EventsOver += p.state.pruneEventsOver(p.max.MaxEvents)
+	p.counts.TrailsAged += p.state.trails.pruneBefore(now - p.max.TrailAge.Milliseconds())
+	p.counts.TrailsOver += p.state.trails.pruneOver(p.max.MaxTrailBytes)
 	b.Floor = p.state.floor
 	if b.IsBeat() {
 		p.counts.Beats++
@@ -209,6 +220,8 @@ func (p *partition) addStats(sum *MemoryStats) {
 	sum.Tombstones += p.state.tombstones.Len()
 	sum.Devices += len(p.state.held) - p.state.tombstones.Len()
 	sum.Events += len(p.state.events)
+	sum.Trails += len(p.state.trails.held)
+	sum.TrailBytes += p.state.trails.bytes
 	sum.Feeds += len(p.feeds)
 
 	sum.Entries += p.counts.Entries
@@ -222,6 +235,8 @@ func (p *partition) addStats(sum *MemoryStats) {
 	sum.TombstonesAged += p.counts.TombstonesAged
 	sum.TombstonesOver += p.counts.TombstonesOver
 	sum.EventsOver += p.counts.EventsOver
+	sum.TrailsAged += p.counts.TrailsAged
+	sum.TrailsOver += p.counts.TrailsOver
 }
 
 // wake leaves a token for the one goroutine that waits on c, or is about to.

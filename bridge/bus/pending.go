@@ -124,7 +124,7 @@ func (p *Pending) Moves() bool {
 		part := p.memory.partitions[p.Partition]
 		part.mu.Lock()
 		defer part.mu.Unlock()
-		return p.HasContent() || p.Flush.Consumed > part.inlet.consumed
+		return p.HasContent() || len(p.Flush.Trails) > 0 || p.Flush.Consumed > part.inlet.consumed
 	}
 	for i := range p.Shares {
 		if p.Shares[i].Fresh {

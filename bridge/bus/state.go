@@ -15,6 +15,7 @@ type state struct {
 	held       map[deviceKey]*held
 	tombstones *list.List       // of *held, the oldest removal first
 	events     []VersionedEvent // the oldest first
+	trails     trails
 }
 
 // deviceKey is a device in a fleet. A device that moves has two places for a while: a tombstone and a live one.
@@ -31,7 +32,7 @@ type held struct {
 }
 
 func newState(at Position) state {
-	return state{position: at, held: make(map[deviceKey]*held), tombstones: list.New()}
+	return state{position: at, held: make(map[deviceKey]*held), tombstones: list.New(), trails: newTrails()}
 }
 
 func keyOf(c *Change) deviceKey { return deviceKey{fleet: c.Fleet, device: c.Device} }
@@ -48,6 +49,9 @@ func (s *state) apply(f *Flush, now int64) *Batch {
 		s.position.Offset++
 	}
 	s.time = f.Time
+	for i := range f.Trails {
+		s.trails.add(&f.Trails[i], now)
+	}
 	b := &Batch{Position: s.position, Time: f.Time}
 	if len(f.Changes) > 0 {
 		b.Changes = make([]Change, len(f.Changes))
@@ -76,6 +80,7 @@ func (s *state) keep(c *Change, now int64) {
 		h.tombstone = nil
 	}
 	if c.Removed() {
+		s.trails.remove(keyOf(c))
 		h.removedAt = now
 		h.tombstone = s.tombstones.PushBack(h)
 	}

@@ -97,6 +97,11 @@ func (b *Bus) Watch(ctx context.Context, partition int) (bus.Feed, error) {
 	return b.memory.Watch(ctx, partition)
 }
 
+// Trail implements bus.Trails.
+func (b *Bus) Trail(ctx context.Context, fleet devices.FleetID, device devices.DeviceID) (bus.Trail, error) {
+	return b.memory.Trail(ctx, fleet, device)
+}
+
 // Healthy tells why the bus refuses to keep anything now, or nil. It is for /readyz of doors and bridges. It tries again
 // by itself about once a second.
 func (b *Bus) Healthy() error {

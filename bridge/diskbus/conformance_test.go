@@ -16,7 +16,7 @@ func TestDiskBusKeepsTheContract(t *testing.T) {
 					Dir: t.TempDir(), Fsync: mode, LogBytes: 16 << 10, // so that snapshots are part of it
 					Memory: bus.MemoryOptions{
 						Partitions: o.Partitions, MaxInletEntries: o.InletEntries, FeedBuffer: o.FeedBatches,
-						MaxTombstones: o.Tombstones, MaxEvents: o.Events,
+						MaxTombstones: o.Tombstones, MaxEvents: o.Events, MaxTrailBytes: o.TrailBytes,
 					},
 				})
 				if err != nil {

@@ -217,6 +217,9 @@ func contents(m *bus.Memory) string {
 		for _, e := range i.Events {
 			fmt.Fprintf(&b, "%s %q %d\n", e.Name, e.Data, e.Offset)
 		}
+		for _, t := range i.Trails {
+			fmt.Fprintf(&b, "%s %s %d %q\n", t.Fleet, t.Device, t.At, t.Blocks)
+		}
 		for _, e := range i.Inlet {
 			fmt.Fprintf(&b, "%d %d %s %d\n", e.ID, e.Time, e.Device, e.Connection.Conn)
 		}
@@ -237,6 +240,11 @@ func fill(tb testing.TB, b *Bus, rounds int) {
 		if n%3 == 2 {
 			f.Changes = append(f.Changes, change(tb, fmt.Sprint("d", (n+1)%4), ""))
 			f.Events = []bus.Event{event(tb, fmt.Sprintf(`{"id":%d}`, n))}
+			f.Trails = []bus.TrailBlock{
+				{Device: device(tb, fmt.Sprint("d", n%4)), Fleet: fleet(tb, "north"), Keep: 3, Data: fmt.Append(nil, "block ", n)},
+				{Device: device(tb, fmt.Sprint("d", n%5)), Fleet: fleet(tb, "north")},
+				{Device: device(tb, "long"), Fleet: fleet(tb, "north"), Keep: 8, Data: fmt.Append(nil, "block ", n)},
+			}
 		}
 		publish(tb, l, f)
 	}

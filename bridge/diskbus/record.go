@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/fleetcast/fleetcast/bridge/bus"
+	"github.com/fleetcast/fleetcast/devices"
 )
 
 // A payload is a list of records: a byte that says what it is, a length, and the bytes. The numbers are on disk: they are
@@ -17,6 +18,7 @@ const (
 	recordFlush  byte = 3
 	recordClosed byte = 4 // the last of a segment that was closed in order
 	recordFiller byte = 5 // means nothing
+	recordTrails byte = 6 // a flush with blocks of trails
 
 	// of snapshots
 	recordPartition byte = 16
@@ -25,6 +27,7 @@ const (
 	recordEntry     byte = 19
 	recordDoor      byte = 20
 	recordEnd       byte = 21 // a snapshot without it is not whole
+	recordTrail     byte = 22
 )
 
 var errMalformed = errors.New("a record is malformed")
@@ -190,10 +193,19 @@ func encodeFlush(p *bus.Pending) []byte {
 	for i := range f.Changes {
 		size += 96 + len(f.Changes[i].Frame) + len(f.Changes[i].Record)
 	}
+	for i := range f.Trails {
+		size += 96 + len(f.Trails[i].Data)
+	}
 	b := make([]byte, 0, size)
 	b = binary.AppendUvarint(b, uint64(f.Consumed))
 	for i := range f.Changes {
 		b = appendBytes(b, f.Changes[i].Record)
+	}
+	for i := range f.Trails {
+		t := &f.Trails[i]
+		b = appendBytes(b, []byte(t.Device.String()))
+		b = appendBytes(b, []byte(t.Fleet.String()))
+		b = appendBytes(binary.AppendUvarint(b, uint64(t.Keep)), t.Data)
 	}
 	// The batch is last: its length need not be written. The number of records is that of its changes.
 	at := len(b)
@@ -205,12 +217,50 @@ func encodeFlush(p *bus.Pending) []byte {
 
 // appendFlush writes the record of an admitted flush.
 func appendFlush(dst []byte, p *bus.Pending, blob []byte) []byte {
-	dst = binary.AppendUvarint(append(dst, recordFlush), uint64(len(blob)+8))
+	kind := recordFlush
+	if len(p.Flush.Trails) > 0 {
+		kind = recordTrails
+	}
+	dst = binary.AppendUvarint(append(dst, kind), uint64(len(blob)+8))
 	dst = binary.LittleEndian.AppendUint64(dst, uint64(p.Time))
 	return append(dst, blob...)
 }
 
-func replayFlush(m *bus.Memory, body []byte) error {
+// trails reads blocks to the end. A block without bytes forgets a trail.
+func (p *parser) trails() (out []bus.TrailBlock) {
+	for len(p.left) > 0 {
+		b := bus.TrailBlock{Device: p.device(), Fleet: p.fleet()}
+		keep, data := p.uvarint(), p.bytes()
+		if p.bad || keep > bus.MaxTrailBlocks {
+			p.fail()
+			return nil
+		}
+		b.Keep = int(keep)
+		if len(data) > 0 {
+			b.Data = append([]byte(nil), data...)
+		}
+		out = append(out, b)
+	}
+	return out
+}
+
+func (p *parser) device() devices.DeviceID {
+	id, err := devices.ParseDeviceID(string(p.bytes()))
+	if err != nil {
+		p.fail()
+	}
+	return id
+}
+
+func (p *parser) fleet() devices.FleetID {
+	id, err := devices.ParseFleetID(string(p.bytes()))
+	if err != nil {
+		p.fail()
+	}
+	return id
+}
+
+func replayFlush(m *bus.Memory, kind byte, body []byte) error {
 	if len(body) < 12 {
 		return errMalformed
 	}
@@ -228,6 +278,9 @@ func replayFlush(m *bus.Memory, body []byte) error {
 	f := bus.Flush{Consumed: bus.EntryID(p.uvarint()), Time: batch.Time, Changes: batch.Changes, Events: batch.Events}
 	for i := range f.Changes {
 		f.Changes[i].Record = append([]byte(nil), p.bytes()...)
+	}
+	if kind == recordTrails {
+		f.Trails = p.trails()
 	}
 	if err := p.end(); err != nil {
 		return err

@@ -299,8 +299,8 @@ func (s *segmentReader) record(kind byte, body []byte) error {
 		return nil
 	case recordAppend:
 		return replayAppend(s.memory, body)
-	case recordFlush:
-		return replayFlush(s.memory, body)
+	case recordFlush, recordTrails:
+		return replayFlush(s.memory, kind, body)
 	case recordClosed:
 		s.clean = true
 		return nil

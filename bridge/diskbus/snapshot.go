@@ -236,6 +236,9 @@ func (w *snapshotWriter) partition(i *bus.Image) {
 			Partition: i.Partition, Position: bus.Position{Offset: e.Offset}, Events: []bus.Event{e.Event},
 		}))
 	}
+	for j := range i.Trails {
+		w.trail(&i.Trails[j])
+	}
 	for j := range i.Inlet { // the ids follow from what was consumed
 		b := binary.AppendVarint(w.scratch[:0], i.Inlet[j].Time)
 		w.scratch = bus.AppendEntry(b, &i.Inlet[j])
@@ -251,6 +254,17 @@ func (w *snapshotWriter) device(d *bus.HeldDevice) {
 	b = appendBytes(b, d.Record)
 	w.scratch = bus.AppendVersioned(b, &bus.Versioned{Change: d.Change, Offset: d.Offset})
 	w.record(recordDevice, w.scratch)
+}
+
+func (w *snapshotWriter) trail(t *bus.HeldTrail) {
+	b := appendBytes(w.scratch[:0], []byte(t.Device.String()))
+	b = appendBytes(b, []byte(t.Fleet.String()))
+	b = binary.AppendVarint(b, t.At)
+	for _, block := range t.Blocks {
+		b = appendBytes(b, block)
+	}
+	w.scratch = b
+	w.record(recordTrail, b)
 }
 
 func (w *snapshotWriter) record(kind byte, body []byte) {

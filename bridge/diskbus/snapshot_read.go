@@ -134,6 +134,13 @@ func (r *snapshotReader) member(kind byte, body []byte) error {
 		e.Time, e.ID = at, r.image.Consumed+bus.EntryID(len(r.image.Inlet))+1
 		r.image.Inlet = append(r.image.Inlet, e)
 		return nil
+	case recordTrail:
+		t := bus.HeldTrail{Device: p.device(), Fleet: p.fleet(), At: p.varint()}
+		for len(p.left) > 0 {
+			t.Blocks = append(t.Blocks, append([]byte{}, p.bytes()...))
+		}
+		r.image.Trails = append(r.image.Trails, t)
+		return p.end()
 	case recordDoor:
 		r.left[3]--
 		r.image.Doors = append(r.image.Doors, bus.DoorMark{Door: bus.DoorID(p.fixed()), Seq: p.uvarint()})

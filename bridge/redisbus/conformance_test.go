@@ -13,7 +13,7 @@ func suite(t *testing.T, url string) {
 	bustest.Run(t, func(t *testing.T, o bustest.Options) bus.Bus {
 		return open(t, url, func(mine *Options) {
 			mine.Partitions, mine.MaxInletEntries, mine.FeedBuffer = o.Partitions, o.InletEntries, o.FeedBatches
-			mine.MaxTombstones, mine.MaxEvents = o.Tombstones, o.Events
+			mine.MaxTombstones, mine.MaxEvents, mine.MaxTrailBytes = o.Tombstones, o.Events, o.TrailBytes
 		})
 	})
 }

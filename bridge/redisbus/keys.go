@@ -21,6 +21,8 @@ type keys struct {
 	events  string // stream by offset
 	log     string // stream of messages by offset, short: it only fills gaps
 	live    string // channel
+	trails  string // sorted set of fleet/device by when the last block of its trail came
+	trail   string // begins the keys of trails, each a list of blocks: fleet/device follows
 	probe   string // written by health checks
 }
 
@@ -28,7 +30,7 @@ func makeKeys(prefix string, partition int) keys {
 	k := func(name string) string { return fmt.Sprintf("%s:{p%d}:%s", prefix, partition, name) }
 	return keys{
 		lease: k("lease"), meta: k("meta"), inlet: k("in"), doors: k("doors"), state: k("state"), records: k("records"),
-		gone: k("gone"), events: k("events"), log: k("log"), live: k("live"), probe: k("probe"),
+		gone: k("gone"), events: k("events"), log: k("log"), live: k("live"), probe: k("probe"), trails: k("trails"), trail: k("trail:"),
 	}
 }
 

@@ -37,6 +37,10 @@ type Options struct {
 	TombstoneAge  time.Duration // 7 days
 	MaxEvents     int           // 10,000
 
+	// Trails: the one without a new block for longest loses its oldest first.
+	MaxTrailBytes int           // 64 MiB
+	TrailAge      time.Duration // of the last block; 7 days
+
 	// FeedBuffer is how many batches a feed may be behind before it gets a snapshot in their place: 64.
 	FeedBuffer int
 	// MaxLogBatches and MaxLogBytes bound the log from which feeds fill gaps: 256 batches, 16 MiB.
@@ -65,6 +69,8 @@ const (
 	defaultTombstones    = 100_000
 	defaultTombstoneAge  = 7 * 24 * time.Hour
 	defaultEvents        = 10_000
+	defaultTrailBytes    = 64 << 20
+	defaultTrailAge      = 7 * 24 * time.Hour
 	defaultFeedBuffer    = 64
 	defaultLogBatches    = 256
 	defaultLogBytes      = 16 << 20
@@ -103,10 +109,12 @@ func (o *Options) complete() error {
 		return devices.Errorf(devices.Invalid, "prefix", "is too long or holds a brace or a space")
 	case o.TombstoneAge < 0:
 		return devices.Errorf(devices.Invalid, "tombstone age", "is negative")
+	case o.TrailAge < 0:
+		return devices.Errorf(devices.Invalid, "trail age", "is negative")
 	}
 	for name, n := range map[string]int{
 		"inlet entries": o.MaxInletEntries, "inlet bytes": o.MaxInletBytes, "tombstones": o.MaxTombstones,
-		"events": o.MaxEvents, "feed buffer": o.FeedBuffer, "log batches": o.MaxLogBatches, "log bytes": o.MaxLogBytes,
+		"events": o.MaxEvents, "trail bytes": o.MaxTrailBytes, "feed buffer": o.FeedBuffer, "log batches": o.MaxLogBatches, "log bytes": o.MaxLogBytes,
 	} {
 		if n < 0 {
 			return devices.Errorf(devices.Invalid, name, "is negative")
@@ -129,6 +137,8 @@ func (o *Options) setDefaults() {
 	setDefault(&o.MaxTombstones, defaultTombstones)
 	setDefault(&o.TombstoneAge, defaultTombstoneAge)
 	setDefault(&o.MaxEvents, defaultEvents)
+	setDefault(&o.MaxTrailBytes, defaultTrailBytes)
+	setDefault(&o.TrailAge, defaultTrailAge)
 	setDefault(&o.FeedBuffer, defaultFeedBuffer)
 	setDefault(&o.MaxLogBatches, defaultLogBatches)
 	setDefault(&o.MaxLogBytes, defaultLogBytes)

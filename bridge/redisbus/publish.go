@@ -44,10 +44,15 @@ func (l *lease) Publish(ctx context.Context, f *bus.Flush) (bus.Position, error)
 			return bus.Position{}, err
 		}
 	}
-	for changes, events := f.Changes, f.Events; ; {
+	// Trails come first: the record of a device has only what is not in a block that was closed before.
+	for trails, changes, events := f.Trails, f.Changes, f.Events; ; {
 		part := bus.Flush{Time: f.Time}
-		part.Changes, changes = cutPart(changes)
-		last := len(changes) == 0
+		part.Trails, trails = cutTrails(trails)
+		last := len(trails) == 0
+		if last {
+			part.Changes, changes = cutPart(changes)
+			last = len(changes) == 0
+		}
 		if last {
 			part.Events, events = cutEvents(events, len(part.Changes) == 0)
 			last = len(events) == 0
@@ -103,7 +108,7 @@ func (l *lease) commit(ctx context.Context, part *bus.Flush, at chunkMark) error
 			return why
 		}
 		answer, err = l.b.run(ctx, publishScript,
-			[]string{k.lease, k.meta, k.log, k.state, k.records, k.gone, k.events, k.inlet}, args...)
+			[]string{k.lease, k.meta, k.log, k.state, k.records, k.gone, k.events, k.inlet, k.trails}, args...)
 		return err
 	})
 	l.encoding.letGo()
@@ -135,6 +140,10 @@ func (l *lease) accept(answer any, call string) error {
 		return fmt.Errorf("publish answers %T: %w", answer, errMalformed)
 	}
 	switch {
+	case members[0] == "ok" && len(members) == 4:
+		if dropped, err := strconv.ParseUint(members[3], 10, 32); err == nil {
+			l.b.counters[countTrailsOver].Add(dropped)
+		}
 	case members[0] == "ok" && len(members) == 3:
 	case members[0] == "lost" && len(members) == 2:
 		switch members[1] {
@@ -202,6 +211,9 @@ func (l *lease) checkFlush(f *bus.Flush) error {
 		case !l.isHere(c.Fleet):
 			return devices.Errorf(devices.Invalid, "change", "is of a fleet in another partition")
 		}
+	}
+	if err := l.checkTrails(f.Trails); err != nil {
+		return err
 	}
 	for i := range f.Events {
 		e := &f.Events[i]

@@ -47,13 +47,15 @@ func (l *lease) publishArgs(part *bus.Flush, at chunkMark, call string, checkRun
 		part.Time, uint64(part.Consumed), uint64(at.last), at.mark, flag(checkRun),
 		o.TombstoneAge.Milliseconds(), o.MaxTombstones, o.MaxEvents, o.MaxLogBatches, o.MaxLogBytes,
 		l.b.keys[l.partition].live, e.encode(func(dst []byte) []byte { return bus.AppendBatch(dst, &batch) }),
-		live, gone, len(part.Events))
+		live, gone, len(part.Events),
+		len(part.Trails), l.b.keys[l.partition].trail, o.MaxTrailBytes, o.TrailAge.Milliseconds(), blockCost)
 	e.appendLive(part.Changes, next.Offset)
 	e.appendGone(part.Changes, next.Offset)
 	for i := range part.Events {
 		one := bus.Batch{Partition: l.partition, Position: next, Time: part.Time, Events: part.Events[i : i+1]}
 		e.args = append(e.args, e.encode(func(dst []byte) []byte { return bus.AppendBatch(dst, &one) }))
 	}
+	e.appendTrails(part.Trails)
 	return e.args
 }
 

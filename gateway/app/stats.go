@@ -36,6 +36,8 @@ type HeldStats struct {
 	Tombstones        int    `json:"tombstones"`    // now
 	Events            int    `json:"events"`        // now
 	Feeds             int    `json:"feeds"`         // now
+	Trails            int    `json:"trails"`        // now
+	TrailBytes        int    `json:"trail_bytes"`   // now
 	Entries           uint64 `json:"entries"`
 	AppendsRepeated   uint64 `json:"appends_repeated"`
 	AppendsFull       uint64 `json:"appends_full"`
@@ -47,6 +49,8 @@ type HeldStats struct {
 	TombstonesAged    uint64 `json:"tombstones_aged"`
 	TombstonesOver    uint64 `json:"tombstones_over"`
 	EventsOver        uint64 `json:"events_over"`
+	TrailsAged        uint64 `json:"trails_aged"` // blocks
+	TrailsOver        uint64 `json:"trails_over"` // blocks
 }
 
 // DiskStats are diskbus.LogStats with names for JSON.

@@ -20,6 +20,7 @@ type Options struct {
 	FeedBatches  int // that a feed may be behind before it gets a snapshot
 	Tombstones   int
 	Events       int
+	TrailBytes   int
 }
 
 // Open returns a new and empty bus. What it keeps outside the process is removed by t.Cleanup; the suite closes it.
@@ -58,7 +59,7 @@ type check struct {
 
 func checks() []check {
 	var all []check
-	for _, of := range [][]check{inletChecks, leaseChecks, stateChecks, feedChecks, raceChecks, closeChecks} {
+	for _, of := range [][]check{inletChecks, leaseChecks, stateChecks, trailChecks, feedChecks, raceChecks, closeChecks} {
 		all = append(all, of...)
 	}
 	return all

@@ -22,7 +22,7 @@ func openMemory(t *testing.T, o Options) bus.Bus {
 	t.Helper()
 	m, err := bus.NewMemory(bus.MemoryOptions{
 		Partitions: o.Partitions, MaxInletEntries: o.InletEntries, FeedBuffer: o.FeedBatches,
-		MaxTombstones: o.Tombstones, MaxEvents: o.Events,
+		MaxTombstones: o.Tombstones, MaxEvents: o.Events, MaxTrailBytes: o.TrailBytes,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -298,8 +298,32 @@ var faults = []struct {
 			}
 		}
 	})},
+	{"keeps every block of a trail", "a trail is the last blocks and the record", onTrails(func(b *bus.TrailBlock) { b.Keep = 100 })},
+	{"forgets a trail at each flush", "a trail outlives its owner and ends with its device", onTrails(func(b *bus.TrailBlock) { b.Keep = 1 })},
+	{"loses a block of a large flush", "a large trail comes with one flush", onLeases(func(l *faultyLease) {
+		l.publish = func(ctx context.Context, f *bus.Flush) (bus.Position, error) {
+			flush := *f
+			flush.Trails = f.Trails[1:]
+			return l.Lease.Publish(ctx, &flush)
+		}
+	})},
+	{"lets trails grow without bound", "trails keep their bound of bytes", onTrails(func(b *bus.TrailBlock) { b.Data = b.Data[:1] })},
 	{"has two owners", "a partition has one owner at a time", twoOwners},
 	{"does not close", "close ends every wait", func(f *fault) { f.close = func() error { return nil } }},
+}
+
+// onTrails changes the blocks of a flush.
+func onTrails(change func(*bus.TrailBlock)) func(*fault) {
+	return onLeases(func(l *faultyLease) {
+		l.publish = func(ctx context.Context, f *bus.Flush) (bus.Position, error) {
+			flush := *f
+			flush.Trails = slices.Clone(f.Trails)
+			for i := range flush.Trails {
+				change(&flush.Trails[i])
+			}
+			return l.Lease.Publish(ctx, &flush)
+		}
+	})
 }
 
 func oneBehind(f *fault) {

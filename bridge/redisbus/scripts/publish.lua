@@ -1,15 +1,17 @@
 -- Commits one part of a flush: state, records, events, log, offset, consumed position, and the message to the edges.
--- KEYS: lease, meta, log, state, records, gone, events, inlet
+-- KEYS: lease, meta, log, state, records, gone, events, inlet, trails. The keys of the trails follow from the members of
+-- the last and have the same hash tag: which of them a bound takes is known here only.
 -- ARGV: see publishArgs in publish.go
--- Answers {'ok', publishes, offset}, {'lost', why} or {'stale'}.
+-- Answers {'ok', publishes, offset, pruned blocks}, or as the first time without the last; {'lost', why} or {'stale'}.
 if redis.replicate_commands then redis.replicate_commands() end -- before 7: TIME and INFO, and then writes
 local holder, ttl, epoch, known, knownCall, call, freshEpoch = unpack(ARGV, 1, 7)
 local time, consumed, chunk, chunkMark, checkRun = unpack(ARGV, 8, 12)
 local tombstoneAge, maxTombstones, maxEvents, maxLog, maxLogBytes, channel, batch = unpack(ARGV, 13, 19)
-local nLive, nGone, nEvents = tonumber(ARGV[20]), tonumber(ARGV[21]), tonumber(ARGV[22])
+local nLive, nGone, nEvents, nTrails = tonumber(ARGV[20]), tonumber(ARGV[21]), tonumber(ARGV[22]), tonumber(ARGV[23])
+local trailPrefix, maxTrailBytes, trailAge, blockCost = ARGV[24], tonumber(ARGV[25]), tonumber(ARGV[26]), tonumber(ARGV[27])
 
 local m = redis.call('HMGET', KEYS[2], 'holder', 'epoch', 'n', 'call', 'offset', 'consumed', 'consumed_bytes',
-  'tombstone_floor', 'event_floor', 'log_bytes', 'run')
+  'tombstone_floor', 'event_floor', 'log_bytes', 'run', 'trail_bytes')
 local held = redis.call('GET', KEYS[1])
 if m[1] ~= holder or (held and held ~= holder) then return {'lost', 'holder'} end
 local n, offset = tonumber(m[3] or '0'), tonumber(m[5] or '0')
@@ -42,9 +44,48 @@ local ms = tonumber(now[1]) * 1000 + math.floor(tonumber(now[2]) / 1000)
 local oldest, lag = redis.call('XRANGE', KEYS[8], '-', '+', 'COUNT', 1)[1], 0
 if oldest then lag = math.max(0, ms - tonumber(oldest[2][2])) end
 
+-- The trails, before the changes, among which may be removals.
+local trailBytes, pruned = tonumber(m[12] or '0'), 0
+local function forget(field)
+  local blocks = redis.call('LRANGE', trailPrefix .. field, 0, -1)
+  for _, b in ipairs(blocks) do trailBytes = trailBytes - #b - blockCost end
+  redis.call('DEL', trailPrefix .. field)
+  redis.call('ZREM', KEYS[9], field)
+  return #blocks
+end
+local from = 28 + 4 * nLive + 3 * nGone + nEvents
+for i = from, from + 3 * nTrails - 1, 3 do
+  local field, keep, block = ARGV[i], tonumber(ARGV[i + 1]), ARGV[i + 2]
+  if #block == 0 then
+    forget(field)
+  else
+    local over = redis.call('RPUSH', trailPrefix .. field, block) - keep
+    trailBytes = trailBytes + #block + blockCost
+    for _ = 1, over do trailBytes = trailBytes - #redis.call('LPOP', trailPrefix .. field) - blockCost end
+    redis.call('ZADD', KEYS[9], ms, field)
+  end
+end
+if nTrails > 0 then
+  while trailBytes > maxTrailBytes do
+    local quiet = redis.call('ZRANGE', KEYS[9], 0, 0)[1]
+    if not quiet then trailBytes = 0 break end
+    local block = redis.call('LPOP', trailPrefix .. quiet)
+    if block then
+      trailBytes, pruned = trailBytes - #block - blockCost, pruned + 1
+    else
+      redis.call('ZREM', KEYS[9], quiet)
+    end
+  end
+  for _ = 1, 100 do -- some at a time
+    local quiet = redis.call('ZRANGE', KEYS[9], 0, 0, 'WITHSCORES')
+    if not quiet[1] or tonumber(quiet[2]) >= ms - trailAge then break end
+    pruned = pruned + forget(quiet[1])
+  end
+end
+
 -- The state. ARGV goes to HSET in slices, since Lua unpacks some thousands of values at most.
 local slice = 2000
-local at = 23
+local at = 28
 if nLive + nGone + nEvents > 0 then offset = offset + 1 end
 local score = string.format('%.0f', offset)
 local live = at + 2 * nLive
@@ -63,6 +104,7 @@ for i = at, at + 3 * nGone - 1, 3 do
   redis.call('HSET', KEYS[4], ARGV[i], ARGV[i + 1])
   redis.call('HSET', KEYS[5], ARGV[i], '1' .. string.format('%013.0f', ms) .. ARGV[i + 2])
   redis.call('ZADD', KEYS[6], score, ARGV[i])
+  forget(ARGV[i])
 end
 at = at + 3 * nGone
 for i = 0, nEvents - 1 do
@@ -114,10 +156,11 @@ if nLive + nGone + nEvents > 0 then
 end
 redis.call('SET', KEYS[1], holder, 'PX', ttl)
 redis.call('HSET', KEYS[2], 'n', n, 'call', call, 'time', time, 'consumed', consumed, 'consumed_bytes', consumedBytes,
-  'tombstone_floor', string.format('%.0f', floor), 'event_floor', eventFloor)
+  'tombstone_floor', string.format('%.0f', floor), 'event_floor', eventFloor,
+  'trail_bytes', string.format('%.0f', math.max(0, trailBytes)))
 if checkRun == '1' then
   redis.call('HSET', KEYS[2], 'run', string.match(redis.call('INFO', 'server'), 'run_id:(%x+)'))
 end
 local shown = redis.pcall('SPUBLISH', channel, message)
 if type(shown) == 'table' and shown.err then redis.call('PUBLISH', channel, message) end -- a server before 7
-return {'ok', n, score}
+return {'ok', n, score, string.format('%d', pruned)}
