@@ -116,6 +116,7 @@ var libraries = []library{
 	{path: "github.com/alecthomas/kong", in: []string{"gateway", "gateway/app", "simulator"}, reason: "settings are read by mains and passed on as Options"},
 	{path: "go.yaml.in/yaml", in: []string{"gateway/app"}, reason: "the settings file is read in one place"},
 	{path: "github.com/HdrHistogram/hdrhistogram-go", in: []string{"simulator/measure", "simulator/fleet", "simulator/watch"}, reason: "percentiles are computed where load is made"},
+	{path: "github.com/klauspost/compress", in: []string{"sse"}, reason: "streams are compressed where their bytes are framed"},
 	{path: "golang.org/x/term", in: []string{"simulator", "simulator/measure", "simulator/fleet", "simulator/watch"}, reason: "the progress line is the simulator's"},
 	{path: "golang.org/x/sys", in: []string{"sse", "gateway/mqttin", "sse/dashboard/browsertest", "bridge/diskbus", "simulator/mqttlite"}, reason: "socket options where sockets are served, and whether one has room; a lock between test processes; when a file was born"},
 	{path: "golang.org/x/time", in: []string{"gateway/mqttin", "gateway/api", "bridge", "simulator/fleet"}, reason: "rates of logs and of accepted connections"},

@@ -40,6 +40,7 @@ type MQTTOptions struct {
 type HTTPOptions struct {
 	Listen string   `help:"Address for the page, the streams and the API; without the role edge, for health and counters only. Loopback only; port 0 takes a free one." default:"${http_listen}"`
 	Hosts  []string `help:"Host names that are answered besides the loopback ones. Any other is refused, so that no web page elsewhere reaches the API by DNS rebinding." placeholder:"NAME"`
+	Gzip   bool     `help:"Compress streams for clients that take gzip: each tick once, for all of them." default:"${http_gzip}" negatable:""`
 }
 
 // FleetOptions are what happens to the devices' messages.
@@ -98,7 +99,7 @@ func Defaults() Options {
 	return Options{
 		Roles: Roles{RoleBroker, RoleBridge, RoleEdge},
 		MQTT:  MQTTOptions{Listen: "127.0.0.1:1883"},
-		HTTP:  HTTPOptions{Listen: "127.0.0.1:8080"},
+		HTTP:  HTTPOptions{Listen: "127.0.0.1:8080", Gzip: true},
 		Auth:  AuthOptions{Device: AuthOpen},
 		Store: StoreOptions{Fsync: diskbus.EverySecond},
 		Fleet: FleetOptions{

@@ -71,6 +71,7 @@ func defaultVars() kong.Vars {
 	return kong.Vars{
 		"mqtt_listen":     d.MQTT.Listen,
 		"http_listen":     d.HTTP.Listen,
+		"http_gzip":       strconv.FormatBool(d.HTTP.Gzip),
 		"device_auth":     string(d.Auth.Device),
 		"roles":           d.roles().String(),
 		"mqtt_group":      d.MQTT.Group,
