@@ -115,6 +115,8 @@ var libraries = []library{
 	{path: "github.com/go-chi/chi", in: []string{"gateway/api"}, reason: "routes are in one place; handlers take net/http only"},
 	{path: "github.com/alecthomas/kong", in: []string{"gateway", "gateway/app", "simulator"}, reason: "settings are read by mains and passed on as Options"},
 	{path: "go.yaml.in/yaml", in: []string{"gateway/app"}, reason: "the settings file is read in one place"},
+	{path: "github.com/fxamacker/cbor", in: []string{"bridge/dialect"}, reason: "SenML in CBOR: hostile lengths and nesting are the library's whole point"},
+	{path: "google.golang.org/protobuf", in: []string{"bridge/dialect"}, reason: "Sparkplug's payloads: the wire reader only, without generated code"},
 	{path: "github.com/HdrHistogram/hdrhistogram-go", in: []string{"simulator/measure", "simulator/fleet", "simulator/watch"}, reason: "percentiles are computed where load is made"},
 	{path: "github.com/klauspost/compress", in: []string{"sse"}, reason: "streams are compressed where their bytes are framed"},
 	{path: "golang.org/x/term", in: []string{"simulator", "simulator/measure", "simulator/fleet", "simulator/watch"}, reason: "the progress line is the simulator's"},
