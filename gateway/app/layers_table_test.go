@@ -120,7 +120,7 @@ var libraries = []library{
 	{path: "github.com/HdrHistogram/hdrhistogram-go", in: []string{"simulator/measure", "simulator/fleet", "simulator/watch"}, reason: "percentiles are computed where load is made"},
 	{path: "github.com/klauspost/compress", in: []string{"sse"}, reason: "streams are compressed where their bytes are framed"},
 	{path: "golang.org/x/term", in: []string{"simulator", "simulator/measure", "simulator/fleet", "simulator/watch"}, reason: "the progress line is the simulator's"},
-	{path: "golang.org/x/sys", in: []string{"sse", "gateway/mqttin", "sse/dashboard/browsertest", "bridge/diskbus", "simulator/mqttlite"}, reason: "socket options where sockets are served, and whether one has room; a lock between test processes; when a file was born"},
+	{path: "golang.org/x/sys", in: []string{"sse", "gateway/mqttin", "sse/dashboard/browsertest", "bridge/diskbus", "simulator/mqttlite", "simulator/bench"}, reason: "socket options where sockets are served, and whether one has room; a lock between test processes; when a file was born; the clock of another process"},
 	{path: "golang.org/x/time", in: []string{"gateway/mqttin", "gateway/api", "bridge", "simulator/fleet"}, reason: "rates of logs and of accepted connections"},
 	{path: "github.com/chromedp", in: []string{"sse/dashboard/browsertest"}, tests: []string{"sse/dashboard"}, reason: "one package drives browsers"},
 	{path: "github.com/tmaxmax/go-sse", tests: []string{"*"}, reason: "the reference client that our streams are tested with"},
