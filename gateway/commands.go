@@ -18,7 +18,10 @@ import (
 // commands are what the program does besides serving. Each is one file cmd_….go with a struct of its flags and
 // a method Run, whose parameters kong fills: a context that ends with the first signal, and the terminal.
 type commands struct {
-	Version versionCommand `cmd:"" help:"Print the version."`
+	Version     versionCommand     `cmd:"" help:"Print the version."`
+	Devices     devicesCommand     `cmd:"" help:"Register, list, change and delete devices of a running gateway."`
+	Fleets      fleetsCommand      `cmd:"" help:"Make, list, change and delete fleets of a running gateway."`
+	Credentials credentialsCommand `cmd:"" help:"Make and end the credentials of gateways and other MQTT clients."`
 }
 
 // terminal is what a command reads and where it writes: its result to out, complaints to err.
@@ -26,6 +29,9 @@ type terminal struct {
 	in       io.Reader
 	out, err io.Writer
 }
+
+// commandName is the last word of the command as it was called, for those that are called by more than one.
+type commandName string
 
 // isCommand tells whether the arguments name a command. Flags alone, or nothing, serve.
 func isCommand(args []string) bool { return len(args) > 0 && !strings.HasPrefix(args[0], "-") }
@@ -52,6 +58,8 @@ func runCommand(args []string, t *terminal) int {
 	defer release()
 	defer context.AfterFunc(ctx, release)() // the second signal ends the process at once
 	command.BindTo(ctx, (*context.Context)(nil))
+	called := commandName(command.Selected().Name)
+	command.Bind(&called)
 	if err := command.Run(t); err != nil {
 		fmt.Fprintf(t.err, "gateway: %v\n", err)
 		if wrong, ok := errors.AsType[*devices.Error](err); ok && wrong.Kind == devices.Invalid {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/netip"
 	"sync"
@@ -27,7 +28,6 @@ type Options struct {
 	MaxStreams          int
 	MaxStreamsPerClient int
 	Stall               time.Duration
-	NoGzip              bool // no stream is compressed, whatever the client takes
 	// Client returns the address that a request counts for. The default is the connection's other end; behind a proxy
 	// on another machine it must read what that proxy, and nobody else, writes.
 	Client func(*http.Request) netip.Addr
@@ -41,7 +41,7 @@ type viewer interface {
 }
 
 // Handler serves the stream to any number of viewers. It may be mounted behind middleware that sets headers or counts,
-// but none that buffers, compresses or limits the time of an answer. It compresses streams itself, see compress.go.
+// but none that buffers, compresses or limits the time of an answer.
 type Handler struct {
 	options Options
 	log     *slog.Logger
@@ -126,11 +126,8 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		problem.Write(w, r, err)
 		return
 	}
-	if !h.options.NoGzip && takesGzip(r.Header.Values("Accept-Encoding")) {
-		req.format, req.packed = packedFormat(req.format), true
-	}
 	if r.Method == http.MethodHead {
-		h.describe(w.Header(), req.packed)
+		maps.Copy(w.Header(), streamHeader)
 		return
 	}
 	h.serve(w, r, req)
@@ -142,7 +139,7 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, req request) {
 		h.shed(w, r, err)
 		return
 	}
-	s := &stream{h: h, client: client, packed: req.packed}
+	s := &stream{h: h, client: client}
 	started := false
 	defer func() {
 		if !started { // also when something panics: the place and the viewer are given back
@@ -161,7 +158,7 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, req request) {
 		return
 	}
 	var hijacked bool
-	if s.sink, hijacked, err = h.connect(w, r, req.packed); err != nil {
+	if s.sink, hijacked, err = h.connect(w, r); err != nil {
 		h.refuse(NoConnection)
 		h.log.Debug("a stream could not begin", "error", err)
 		return

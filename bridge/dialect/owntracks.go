@@ -1,19 +1,15 @@
 package dialect
 
-import (
-	"bytes"
-	"slices"
+import "github.com/fleetcast/fleetcast/devices"
 
-	"github.com/fleetcast/fleetcast/devices"
-)
-
-// decodeOwnTracks reads the JSON of OwnTracks, whose member _type says what a message is, and its CSV form. Source: the
-// OwnTracks booklet, "tech/json". Of it only location is a reading and only lwt is presence; a transition is an event.
-// What else the apps publish under the device's topic is named, so that it is not counted as an error, and otherwise left
-// alone. An object without _type is declined.
+// decodeOwnTracks reads the JSON of OwnTracks, whose member _type says what a message is. Source: the OwnTracks
+// booklet, "tech/json". Of it only location is a reading and only lwt is presence; what else the apps publish under the
+// device's topic is named, so that it is not counted as an error, and otherwise left alone. An object without _type is
+// declined, as is the CSV form.
 func decodeOwnTracks(in *input, out *Result) bool {
-	if len(in.payload) > 0 && in.payload[0] != '{' && bytes.IndexByte(in.payload, ',') > 0 {
-		return decodeGreenwich(in, out)
+	if in.level("kind") == "cmd" { // the way down, whatever its payload
+		out.Kind = Command
+		return true
 	}
 	sink, reading := &out.tracks, out.blank(0)
 	sink.begin(in, reading)
@@ -22,31 +18,21 @@ func decodeOwnTracks(in *input, out *Result) bool {
 		return out.decline(reason)
 	}
 	kind := sink.finish()
-	if !sink.typed {
-		return out.decline(Declined)
-	}
-	out.Kind = sink.kind
 	switch {
+	case !sink.typed:
+		return out.decline(Declined)
 	case sink.kind == Position:
 		out.Kind = kind // Telemetry where the location has no coordinates
 		out.Dropped = sink.dropped
 		out.addReading(in, out.Kind, reading)
 	case sink.kind == Presence:
 		// The will's tst is when the phone connected, not when it went away: the receive time is what is known.
+		out.Kind = Presence
 		out.addStatus(in, devices.Offline)
-	case sink.kind == Event && kind == Position:
-		keepMetrics(reading, "event", "desc")
-		out.addReading(in, Event, reading)
-	case sink.kind == Region && kind == Position:
-		keepMetrics(reading, "rad", "desc")
-		out.addReading(in, Region, reading).Aside = true
+	default:
+		out.Kind = sink.kind
 	}
 	return true
-}
-
-// keepMetrics leaves out all metrics but those.
-func keepMetrics(r *devices.Reading, names ...string) {
-	r.Metrics = slices.DeleteFunc(r.Metrics, func(m devices.Metric) bool { return !slices.Contains(names, m.Name) })
 }
 
 type ownTracksSink struct {

@@ -11,7 +11,7 @@ import (
 func (r *Registry) CreateFleet(ctx context.Context, f Fleet) (*Fleet, error) {
 	now := r.nowMS()
 	f.Created, f.Updated = now, now
-	if err := r.checkFleet(&f); err != nil {
+	if err := f.Check(); err != nil {
 		return nil, err
 	}
 	op, err := put(KindFleet, f.ID.String(), &f, store.Condition{Absent: true})
@@ -24,16 +24,6 @@ func (r *Registry) CreateFleet(ctx context.Context, f Fleet) (*Fleet, error) {
 		return nil, err
 	}
 	return &f, nil
-}
-
-func (r *Registry) checkFleet(f *Fleet) error {
-	if err := f.Check(); err != nil {
-		return err
-	}
-	if r.o.CheckFleet != nil {
-		return r.o.CheckFleet(f)
-	}
-	return nil
 }
 
 // UpdateFleet applies a merge patch to a fleet. expected is the revision that the caller read, or 0. A bound below the
@@ -55,7 +45,7 @@ func (r *Registry) UpdateFleet(ctx context.Context, id devices.FleetID, patch []
 		if out.ID != id || out.Created != current.Created || out.Updated != current.Updated {
 			return devices.Errorf(devices.Invalid, "body", "changes a member that is not yours to change (id, created, updated)")
 		}
-		if err := r.checkFleet(out); err != nil {
+		if err := out.Check(); err != nil {
 			return err
 		}
 		out.Updated = r.nowMS()

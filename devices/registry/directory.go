@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/fleetcast/fleetcast/devices"
 	"github.com/fleetcast/fleetcast/devices/store"
@@ -24,6 +25,8 @@ type directory struct {
 	ids         []string                // of the devices, sorted: what lists are paged by
 	unreadable  int                     // records that could not be read
 	feeds       map[*Feed]struct{}
+
+	settings atomic.Uint64 // counts the changes of fleets; read at the rate of messages
 }
 
 func newDirectory() *directory {
@@ -198,6 +201,7 @@ func (d *directory) applyFleet(r *store.Record, n *news) {
 		return
 	}
 	n.fleets[id] = struct{}{}
+	defer d.settings.Add(1)
 	if after == nil {
 		delete(d.fleets, id)
 	} else {

@@ -1,17 +1,12 @@
 package registry
 
 import (
-	"bytes"
-	"encoding/json"
-
 	"github.com/fleetcast/fleetcast/devices"
 	"github.com/fleetcast/fleetcast/devices/store"
 )
 
 // Bounds of a fleet.
 const (
-	// MaxSettingBytes bounds the JSON of one setting that another package reads.
-	MaxSettingBytes = 4 << 10
 	// MaxFleetDevices bounds the bound of devices of a fleet.
 	MaxFleetDevices = 1_000_000
 	minSilence      = 5
@@ -35,11 +30,10 @@ type Fleet struct {
 	Silence int `json:"silence_s,omitempty"`
 	// RetireAfter is after how many seconds without a sign of life an asset is removed from the live state; 0: never.
 	RetireAfter int `json:"retire_after_s,omitempty"`
-	// Hygiene and Trail are objects whose members bridge and bridge/trail know.
-	Hygiene json.RawMessage `json:"hygiene,omitempty"`
-	Trail   json.RawMessage `json:"trail,omitempty"`
-	Created int64           `json:"created"` // unix ms
-	Updated int64           `json:"updated"` // unix ms
+	// Hygiene says what of its readings is believed, and how much of its trails is kept; nil: what holds for all.
+	Hygiene *devices.HygieneSettings `json:"hygiene,omitempty"`
+	Created int64                    `json:"created"` // unix ms
+	Updated int64                    `json:"updated"` // unix ms
 
 	Revision store.Revision `json:"-"` // of the record: its entity tag
 }
@@ -65,20 +59,8 @@ func (f *Fleet) Check() error {
 	if err := f.Limits.check(); err != nil {
 		return err
 	}
-	if err := checkSetting("hygiene", f.Hygiene); err != nil {
-		return err
-	}
-	return checkSetting("trail", f.Trail)
-}
-
-func checkSetting(field string, setting json.RawMessage) error {
-	switch {
-	case len(setting) == 0:
-		return nil
-	case len(setting) > MaxSettingBytes:
-		return devices.Errorf(devices.Invalid, field, "is larger than %d bytes", MaxSettingBytes)
-	case !json.Valid(setting) || bytes.TrimLeft(setting, " \t\r\n")[0] != '{':
-		return devices.Errorf(devices.Invalid, field, "is no object")
+	if f.Hygiene != nil {
+		return f.Hygiene.Validate()
 	}
 	return nil
 }

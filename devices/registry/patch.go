@@ -76,7 +76,7 @@ func decodeError(err error) error {
 	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok && wrong.Field != "" {
 		return devices.Errorf(devices.Invalid, wrong.Field, "is a %s where it cannot be", wrong.Value)
 	}
-	if name, ok := strings.CutPrefix(err.Error(), "json: unknown field "); ok {
+	if _, name, ok := strings.Cut(err.Error(), "json: unknown field "); ok { // also of a member that decodes itself
 		return devices.Errorf(devices.Invalid, strings.Trim(name, `"`), "is no member of this")
 	}
 	return devices.Errorf(devices.Invalid, "body", "is not the JSON that it has to be")

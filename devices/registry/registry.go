@@ -60,10 +60,8 @@ type Options struct {
 	// Hashers is how many passwords are hashed at once.
 	Hashers int
 	JWT     JWTOptions
-	// CheckFleet checks the settings that other packages read; nil: they are only known to be objects.
-	CheckFleet func(*Fleet) error
-	Now        func() time.Time
-	Logger     *slog.Logger
+	Now     func() time.Time
+	Logger  *slog.Logger
 }
 
 // Registry is the devices, fleets and credentials of an installation as this process sees them. Its methods may be

@@ -131,24 +131,19 @@ func TestBoundsOfDevicesHold(t *testing.T) {
 }
 
 func TestFleetsHaveSettings(t *testing.T) {
-	r := start(t, Options{CheckFleet: func(f *Fleet) error {
-		if string(f.Hygiene) == `{"bad":1}` {
-			return devices.Errorf(devices.Invalid, "hygiene", "is bad")
-		}
-		return nil
-	}})
+	r := start(t, Options{})
 	north := fleetID(t, "north")
-	f, err := r.CreateFleet(t.Context(), Fleet{ID: north, Name: "North", Silence: 60, RetireAfter: 3600, Hygiene: []byte(`{"max_speed":50}`)})
+	f, err := r.CreateFleet(t.Context(), Fleet{ID: north, Name: "North", Silence: 60, RetireAfter: 3600, Hygiene: &devices.HygieneSettings{MaxSpeed: 50, JumpFixes: 1, JumpSeconds: 1}})
 	if err != nil || f.Revision == 0 {
 		t.Fatal(f, err)
 	}
 	_, err = r.CreateFleet(t.Context(), Fleet{ID: north})
 	wantKind(t, "creating it again", err, devices.Conflict)
-	f, err = r.UpdateFleet(t.Context(), north, []byte(`{"silence_s":null,"hygiene":{"min":1}}`), f.Revision)
-	if err != nil || f.Silence != 0 || string(f.Hygiene) != `{"max_speed":50,"min":1}` {
+	f, err = r.UpdateFleet(t.Context(), north, []byte(`{"silence_s":null,"hygiene":{"min_distance":1}}`), f.Revision)
+	if err != nil || f.Silence != 0 || f.Hygiene.MaxSpeed != 50 || f.Hygiene.MinDistance != 1 {
 		t.Fatalf("%+v %v", f, err)
 	}
-	for _, patch := range []string{`{"silence_s":1}`, `{"retire_after_s":5}`, `{"max_devices":-1}`, `{"hygiene":[1]}`, `{"hygiene":{"bad":1,"max_speed":null,"min":null}}`, `{"id":"x"}`} {
+	for _, patch := range []string{`{"silence_s":1}`, `{"retire_after_s":5}`, `{"max_devices":-1}`, `{"hygiene":[1]}`, `{"hygiene":{"bad":1}}`, `{"hygiene":{"max_speed":-1}}`, `{"id":"x"}`} {
 		_, err := r.UpdateFleet(t.Context(), north, []byte(patch), 0)
 		wantKind(t, patch, err, devices.Invalid)
 	}

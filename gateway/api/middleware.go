@@ -9,12 +9,13 @@ import (
 	"github.com/go-chi/chi/v5/middleware"
 
 	"github.com/fleetcast/fleetcast/devices"
+	"github.com/fleetcast/fleetcast/devices/registry"
 	"github.com/fleetcast/fleetcast/gateway/problem"
 )
 
 // Bounds of a request that is not a stream.
 const (
-	// MaxBody bounds a body. Nothing that is served reads one yet; a client that sends gigabytes is told so and cut.
+	// MaxBody bounds a body; that of an import has a bound of its own. A client that sends gigabytes is told so and cut.
 	MaxBody = 64 << 10
 	// readTimeout bounds how slowly a body may come: a body of one byte a minute holds a connection for ever.
 	readTimeout = 10 * time.Second
@@ -54,14 +55,21 @@ func limitBody(next http.Handler) http.Handler {
 			return
 		}
 		rc := http.NewResponseController(w)
-		if r.ContentLength > MaxBody {
+		most := int64(MaxBody)
+		if isImport(r) {
+			most = registry.MaxImportBytes
+		}
+		if r.ContentLength > most {
 			_ = rc.SetReadDeadline(time.Now()) // the rest is not waited for; a writer that has no deadlines is a test's
 			w.Header().Set("Connection", "close")
-			problem.Write(w, r, devices.Errorf(devices.TooLarge, "", "the body is larger than %d bytes", MaxBody))
+			problem.Write(w, r, devices.Errorf(devices.TooLarge, "", "the body is larger than %d bytes", most))
 			return
 		}
 		_ = rc.SetReadDeadline(time.Now().Add(readTimeout)) // as above
-		r.Body = http.MaxBytesReader(w, r.Body, MaxBody)
+		r.Body = http.MaxBytesReader(w, r.Body, most)
+		if isImport(r) {
+			r.Body = &patientBody{r.Body, rc, time.Now().Add(importTime)}
+		}
 		next.ServeHTTP(w, r)
 	})
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/fleetcast/fleetcast/bridge/bus"
 	"github.com/fleetcast/fleetcast/devices"
+	"github.com/fleetcast/fleetcast/devices/registry"
 	"github.com/fleetcast/fleetcast/gateway/problem"
 	"github.com/fleetcast/fleetcast/sse/hub"
 )
@@ -32,9 +33,11 @@ type Inlet interface {
 // Options of an API. Assets, Inlet and Stream are set in a process with the role edge; without all three it answers
 // health, readiness and counters only.
 type Options struct {
-	Assets    Assets
-	Inlet     Inlet
-	Stream    http.Handler // at /stream/assets
+	Assets Assets
+	Inlet  Inlet
+	Stream http.Handler // at /stream/assets
+	// Registry is who there is, as people say; nil: nothing is at /api/devices and its neighbours.
+	Registry  *registry.Registry
 	Dashboard http.Handler // at / and whatever is not ours; nil: nothing is there
 	// Hosts are host names, without ports, that are answered besides those of the own machine.
 	Hosts []string
@@ -56,6 +59,7 @@ type API struct {
 	door      bus.DoorID
 	seq       atomic.Uint64
 	appending chan struct{} // one at a time: the bus takes a door's Appends in the order of their numbers
+	importing chan struct{} // one at a time
 }
 
 // New checks the options and wires the routes. It starts nothing.
@@ -85,7 +89,7 @@ func New(o Options) (*API, error) {
 	}
 	a := &API{
 		options: o, log: o.Logger, mux: chi.NewMux(),
-		door: bus.NewDoorID(), appending: make(chan struct{}, 1),
+		door: bus.NewDoorID(), appending: make(chan struct{}, 1), importing: make(chan struct{}, 1),
 	}
 	a.routes(hosts)
 	return a, nil
@@ -124,6 +128,9 @@ func (a *API) routes(hosts hostGuard) {
 		get("/api/assets.geojson", a.geoJSON)
 		get("/api/assets/{id}", a.oneAsset)
 		r.Method(http.MethodDelete, "/api/assets/{id}", a.handle(a.removeAsset))
+		if a.options.Registry != nil {
+			a.registryRoutes(r)
+		}
 	})
 }
 
@@ -162,7 +169,7 @@ func (a *API) methodNotAllowed(w http.ResponseWriter, r *http.Request) {
 		path = r.URL.Path
 	}
 	var allow []string
-	for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodDelete} {
+	for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPatch, http.MethodDelete} {
 		if a.mux.Match(chi.NewRouteContext(), method, path) {
 			allow = append(allow, method)
 		}

@@ -4,6 +4,7 @@ import (
 	"github.com/fleetcast/fleetcast/bridge"
 	"github.com/fleetcast/fleetcast/bridge/dialect"
 	"github.com/fleetcast/fleetcast/bridge/redisbus"
+	"github.com/fleetcast/fleetcast/devices/registry"
 	"github.com/fleetcast/fleetcast/gateway/mqttin"
 )
 
@@ -18,6 +19,8 @@ type Stats struct {
 	Hub    *HubStats     `json:"hub,omitempty"`    // of the role edge
 	SSE    *SSEStats     `json:"sse,omitempty"`    // of the role edge
 	HTTP   HTTPStats     `json:"http"`
+
+	Registry *registry.Stats `json:"registry,omitempty"`
 }
 
 // BusStats are the bus's. Which members are there depends on where it keeps the state.
@@ -119,6 +122,10 @@ func (a *App) stats() Stats {
 	if p.door != nil {
 		s := mqttStats(p.door.Stats())
 		stats.MQTT = &s
+	}
+	if p.people != nil {
+		s := p.people.Stats()
+		stats.Registry = &s
 	}
 	if p.bridge != nil {
 		s := p.bridge.Stats()

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/fleetcast/fleetcast/bridge"
+	"github.com/fleetcast/fleetcast/devices/registry"
 	"github.com/fleetcast/fleetcast/gateway/api"
 	"github.com/fleetcast/fleetcast/gateway/mqttin"
 	"github.com/fleetcast/fleetcast/sse"
@@ -22,6 +23,7 @@ type parts struct {
 	door   door
 	broker *mqttin.Broker // the door, where devices connect to it
 	auth   mqttin.Authenticator
+	people *registry.Registry // who there is, as people say
 	bridge *bridge.Bridge
 	hub    *hub.Hub
 	stream *sse.Handler
@@ -45,8 +47,11 @@ type door interface {
 //	                                                        (REST, and the page of sse/dashboard)
 //
 // The bus is the only thing that the three roles share: with one in Redis each of them may be another process, or several.
-func wire(o *Options, s *store, log *slog.Logger, stats func() Stats) (*parts, error) {
-	p := &parts{store: s}
+func wire(o *Options, s *store, people *registry.Registry, log *slog.Logger, stats func() Stats) (*parts, error) {
+	p := &parts{store: s, people: people}
+	if people != nil {
+		p.auth = authenticator{people}
+	}
 	part := func(name string) *slog.Logger { return log.With("part", name) }
 	var err error
 	if o.roles().Has(RoleBroker) {
@@ -55,9 +60,7 @@ func wire(o *Options, s *store, log *slog.Logger, stats func() Stats) (*parts, e
 		}
 	}
 	if o.roles().Has(RoleBridge) {
-		p.bridge, err = bridge.New(bridge.Options{
-			Bus: s, Window: o.Fleet.Window, MaxDevices: o.Fleet.MaxDevices, StopTimeout: bridgeBound - stopMargin, Logger: part("bridge"),
-		})
+		p.bridge, err = bridge.New(p.bridgeOptions(o, part("bridge")))
 		if err != nil {
 			return nil, err
 		}
@@ -67,7 +70,7 @@ func wire(o *Options, s *store, log *slog.Logger, stats func() Stats) (*parts, e
 		if err != nil {
 			return nil, err
 		}
-		if p.stream, err = sse.New(sse.Options{Hub: p.hub, NoGzip: !o.HTTP.Gzip, Logger: part("sse")}); err != nil {
+		if p.stream, err = sse.New(sse.Options{Hub: p.hub, Logger: part("sse")}); err != nil {
 			return nil, err
 		}
 	}
@@ -103,7 +106,7 @@ func (p *parts) wireDoor(o *Options, log *slog.Logger) (err error) {
 func (p *parts) wireAPI(o *Options, log *slog.Logger, stats func() Stats) (err error) {
 	options := api.Options{Hosts: o.HTTP.Hosts, Checks: p.checks(), Stats: func() any { return stats() }, Logger: log}
 	if p.hub != nil {
-		options.Assets, options.Inlet, options.Stream = p.hub, p.store, p.stream
+		options.Assets, options.Inlet, options.Stream, options.Registry = p.hub, p.store, p.stream, p.people
 		if options.Dashboard, err = dashboard.New(dashboard.Options{}); err != nil {
 			return fmt.Errorf("make page: %w", err)
 		}
@@ -151,7 +154,11 @@ func (a *App) start(ctx context.Context) error {
 		return err
 	}
 	a.stack.push("bus", busBound, func(ctx context.Context) error { return closeWithin(ctx, store.Close) })
-	p, err := wire(&a.opts, store, a.log, a.stats)
+	people, err := a.startRegistry(ctx)
+	if err != nil {
+		return err
+	}
+	p, err := wire(&a.opts, store, people, a.log, a.stats)
 	if err != nil {
 		return err
 	}

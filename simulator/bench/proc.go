@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -8,34 +9,49 @@ import (
 	"strings"
 )
 
+// ticksPerSecond is the unit of processor times in /proc/<pid>/stat: USER_HZ, which is 100 on every Linux that Go runs on.
+const ticksPerSecond = 100
+
 var errProc = errors.New("unexpected text in /proc")
 
-// residentBytes is what a process has in memory.
-func residentBytes(pid int) (int64, error) { return statusBytes(pid, "VmRSS:") }
-
-// peakBytes is the most that it had since the last resetPeak.
-func peakBytes(pid int) (int64, error) { return statusBytes(pid, "VmHWM:") }
-
-// resetPeak makes the peak what the process has now (proc_pid_clear_refs(5)).
-func resetPeak(pid int) error {
-	if err := os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", pid), []byte("5"), 0); err != nil {
-		return fmt.Errorf("reset peak of memory: %w", err)
+// cpuSeconds is the user and system time that all threads of a process used so far.
+func cpuSeconds(pid int) (float64, error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0, fmt.Errorf("read processor time: %w", err)
 	}
-	return nil
+	return parseStat(text)
 }
 
-func statusBytes(pid int, member string) (int64, error) {
+// parseStat reads fields 14 and 15 (proc_pid_stat(5)). The second field is the program's name in parentheses and may hold
+// blanks and parentheses itself.
+func parseStat(text []byte) (float64, error) {
+	end := bytes.LastIndexByte(text, ')')
+	fields := strings.Fields(string(text[end+1:]))
+	if end < 0 || len(fields) < 13 {
+		return 0, fmt.Errorf("parse stat: %w", errProc)
+	}
+	user, err1 := strconv.ParseUint(fields[11], 10, 64)
+	system, err2 := strconv.ParseUint(fields[12], 10, 64)
+	if err := errors.Join(err1, err2); err != nil {
+		return 0, fmt.Errorf("parse stat: %w", err)
+	}
+	return float64(user+system) / ticksPerSecond, nil
+}
+
+// residentBytes is what a process has in memory.
+func residentBytes(pid int) (int64, error) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		return 0, fmt.Errorf("read resident size: %w", err)
 	}
-	return parseStatus(text, member)
+	return parseStatus(text)
 }
 
-// parseStatus reads a size (proc_pid_status(5)), which is in kB of 1024 bytes.
-func parseStatus(text []byte, member string) (int64, error) {
+// parseStatus reads VmRSS (proc_pid_status(5)), which is in kB of 1024 bytes.
+func parseStatus(text []byte) (int64, error) {
 	for line := range strings.Lines(string(text)) {
-		value, found := strings.CutPrefix(line, member)
+		value, found := strings.CutPrefix(line, "VmRSS:")
 		if !found {
 			continue
 		}
@@ -45,5 +61,5 @@ func parseStatus(text []byte, member string) (int64, error) {
 		}
 		return kb << 10, nil
 	}
-	return 0, fmt.Errorf("parse status: %w: no %s", errProc, member)
+	return 0, fmt.Errorf("parse status: %w: no VmRSS", errProc)
 }

@@ -1,0 +1,158 @@
+package api
+
+import (
+	"net/http"
+
+	"github.com/fleetcast/fleetcast/devices/registry"
+	"github.com/fleetcast/fleetcast/devices/store"
+)
+
+const credentialsPath = "/api/credentials/"
+
+// credentialView is the credential of a gateway or a client as it is shown: without any part of its secret.
+type credentialView struct {
+	Name     string                  `json:"name"`
+	Kind     registry.CredentialKind `json:"kind"`
+	Fleets   []string                `json:"fleets,omitempty"`
+	Rules    []registry.Rule         `json:"rules,omitempty"`
+	Status   registry.Status         `json:"status"`
+	Created  int64                   `json:"created"`
+	Updated  int64                   `json:"updated"`
+	Revision store.Revision          `json:"revision"`
+	Token    string                  `json:"token,omitempty"` // where it was just made
+}
+
+func viewCredential(c *registry.Credential, token string) credentialView {
+	return credentialView{c.Name, c.Kind, c.Fleets, c.Rules, c.Status, c.Created, c.Updated, c.Revision, token}
+}
+
+// listCredentials answers {"credentials":[…],"next":"…"}: those of gateways and clients, by name.
+func (a *API) listCredentials(w http.ResponseWriter, r *http.Request) error {
+	values, err := parseQuery(r, "limit", "after")
+	if err != nil {
+		return err
+	}
+	after, limit, err := page(values)
+	if err != nil {
+		return err
+	}
+	var answer struct {
+		Credentials []credentialView `json:"credentials"`
+		Next        string           `json:"next,omitempty"`
+	}
+	answer.Credentials = []credentialView{}
+	found, next := a.options.Registry.Credentials(after, limit)
+	for _, c := range found {
+		answer.Credentials = append(answer.Credentials, viewCredential(c, ""))
+	}
+	answer.Next = next
+	return writeValue(w, http.StatusOK, answer)
+}
+
+func credentialOf(r *http.Request) (string, error) {
+	if _, err := parseQuery(r); err != nil {
+		return "", err
+	}
+	name, ok := nameIn(r, credentialsPath)
+	if !ok {
+		return "", registry.ErrNoCredential
+	}
+	return name, nil
+}
+
+func (a *API) oneCredential(w http.ResponseWriter, r *http.Request) error {
+	name, err := credentialOf(r)
+	if err != nil {
+		return err
+	}
+	c, ok := a.options.Registry.Credential(name)
+	if !ok || c.Kind == registry.ForDevice {
+		return registry.ErrNoCredential
+	}
+	setTag(w, c.Revision)
+	return writeValue(w, http.StatusOK, viewCredential(c, ""))
+}
+
+// createCredential makes the credential of a gateway or a client. Its token is shown here and never again.
+func (a *API) createCredential(w http.ResponseWriter, r *http.Request) error {
+	if _, err := parseQuery(r); err != nil {
+		return err
+	}
+	var body struct {
+		Name   string                  `json:"name"`
+		Kind   registry.CredentialKind `json:"kind"`
+		Fleets []string                `json:"fleets"`
+		Rules  []registry.Rule         `json:"rules"`
+		Status registry.Status         `json:"status"`
+		secretBody
+	}
+	if err := readBody(r, &body, false); err != nil {
+		return err
+	}
+	secret, err := body.secret()
+	if err != nil {
+		return err
+	}
+	c, token, err := a.options.Registry.CreateCredential(r.Context(), registry.Credential{
+		Name: body.Name, Kind: body.Kind, Fleets: body.Fleets, Rules: body.Rules, Status: body.Status,
+	}, secret)
+	if err != nil {
+		return err
+	}
+	return created(w, credentialsPath, c.Name, c.Revision, viewCredential(c, token))
+}
+
+// updateCredential applies a merge patch (RFC 7396) to the fleets, rules and status.
+func (a *API) updateCredential(w http.ResponseWriter, r *http.Request) error {
+	name, err := credentialOf(r)
+	if err != nil {
+		return err
+	}
+	at, err := expected(r)
+	if err != nil {
+		return err
+	}
+	patch, err := readJSON(r, false)
+	if err != nil {
+		return err
+	}
+	c, err := a.options.Registry.UpdateCredential(r.Context(), name, patch, at)
+	if err != nil {
+		return err
+	}
+	setTag(w, c.Revision)
+	return writeValue(w, http.StatusOK, viewCredential(c, ""))
+}
+
+func (a *API) deleteCredential(w http.ResponseWriter, r *http.Request) error {
+	name, err := credentialOf(r)
+	if err != nil {
+		return err
+	}
+	at, err := expected(r)
+	if err != nil {
+		return err
+	}
+	return noContent(w, a.options.Registry.DeleteCredential(r.Context(), name, at))
+}
+
+func (a *API) rotateCredential(w http.ResponseWriter, r *http.Request) error {
+	name, err := credentialOf(r)
+	if err != nil {
+		return err
+	}
+	var body secretBody
+	if err := readBody(r, &body, true); err != nil {
+		return err
+	}
+	secret, err := body.secret()
+	if err != nil {
+		return err
+	}
+	c, token, err := a.options.Registry.RotateCredential(r.Context(), name, secret)
+	if err != nil {
+		return err
+	}
+	setTag(w, c.Revision)
+	return writeValue(w, http.StatusOK, viewCredential(c, token))
+}

@@ -1,0 +1,150 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/fleetcast/fleetcast/bridge"
+	"github.com/fleetcast/fleetcast/devices"
+	"github.com/fleetcast/fleetcast/devices/registry"
+	config "github.com/fleetcast/fleetcast/devices/store"
+	"github.com/fleetcast/fleetcast/devices/store/embedded"
+	"github.com/fleetcast/fleetcast/gateway/mqttin"
+)
+
+// RegistryOptions are what becomes of devices that nobody registered, and which JWTs are taken for passwords.
+type RegistryOptions struct {
+	Unknown           string        `name:"device-unknown" help:"What becomes of a device that is not registered, with --device-auth required: refuse, quarantine (refuse, and show it at /api/devices?status=quarantined) or register (what a gateway brings in its fleets; a device alone is refused). Open, any registers itself." enum:"refuse,quarantine,register" default:"${device_unknown}"`
+	RegisterPerMinute int           `name:"register-per-minute" help:"How many devices register themselves a minute; further ones wait for their turn, and speak meanwhile." default:"${register_per_minute}"`
+	JWTKeys           []string      `name:"device-jwt-key" help:"Key of JWTs that devices show as their passwords: KID:ALGORITHM:FILE, with EdDSA, ES256 or RS256 and a public key in PEM, or HS256 and the secret." placeholder:"KID:ALG:FILE"`
+	JWTIssuer         string        `name:"device-jwt-issuer" help:"Issuer that those JWTs must name." placeholder:"NAME"`
+	JWTAudience       string        `name:"device-jwt-audience" help:"Audience that those JWTs must name." placeholder:"NAME"`
+	JWTLeeway         time.Duration `name:"device-jwt-leeway" help:"How far clocks may differ, at most 1m." default:"${device_jwt_leeway}"`
+}
+
+// maxRegisterPerMinute bounds the setting: each costs a write of the store.
+const maxRegisterPerMinute = 600_000
+
+// maxJWTKeyFile bounds a file with a key.
+const maxJWTKeyFile = 64 << 10
+
+// loadBound is how long a start waits for the registry: a door that knows nobody would turn everybody away.
+const loadBound = 2 * time.Second
+
+func (o *Options) checkRegistry() error {
+	r := &o.Registry
+	switch {
+	case r.RegisterPerMinute < 1 || r.RegisterPerMinute > maxRegisterPerMinute:
+		return devices.Errorf(devices.Invalid, "register-per-minute", "is %d; it is from 1 to %d", r.RegisterPerMinute, maxRegisterPerMinute)
+	case len(r.JWTKeys) > 0 && r.JWTIssuer == "":
+		return devices.Errorf(devices.Invalid, "device-jwt-issuer", "is needed with device-jwt-key")
+	case len(r.JWTKeys) > 0 && r.JWTAudience == "":
+		return devices.Errorf(devices.Invalid, "device-jwt-audience", "is needed with device-jwt-key")
+	}
+	return nil
+}
+
+// openConfig opens the store of what people configure: beside the bus, where that is.
+func openConfig(_ context.Context, o *Options, log *slog.Logger) (config.Store, error) {
+	switch {
+	case o.Store.Redis != "":
+		return nil, nil
+	case o.keepsNothing():
+		return config.NewMemory(config.MemoryOptions{}), nil
+	default:
+		return embedded.Open(embedded.Options{Dir: o.dataDir(), Logger: log})
+	}
+}
+
+// startRegistry opens the store of what people configure and follows it.
+func (a *App) startRegistry(ctx context.Context) (*registry.Registry, error) {
+	kept, err := openConfig(ctx, &a.opts, a.log.With("part", "store"))
+	if err != nil || kept == nil {
+		return nil, err
+	}
+	a.stack.push("store", busBound, func(ctx context.Context) error { return closeWithin(ctx, kept.Close) })
+	jwt, err := a.opts.Registry.jwt()
+	if err != nil {
+		return nil, err
+	}
+	r, err := registry.New(registry.Options{
+		Store: kept, Open: a.opts.Auth.Device != AuthRequired, Unknown: registry.Policy(a.opts.Registry.Unknown),
+		MaxDevices: a.opts.Fleet.MaxDevices, RegisterPerMinute: a.opts.Registry.RegisterPerMinute, JWT: jwt, Logger: a.log.With("part", "registry"),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("make registry: %w", err)
+	}
+	a.stack.push("registry", hubBound, a.runner.start(context.WithoutCancel(ctx), "registry", r.Run))
+	loading, cancel := context.WithTimeout(ctx, loadBound)
+	defer cancel()
+	if err := r.Wait(loading, 0); err != nil {
+		a.log.WarnContext(ctx, "the registry is not loaded yet; devices wait for it", "error", err)
+	}
+	return r, nil
+}
+
+// jwt reads the keys.
+func (r *RegistryOptions) jwt() (registry.JWTOptions, error) {
+	o := registry.JWTOptions{Issuer: r.JWTIssuer, Audience: r.JWTAudience, Leeway: r.JWTLeeway}
+	for _, setting := range r.JWTKeys {
+		parts := strings.SplitN(setting, ":", 3)
+		if len(parts) != 3 {
+			return o, devices.Errorf(devices.Invalid, "device-jwt-key", "is not KID:ALGORITHM:FILE")
+		}
+		key, err := readKey(parts[2])
+		if err != nil {
+			return o, fmt.Errorf("read device-jwt-key: %w", err)
+		}
+		if parts[1] == "HS256" {
+			key = []byte(strings.TrimSpace(string(key))) // an editor's newline is no part of a secret
+		}
+		o.Keys = append(o.Keys, registry.JWTKey{ID: parts[0], Algorithm: parts[1], Key: key})
+	}
+	return o, nil
+}
+
+func readKey(path string) ([]byte, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if info.Size() > maxJWTKeyFile {
+		return nil, fmt.Errorf("%s is larger than %d bytes", path, maxJWTKeyFile)
+	}
+	return os.ReadFile(path) //nolint:gosec // the path is the setting itself
+}
+
+// authenticator is the registry as the devices' door knows it.
+type authenticator struct{ *registry.Registry }
+
+var _ mqttin.Authenticator = authenticator{}
+
+// Authenticate hands over what the door read of a CONNECT.
+func (a authenticator) Authenticate(ctx context.Context, l mqttin.Login) (devices.Principal, error) {
+	login := registry.Login{Username: l.Username, Password: l.Password, Address: l.RemoteAddr}
+	if len(l.PeerCertificates) > 0 {
+		login.Certificate = l.PeerCertificates[0]
+	}
+	return a.Registry.Authenticate(ctx, login)
+}
+
+// settings is the registry as owners know it.
+type settings struct{ *registry.Registry }
+
+// Revision is another number whenever a fleet changed.
+func (s settings) Revision() uint64 { return s.SettingsRevision() }
+
+// bridgeOptions are what owners need.
+func (p *parts) bridgeOptions(o *Options, log *slog.Logger) bridge.Options {
+	options := bridge.Options{
+		Bus: p.store, Window: o.Fleet.Window, MaxDevices: o.Fleet.MaxDevices, StopTimeout: bridgeBound - stopMargin, Logger: log,
+	}
+	if p.people != nil {
+		options.Settings = settings{p.people}
+	}
+	return options
+}
