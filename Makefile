@@ -19,10 +19,10 @@ export PATH := $(PATH):/usr/sbin
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run build assets test soak lint format fuzz bench clean go deps
+.PHONY: help run build assets test soak lint format fuzz bench bench-small bench-go clean go deps
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: build ## build and run the gateway with a demo fleet (DEMO=200 devices)
 	bin/gateway --demo $(DEMO)
@@ -70,9 +70,15 @@ $(LINTER):
 fuzz: go ## run each fuzz target for a short time (FUZZTIME=20s)
 	@GO=$(GO) .ci/fuzz $(FUZZTIME)
 
-bench: build ## what viewers and messages cost beside floor programs, then the benchmarks (BENCHTIME=1s); results in bench-out
-	bin/simulator bench fanout
-	bin/simulator bench ingest
+bench: build ## what it costs beside floor programs, in 40 minutes; the report is bench-out/report.md
+	bin/simulator bench all
+
+bench-small: go ## the same in small within a minute: it says that the benches run, and ratios
+	$(GO) build -o bin/gateway ./gateway
+	$(GO) build -o bin/simulator ./simulator
+	bin/simulator bench all --small --only fanout,ingest,path,gzip
+
+bench-go: go ## the benchmarks of the packages (BENCHTIME=1s)
 	$(GO) test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) ./...
 
 clean: ## remove what was built

@@ -2,69 +2,102 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"time"
+	"slices"
 
 	"github.com/fleetcast/fleetcast/simulator/baremqtt"
 	"github.com/fleetcast/fleetcast/simulator/bench"
-	"github.com/fleetcast/fleetcast/simulator/units"
 )
 
+// benchCommand is the benches. They measure and never judge: the exit code is 0 whatever the numbers are.
 type benchCommand struct {
-	Fanout fanoutCommand `cmd:"" help:"What viewers cost a gateway, beside the floor program."`
-	Ingest ingestCommand `cmd:"" help:"What durable messages cost a gateway, beside a bare MQTT server."`
+	All     allBenches              `cmd:"" help:"All benches, one after the other, and the report of them."`
+	Report  reportCommand           `cmd:"" help:"Write the report anew, of the results that lie in the directory."`
+	Fanout  oneBench[bench.Fanout]  `cmd:"" help:"What viewers cost, beside the floor program."`
+	Memory  oneBench[bench.Memory]  `cmd:"" help:"What a connection takes, beside the floor program and a bare MQTT server."`
+	Path    oneBench[bench.Path]    `cmd:"" help:"What the whole path costs, in one process and split over Redis."`
+	Gzip    oneBench[bench.Gzip]    `cmd:"" help:"What compressed streams cost and save, beside plain ones."`
+	Storm   oneBench[bench.Storm]   `cmd:"" help:"What happens where many viewers come back at once."`
+	Slow    oneBench[bench.Slow]    `cmd:"" help:"What slow viewers cost, and what the others notice."`
+	Filters oneBench[bench.Filters] `cmd:"" help:"What a filter of one's own costs, in a small fleet and a large one."`
+	Growth  oneBench[bench.Growth]  `cmd:"" help:"How processor time and memory grow with viewers, devices and updates."`
+	Ingest  oneBench[bench.Ingest]  `cmd:"" help:"What a message costs, beside a bare MQTT server and Mosquitto."`
 }
 
-type fanoutCommand struct {
-	Gateway     string        `help:"The gateway's program." default:"bin/gateway"`
-	GatewayArg  []string      `help:"A flag for the gateway, repeatable: --gateway-arg=--window=100ms." sep:"none"`
-	Devices     int           `help:"How many devices." default:"1000"`
-	Rate        units.Rate    `help:"How often each sends." default:"1/s"`
-	Viewers     int           `help:"How many viewers." default:"1000"`
-	IdleDevices int           `help:"Connections for the memory of idle devices; 0 leaves it out." default:"1000"`
-	IdleViewers int           `help:"Connections for the memory of idle viewers; 0 leaves it out." default:"1000"`
-	Window      time.Duration `help:"The flush window of the gateway, which the floor takes." default:"100ms"`
-	Warm        time.Duration `help:"Wait before each measurement." default:"5s"`
-	Measure     time.Duration `help:"Length of each of the four measurements." default:"20s"`
-	Settle      time.Duration `help:"Wait before a size of memory is read; 150s is beyond Go's forced collection." default:"10s"`
-	Out         string        `help:"Directory of fanout.json and fanout.md." default:"bench-out"`
-	JSON        bool          `name:"json" help:"Write the result as JSON instead of Markdown."`
+// oneBench is the command of a bench, whose options are its flags.
+type oneBench[B any] struct {
+	Options bench.Options `embed:""`
+	Bench   B             `embed:""`
+	JSON    bool          `name:"json" help:"Write the result as JSON instead of Markdown."`
 }
 
-// Run measures and never judges: the exit code is 0 whatever the numbers are.
-func (c *fanoutCommand) Run(ctx context.Context, t *terminal) error {
-	r, err := bench.Fanout(ctx, bench.Options{
-		Gateway: c.Gateway, GatewayArgs: c.GatewayArg, Devices: c.Devices, Rate: c.Rate, Viewers: c.Viewers,
-		IdleDevices: c.IdleDevices, IdleViewers: c.IdleViewers, Window: c.Window, Warm: c.Warm, Measure: c.Measure,
-		Settle: c.Settle, Out: c.Out, Progress: t.err,
-	})
+// Run runs the bench and writes the report of all results that lie in the directory.
+func (c *oneBench[B]) Run(ctx context.Context, t *terminal) error {
+	b, ok := any(&c.Bench).(bench.Bench)
+	if !ok {
+		return fmt.Errorf("run bench: %w: %T", errors.ErrUnsupported, c.Bench)
+	}
+	c.Options.Progress = t.err
+	r, err := bench.Run(ctx, c.Options, b)
+	if r == nil || len(r.Sections) == 0 {
+		return err
+	}
+	return errors.Join(err, writeReport(c.Options.Out), t.write(r.Sections[0], c.JSON))
+}
+
+// allBenches has the flags of each with its name before them.
+type allBenches struct {
+	Options bench.Options `embed:""`
+	Only    []string      `help:"The benches to run; without it, all." placeholder:"NAME"`
+	Fanout  bench.Fanout  `embed:"" prefix:"fanout-"`
+	Ingest  bench.Ingest  `embed:"" prefix:"ingest-"`
+	Path    bench.Path    `embed:"" prefix:"path-"`
+	Memory  bench.Memory  `embed:"" prefix:"memory-"`
+	Gzip    bench.Gzip    `embed:"" prefix:"gzip-"`
+	Filters bench.Filters `embed:"" prefix:"filters-"`
+	Storm   bench.Storm   `embed:"" prefix:"storm-"`
+	Slow    bench.Slow    `embed:"" prefix:"slow-"`
+	Growth  bench.Growth  `embed:"" prefix:"growth-"`
+	JSON    bool          `name:"json" help:"Write the report as JSON instead of Markdown."`
+}
+
+// Run runs the benches in an order in which what counts most comes first.
+func (c *allBenches) Run(ctx context.Context, t *terminal) error {
+	var wanted []bench.Bench
+	for _, b := range []bench.Bench{&c.Fanout, &c.Ingest, &c.Path, &c.Memory, &c.Gzip, &c.Filters, &c.Storm, &c.Slow, &c.Growth} {
+		if len(c.Only) == 0 || slices.Contains(c.Only, b.Name()) {
+			wanted = append(wanted, b)
+		}
+	}
+	c.Options.Progress = t.err
+	r, err := bench.Run(ctx, c.Options, wanted...)
+	if r == nil {
+		return err
+	}
+	return errors.Join(err, r.Save(c.Options.Out), t.write(r, c.JSON))
+}
+
+type reportCommand struct {
+	Out  string `help:"Directory of the results." default:"bench-out"`
+	JSON bool   `name:"json" help:"Write the report as JSON instead of Markdown."`
+}
+
+// Run gathers what single benches left.
+func (c *reportCommand) Run(t *terminal) error {
+	r, err := bench.Load(c.Out)
 	if err != nil {
 		return err
 	}
-	return t.write(r, c.JSON)
+	return errors.Join(r.Save(c.Out), t.write(r, c.JSON))
 }
 
-type ingestCommand struct {
-	Gateway    string        `help:"The gateway's program." default:"bin/gateway"`
-	GatewayArg []string      `help:"A flag for the gateway, repeatable: --gateway-arg=--fsync=always." sep:"none"`
-	Devices    int           `help:"How many devices." default:"2000"`
-	Rate       []units.Rate  `help:"How often each sends, repeatable: the rates are measured one after the other." default:"1/s,10/s"`
-	Warm       time.Duration `help:"Wait before each measurement." default:"5s"`
-	Measure    time.Duration `help:"Length of each measurement: a gateway's and a bare server's for each rate." default:"15s"`
-	Out        string        `help:"Directory of ingest.json and ingest.md." default:"bench-out"`
-	JSON       bool          `name:"json" help:"Write the result as JSON instead of Markdown."`
-}
-
-// Run measures and never judges: the exit code is 0 whatever the numbers are.
-func (c *ingestCommand) Run(ctx context.Context, t *terminal) error {
-	r, err := bench.Ingest(ctx, bench.IngestOptions{
-		Gateway: c.Gateway, GatewayArgs: c.GatewayArg, Devices: c.Devices, Rates: c.Rate, Warm: c.Warm, Measure: c.Measure,
-		Out: c.Out, Progress: t.err,
-	})
+func writeReport(dir string) error {
+	r, err := bench.Load(dir)
 	if err != nil {
 		return err
 	}
-	return t.write(r, c.JSON)
+	return r.Save(dir)
 }
 
 type bareCommand struct {

@@ -21,6 +21,7 @@ type stream struct {
 	viewer viewer
 	sink   sink
 	client netip.Prefix
+	packed bool
 	bye    atomic.Int64 // set by drain: the time of reconnection that the client is told, in ns
 }
 
@@ -80,7 +81,11 @@ func (s *stream) farewell(ctx context.Context) Reason {
 	if bye := s.bye.Load(); bye != 0 {
 		why, retry = Drained, time.Duration(bye)
 	}
-	s.sink.last(appendRetry(nil, retry))
+	last := appendRetry(nil, retry)
+	if s.packed {
+		last = pack(last)
+	}
+	s.sink.last(last)
 	return why
 }
 

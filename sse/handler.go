@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"maps"
 	"net/http"
 	"net/netip"
 	"sync"
@@ -28,6 +27,7 @@ type Options struct {
 	MaxStreams          int
 	MaxStreamsPerClient int
 	Stall               time.Duration
+	NoGzip              bool // no stream is compressed, whatever the client takes
 	// Client returns the address that a request counts for. The default is the connection's other end; behind a proxy
 	// on another machine it must read what that proxy, and nobody else, writes.
 	Client func(*http.Request) netip.Addr
@@ -41,7 +41,7 @@ type viewer interface {
 }
 
 // Handler serves the stream to any number of viewers. It may be mounted behind middleware that sets headers or counts,
-// but none that buffers, compresses or limits the time of an answer.
+// but none that buffers, compresses or limits the time of an answer. It compresses streams itself, see compress.go.
 type Handler struct {
 	options Options
 	log     *slog.Logger
@@ -126,8 +126,11 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		problem.Write(w, r, err)
 		return
 	}
+	if !h.options.NoGzip && takesGzip(r.Header.Values("Accept-Encoding")) {
+		req.format, req.packed = packedFormat(req.format), true
+	}
 	if r.Method == http.MethodHead {
-		maps.Copy(w.Header(), streamHeader)
+		h.describe(w.Header(), req.packed)
 		return
 	}
 	h.serve(w, r, req)
@@ -139,7 +142,7 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, req request) {
 		h.shed(w, r, err)
 		return
 	}
-	s := &stream{h: h, client: client}
+	s := &stream{h: h, client: client, packed: req.packed}
 	started := false
 	defer func() {
 		if !started { // also when something panics: the place and the viewer are given back
@@ -158,7 +161,7 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, req request) {
 		return
 	}
 	var hijacked bool
-	if s.sink, hijacked, err = h.connect(w, r); err != nil {
+	if s.sink, hijacked, err = h.connect(w, r, req.packed); err != nil {
 		h.refuse(NoConnection)
 		h.log.Debug("a stream could not begin", "error", err)
 		return

@@ -38,6 +38,7 @@ func TestTheBytesOnTheWireAreTheHeadARetryAndTheHubs(t *testing.T) {
 			"Connection: close\r\n" +
 			"Content-Type: text/event-stream\r\n" +
 			"Date: now\r\n" +
+			"Vary: Accept-Encoding\r\n" +
 			"X-Accel-Buffering: no\r\n" +
 			"X-Content-Type-Options: nosniff\r\n" +
 			"X-Two: a\r\n" +
@@ -172,6 +173,7 @@ func TestOverHTTP2TheStreamGoesThroughTheHandler(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	req, _ := http.NewRequestWithContext(ctx, http.MethodGet, srv.URL+"/s", nil)
+	req.Header.Set("Accept-Encoding", "identity")
 	res, err := srv.Client().Do(req)
 	if err != nil {
 		t.Fatal(err)
@@ -198,7 +200,9 @@ func TestOverTLSAndHTTP1TheConnectionIsTakenOver(t *testing.T) {
 	srv.TLS = &tls.Config{NextProtos: []string{"http/1.1"}}
 	srv.StartTLS()
 	defer srv.Close()
-	res, err := srv.Client().Get(srv.URL)
+	req, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, srv.URL, nil)
+	req.Header.Set("Accept-Encoding", "identity")
+	res, err := srv.Client().Do(req)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,20 +13,44 @@ import (
 // connect begins the answer and returns where the stream goes on, and whether the connection was taken over: then the
 // handler's goroutine is not needed, and with it go 27 kB a viewer that net/http holds for a request in progress (its
 // goroutine, a second one that reads, and buffers both ways). What remains is a goroutine that waits.
-func (h *Handler) connect(w http.ResponseWriter, r *http.Request) (_ sink, taken bool, err error) {
+func (h *Handler) connect(w http.ResponseWriter, r *http.Request, packed bool) (_ sink, taken bool, err error) {
+	h.describe(w.Header(), packed)
 	rc := http.NewResponseController(w)
 	if r.ProtoMajor == 1 {
 		conn, _, err := rc.Hijack() // what the client sent after its request nobody wants; the buffers are dropped
 		if err == nil {
-			s, err := h.takeOver(conn, w.Header(), r)
+			s, err := h.takeOver(conn, w.Header(), r, packed)
 			return s, true, err
 		}
 		if !errors.Is(err, http.ErrNotSupported) {
 			return nil, false, fmt.Errorf("take over connection: %w", err)
 		}
 	}
-	s, err := h.answer(w, rc)
+	s, err := h.answer(w, rc, packed)
 	return s, false, err
+}
+
+// describe sets what the head of a stream says.
+func (h *Handler) describe(header http.Header, packed bool) {
+	for _, name := range []string{"Content-Length", "Transfer-Encoding", "Trailer", "Content-Encoding"} {
+		header.Del(name) // middleware knows nothing about a stream; its security headers stay
+	}
+	maps.Copy(header, streamHeader)
+	if !h.options.NoGzip {
+		header.Add("Vary", "Accept-Encoding")
+	}
+	if packed {
+		header.Set("Content-Encoding", "gzip")
+	}
+}
+
+// opening is what a stream begins with.
+func opening(packed bool) []byte {
+	retry := appendRetry(nil, jitter(minRetry, maxRetry))
+	if packed {
+		return append(bytes.Clone(gzipHeader), pack(retry)...)
+	}
+	return retry
 }
 
 // takeOver writes the head of the answer by hand. The body has no length and no chunks, so it ends with the connection
@@ -34,12 +58,7 @@ func (h *Handler) connect(w http.ResponseWriter, r *http.Request) (_ sink, taken
 // write. Chunks would need two more pieces around them for each viewer, and would buy the client only that it could
 // tell a cut stream from an ended one, which mean the same to an EventSource: reconnect. HTTP/1.0 clients read it as
 // well, and so do nginx and HAProxy, which frame it anew for theirs.
-func (h *Handler) takeOver(conn net.Conn, header http.Header, r *http.Request) (sink, error) {
-	header = header.Clone() // security headers of middleware stay
-	for _, name := range []string{"Content-Length", "Transfer-Encoding", "Trailer", "Content-Encoding"} {
-		header.Del(name)
-	}
-	maps.Copy(header, streamHeader)
+func (h *Handler) takeOver(conn net.Conn, header http.Header, r *http.Request, packed bool) (sink, error) {
 	header.Set("Date", time.Now().UTC().Format(http.TimeFormat))
 	header.Set("Connection", "close") // RFC 9112 section 9.6
 	proto := "HTTP/1.1"
@@ -54,7 +73,7 @@ func (h *Handler) takeOver(conn net.Conn, header http.Header, r *http.Request) (
 		err = conn.SetWriteDeadline(time.Now().Add(goodbyeWait))
 	}
 	if err == nil {
-		_, err = conn.Write(appendRetry(head.Bytes(), jitter(minRetry, maxRetry)))
+		_, err = conn.Write(append(head.Bytes(), opening(packed)...))
 	}
 	if err != nil {
 		conn.Close()
@@ -73,16 +92,13 @@ func (h *Handler) takeOver(conn net.Conn, header http.Header, r *http.Request) (
 }
 
 // answer begins an answer that net/http writes: on HTTP/2, and where the connection cannot be taken over.
-func (h *Handler) answer(w http.ResponseWriter, rc *http.ResponseController) (sink, error) {
-	header := w.Header()
-	header.Del("Content-Length")
-	maps.Copy(header, streamHeader)
+func (h *Handler) answer(w http.ResponseWriter, rc *http.ResponseController, packed bool) (sink, error) {
 	s := &pieceSink{
 		w: w, stall: h.options.Stall, setDeadline: rc.SetWriteDeadline, flush: rc.Flush,
 		// The answer ends with the handler's return; until then only net/http may close it, and its Close does.
 		end: func() {},
 	}
-	if _, err := s.piece(appendRetry(nil, jitter(minRetry, maxRetry)), goodbyeWait); err != nil {
+	if _, err := s.piece(opening(packed), goodbyeWait); err != nil {
 		return nil, fmt.Errorf("write head: %w", err)
 	}
 	return s, nil

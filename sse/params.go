@@ -32,6 +32,7 @@ type request struct {
 	query       hub.Query
 	format      hub.Format
 	lastEventID string
+	packed      bool // the format is one of the packed ones
 }
 
 // parseRequest reads what r asks for. Its error is a devices.Error of kind Invalid with the parameter's name.

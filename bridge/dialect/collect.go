@@ -12,6 +12,7 @@ type collector struct {
 	in       *input
 	dropped  int
 	lat, lon coordinate
+	path     []byte // of flatten
 }
 
 // coordinate is one half of a position. A position is taken or cleared only as a whole.
@@ -30,7 +31,7 @@ const (
 )
 
 func (c *collector) begin(in *input, reading *devices.Reading) {
-	*c = collector{reading: reading, in: in}
+	*c = collector{reading: reading, in: in, path: c.path[:0]}
 }
 
 // finish puts the halves of the position together and lets go of the message. It returns the kind of the reading.

@@ -1,6 +1,11 @@
 package dialect
 
-import "github.com/fleetcast/fleetcast/devices"
+import (
+	"strings"
+	"time"
+
+	"github.com/fleetcast/fleetcast/devices"
+)
 
 // MaxPayloadBytes bounds a payload that is decoded. A longer one is refused before it is looked at.
 const MaxPayloadBytes = 64 << 10
@@ -54,11 +59,15 @@ const (
 	LongName              // a member's name is longer than MaxKeyBytes
 	TooManyMembers        // more than MaxLeaves values
 	BadStatus             // neither online nor offline
+	Checksum              // the sum that the payload carries is not that of its bytes
+	BadDevice             // the payload names the device, by what is no valid id
+	Panicked              // a decoder failed: a fault of ours
 )
 
 var reasonNames = [...]string{
 	"none", "unknown_topic", "bad_topic", "bad_name", "declined", "empty", "too_large", "byte_order_mark", "not_utf8",
 	"bad_syntax", "truncated", "trailing", "not_object", "too_deep", "long_name", "too_many_members", "bad_status",
+	"checksum", "bad_device", "panicked",
 }
 
 // Reasons is the number of reasons, for counters by reason.
@@ -112,16 +121,26 @@ type Result struct {
 	Device devices.DeviceID
 	Fleet  devices.FleetID
 
-	in       input
-	readings []*devices.Reading // the readings of earlier results, for use again
-	scanner  scanner
-	native   nativeSink
-	tracks   ownTracksSink
+	// Requests are what the format wants sent back.
+	Requests []Request
+
+	in         input
+	readings   []*devices.Reading // the readings of earlier results, for use again
+	started    int                // of readings
+	scanner    scanner
+	build      collector
+	native     nativeSink
+	tracks     ownTracksSink
+	spark      sparkPayload
+	doc        document
+	tree       value // of the payload, once parsed is set
+	parsed     bool
+	treeReason Reason
 }
 
 func (r *Result) reset() {
 	r.Kind, r.Reason, r.Dropped = Rejected, None, 0
-	r.Messages = r.Messages[:0]
+	r.Messages, r.Requests, r.started, r.parsed = r.Messages[:0], r.Requests[:0], 0, false
 	r.Device, r.Fleet = devices.DeviceID{}, devices.FleetID{}
 }
 
@@ -131,8 +150,26 @@ func (r *Result) reject(reason Reason) bool {
 	return true
 }
 
+// forget lets go of the payload, and of memory that only an unusual one needed.
+func (r *Result) forget() {
+	r.in.payload, r.in.topic = nil, nil
+	if r.parsed {
+		r.doc.forget()
+	}
+	if cap(r.spark.metrics) > maxKeptNodes {
+		r.spark.metrics = nil
+	}
+	if len(r.readings) > maxKeptReadings {
+		r.readings = r.readings[:maxKeptReadings:maxKeptReadings]
+	}
+}
+
+// maxKeptReadings is what a common message stays below.
+const maxKeptReadings = 64
+
 // decline says that the payload is not of the decoder's format. The reason of the most specific decoder is kept.
 func (r *Result) decline(reason Reason) bool {
+	r.Kind, r.Messages, r.started, r.Dropped = Rejected, r.Messages[:0], 0, 0
 	if r.Reason == None {
 		r.Reason = reason
 	}
@@ -180,12 +217,26 @@ type input struct {
 	payload []byte
 	names   *interner
 	texts   *interner
+	router  *Router
 }
+
+func (in *input) now() time.Time { return in.router.now() }
 
 // level is what the topic holds at a level of the template, or "" where it has no such level.
 func (in *input) level(name string) string {
 	text, _ := in.topic.row.template.capture(in.topic.captures, name)
 	return text
+}
+
+// nameDeviceText makes a name that the payload holds the message's device. Levels of a name that has slashes are joined
+// as those of a topic are. It tells whether it is a valid one.
+func (in *input) nameDeviceText(name string) bool {
+	device, err := devices.JoinDeviceID(strings.Split(name, "/")...)
+	if err != nil {
+		return false
+	}
+	in.device = device
+	return true
 }
 
 // A decoder fills the result and returns true, or declines with false. It keeps neither the input nor its payload.

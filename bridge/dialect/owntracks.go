@@ -1,15 +1,19 @@
 package dialect
 
-import "github.com/fleetcast/fleetcast/devices"
+import (
+	"bytes"
+	"slices"
 
-// decodeOwnTracks reads the JSON of OwnTracks, whose member _type says what a message is. Source: the OwnTracks
-// booklet, "tech/json". Of it only location is a reading and only lwt is presence; what else the apps publish under the
-// device's topic is named, so that it is not counted as an error, and otherwise left alone. An object without _type is
-// declined, as is the CSV form.
+	"github.com/fleetcast/fleetcast/devices"
+)
+
+// decodeOwnTracks reads the JSON of OwnTracks, whose member _type says what a message is, and its CSV form. Source: the
+// OwnTracks booklet, "tech/json". Of it only location is a reading and only lwt is presence; a transition is an event.
+// What else the apps publish under the device's topic is named, so that it is not counted as an error, and otherwise left
+// alone. An object without _type is declined.
 func decodeOwnTracks(in *input, out *Result) bool {
-	if in.level("kind") == "cmd" { // the way down, whatever its payload
-		out.Kind = Command
-		return true
+	if len(in.payload) > 0 && in.payload[0] != '{' && bytes.IndexByte(in.payload, ',') > 0 {
+		return decodeGreenwich(in, out)
 	}
 	sink, reading := &out.tracks, out.blank(0)
 	sink.begin(in, reading)
@@ -18,21 +22,31 @@ func decodeOwnTracks(in *input, out *Result) bool {
 		return out.decline(reason)
 	}
 	kind := sink.finish()
-	switch {
-	case !sink.typed:
+	if !sink.typed {
 		return out.decline(Declined)
+	}
+	out.Kind = sink.kind
+	switch {
 	case sink.kind == Position:
 		out.Kind = kind // Telemetry where the location has no coordinates
 		out.Dropped = sink.dropped
 		out.addReading(in, out.Kind, reading)
 	case sink.kind == Presence:
 		// The will's tst is when the phone connected, not when it went away: the receive time is what is known.
-		out.Kind = Presence
 		out.addStatus(in, devices.Offline)
-	default:
-		out.Kind = sink.kind
+	case sink.kind == Event && kind == Position:
+		keepMetrics(reading, "event", "desc")
+		out.addReading(in, Event, reading)
+	case sink.kind == Region && kind == Position:
+		keepMetrics(reading, "rad", "desc")
+		out.addReading(in, Region, reading).Aside = true
 	}
 	return true
+}
+
+// keepMetrics leaves out all metrics but those.
+func keepMetrics(r *devices.Reading, names ...string) {
+	r.Metrics = slices.DeleteFunc(r.Metrics, func(m devices.Metric) bool { return !slices.Contains(names, m.Name) })
 }
 
 type ownTracksSink struct {

@@ -3,6 +3,7 @@ package dialect
 import (
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/fleetcast/fleetcast/devices"
 )
@@ -13,6 +14,8 @@ type Options struct {
 	OwnTracksFleet devices.FleetID
 	// Presets are the formats that are understood; none stands for DefaultPresets.
 	Presets []PresetChoice
+	// Now is the clock, for formats that tell times relative to it. Nil: the system's.
+	Now func() time.Time
 }
 
 // Router knows which decoder reads a topic. All methods may be called concurrently.
@@ -20,6 +23,9 @@ type Router struct {
 	rows  []boundRow // the most specific first
 	names *interner
 	texts *interner
+	now   func() time.Time
+
+	sparkplug sparkplug
 }
 
 type boundRow struct {
@@ -36,11 +42,16 @@ func New(o Options) (*Router, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newRouter(rows)
+	r, err := newRouter(rows)
+	if err == nil && o.Now != nil {
+		r.now, r.sparkplug.now = o.Now, o.Now
+	}
+	return r, err
 }
 
 func newRouter(rows []boundRow) (*Router, error) {
-	r := &Router{names: newInterner(), texts: newInterner()}
+	r := &Router{names: newInterner(), texts: newInterner(), now: time.Now}
+	r.sparkplug.now = time.Now
 	for _, each := range rows {
 		t, err := parseTemplate(each.row.template)
 		if err != nil {
@@ -154,8 +165,17 @@ func (r *Route) Decode(payload []byte, out *Result) {
 		return
 	}
 	in := &out.in // not on the stack: the decoder is known only at run time, so it would be allocated
-	*in = input{payload: payload, names: r.router.names, texts: r.router.texts}
-	defer func() { in.payload, in.topic = nil, nil }()
+	*in = input{payload: payload, names: r.router.names, texts: r.router.texts, router: r.router}
+	defer func() {
+		if recover() != nil { // one payload must not cost the others' connection
+			out.reject(Panicked)
+		}
+		out.forget()
+	}()
+	r.decode(in, out)
+}
+
+func (r *Route) decode(in *input, out *Result) {
 	for i := range r.candidates {
 		c := &r.candidates[i]
 		in.device, in.fleet, in.topic = c.device, c.fleet, c

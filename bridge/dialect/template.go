@@ -13,7 +13,7 @@ const (
 )
 
 // template matches topics level by level. A level is literal text or a {name} that matches any one level, and one may be
-// {name...}, which matches one or more; after it only literals may follow. Levels are compared as they are: no cleaning
+// {name...}, which matches one or more: as many as the levels around it leave. Levels are compared as they are: no cleaning
 // of paths, no unescaping.
 type template struct {
 	text   string
@@ -37,8 +37,8 @@ func parseTemplate(text string) (template, error) {
 		if err != nil {
 			return template{}, fmt.Errorf("parse template %q: %w", text, err)
 		}
-		if l.name != "" && t.rest >= 0 {
-			return template{}, fmt.Errorf("parse template %q: has a {name} after {…...}", text)
+		if rest && t.rest >= 0 {
+			return template{}, fmt.Errorf("parse template %q: has {…...} twice", text)
 		}
 		if l.name != "" && seen[l.name] {
 			return template{}, fmt.Errorf("parse template %q: names {%s} twice", text, l.name)
@@ -70,33 +70,40 @@ func parseLevel(part string) (l level, rest bool, err error) {
 
 // match tells whether the topic is of the template and returns the texts of its captures, in their order.
 func (t *template) match(topic string) (captures []string, ok bool) {
+	behind := 0 // levels that follow the rest
 	if t.rest >= 0 {
-		for i := len(t.levels) - 1; i > t.rest; i-- { // what stands behind the rest, from the end
-			var found bool
-			if topic, found = strings.CutSuffix(topic, "/"+t.levels[i].literal); !found {
-				return nil, false
-			}
-		}
+		behind = len(t.levels) - 1 - t.rest
 	}
 	for i, l := range t.levels {
-		if i == t.rest {
-			return append(captures, topic), topic != ""
-		}
-		last := i == len(t.levels)-1
 		part, after, more := strings.Cut(topic, "/")
-		if more == last {
+		last := i == len(t.levels)-1
+		if i == t.rest {
+			part, after, more = cutRest(topic, behind)
+		}
+		if more == last || l.name == "" && part != l.literal || i == t.rest && part == "" {
 			return nil, false
 		}
-		if l.name == "" {
-			if part != l.literal {
-				return nil, false
-			}
-		} else {
+		if l.name != "" {
 			captures = append(captures, part)
 		}
 		topic = after
 	}
 	return captures, true
+}
+
+// cutRest cuts off the last levels of a topic. more tells whether there are any; where there are fewer than that, part is
+// empty.
+func cutRest(topic string, levels int) (part, after string, more bool) {
+	if levels == 0 {
+		return topic, "", false
+	}
+	at := len(topic)
+	for range levels {
+		if at = strings.LastIndexByte(topic[:at], '/'); at < 0 {
+			return "", topic, true
+		}
+	}
+	return topic[:at], topic[at+1:], true
 }
 
 // capture returns the text of the named level among the captures that match returned.

@@ -19,15 +19,16 @@ import (
 type Options struct {
 	Config configFile `help:"YAML file with settings of the same names. Flags win over variables, variables over the file." placeholder:"FILE"`
 
-	Roles    []Role          `help:"What this process does: ${roles}. With less than all of them it needs --redis." default:"${roles}"`
-	MQTT     MQTTOptions     `embed:"" prefix:"mqtt-"`
-	HTTP     HTTPOptions     `embed:"" prefix:"http-"`
-	Auth     AuthOptions     `embed:""`
+	Roles  []Role        `help:"What this process does: ${roles}. With less than all of them it needs --redis." default:"${roles}"`
+	MQTT   MQTTOptions   `embed:"" prefix:"mqtt-"`
+	HTTP   HTTPOptions   `embed:"" prefix:"http-"`
+	Auth   AuthOptions   `embed:""`
+	Store  StoreOptions  `embed:""`
+	Fleet  FleetOptions  `embed:""`
+	Log    LogOptions    `embed:"" prefix:"log-"`
+	Report ReportOptions `kong:"-"`
+
 	Registry RegistryOptions `embed:""`
-	Store    StoreOptions    `embed:""`
-	Fleet    FleetOptions    `embed:""`
-	Log      LogOptions      `embed:"" prefix:"log-"`
-	Report   ReportOptions   `kong:"-"`
 }
 
 // MQTTOptions are the devices' door: a broker of our own, or another that is consumed.
@@ -42,6 +43,7 @@ type MQTTOptions struct {
 type HTTPOptions struct {
 	Listen string   `help:"Address for the page, the streams and the API; without the role edge, for health and counters only. Loopback only; port 0 takes a free one." default:"${http_listen}"`
 	Hosts  []string `help:"Host names that are answered besides the loopback ones. Any other is refused, so that no web page elsewhere reaches the API by DNS rebinding." placeholder:"NAME"`
+	Gzip   bool     `help:"Compress streams for clients that take gzip: each tick once, for all of them." default:"${http_gzip}" negatable:""`
 }
 
 // FleetOptions are what happens to the devices' messages.
@@ -98,18 +100,19 @@ func Defaults() Options {
 		panic(err) // a constant: the tests cannot pass
 	}
 	return Options{
-		Roles:    Roles{RoleBroker, RoleBridge, RoleEdge},
-		MQTT:     MQTTOptions{Listen: "127.0.0.1:1883"},
-		HTTP:     HTTPOptions{Listen: "127.0.0.1:8080"},
-		Auth:     AuthOptions{Device: AuthOpen},
-		Registry: RegistryOptions{Unknown: string(registry.Refuse), RegisterPerMinute: registry.DefaultRegisterPerMinute},
-		Store:    StoreOptions{Fsync: diskbus.EverySecond},
+		Roles: Roles{RoleBroker, RoleBridge, RoleEdge},
+		MQTT:  MQTTOptions{Listen: "127.0.0.1:1883"},
+		HTTP:  HTTPOptions{Listen: "127.0.0.1:8080", Gzip: true},
+		Auth:  AuthOptions{Device: AuthOpen},
+		Store: StoreOptions{Fsync: diskbus.EverySecond},
 		Fleet: FleetOptions{
 			Window:         100 * time.Millisecond,
 			OwnTracksFleet: owntracks,
 			MaxDevices:     100_000,
 		},
 		Log: LogOptions{Level: slog.LevelInfo, Format: "text"},
+
+		Registry: RegistryOptions{Unknown: string(registry.Refuse), RegisterPerMinute: registry.DefaultRegisterPerMinute},
 	}
 }
 

@@ -79,7 +79,7 @@ func TestEverySettingCanStandInTheFileAndInVariables(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got.MQTT.Listen != "127.0.0.1:0" || got.HTTP.Listen != "[::1]:0" || !slices.Equal(got.HTTP.Hosts, []string{"a.example", "b.example"}) ||
+		if got.MQTT.Listen != "127.0.0.1:0" || got.HTTP.Listen != "[::1]:0" || got.HTTP.Gzip || !slices.Equal(got.HTTP.Hosts, []string{"a.example", "b.example"}) ||
 			!slices.Equal(got.MQTT.Upstream, []string{"mqtt://a:1", "mqtt://b:2"}) || got.MQTT.ClientID != "door-1" || got.MQTT.Group != "g" ||
 			got.Store.DataDir != "d" || got.Store.Fsync != diskbus.Always || got.Store.Redis != "redis://r" || got.roles().String() != "edge,broker" || got.Fleet.Window != time.Second || got.Fleet.OwnTracksFleet.String() != "phones" ||
 			got.Fleet.MaxDevices != 7 || got.Log.Level.String() != "DEBUG" || got.Log.Format != "json" {
@@ -91,6 +91,7 @@ func TestEverySettingCanStandInTheFileAndInVariables(t *testing.T) {
 mqtt-listen: 127.0.0.1:0
 http-listen: "[::1]:0"
 http-hosts: [a.example, b.example]
+http-gzip: false
 data-dir: d
 window: 1s
 owntracks-fleet: phones
@@ -112,7 +113,7 @@ log-format: json
 	})
 	t.Run("variables", func(t *testing.T) {
 		for name, value := range map[string]string{
-			"MQTT_LISTEN": "127.0.0.1:0", "HTTP_LISTEN": "[::1]:0", "HTTP_HOSTS": "a.example,b.example", "DATA_DIR": "d", "WINDOW": "1s",
+			"MQTT_LISTEN": "127.0.0.1:0", "HTTP_LISTEN": "[::1]:0", "HTTP_HOSTS": "a.example,b.example", "HTTP_GZIP": "false", "DATA_DIR": "d", "WINDOW": "1s",
 			"OWNTRACKS_FLEET": "phones", "MAX_DEVICES": "7", "DEMO": "0", "MQTT_UPSTREAM": "mqtt://a:1,mqtt://b:2", "MQTT_CLIENT_ID": "door-1",
 			"MQTT_GROUP": "g", "FSYNC": "always", "REDIS": "redis://r", "ROLES": "edge,broker", "IN_MEMORY": "false", "LOG_LEVEL": "debug", "LOG_FORMAT": "json",
 		} {

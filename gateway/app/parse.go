@@ -69,24 +69,26 @@ func Version() string {
 func defaultVars() kong.Vars {
 	d := Defaults()
 	return kong.Vars{
-		"mqtt_listen":         d.MQTT.Listen,
-		"http_listen":         d.HTTP.Listen,
-		"device_auth":         string(d.Auth.Device),
+		"mqtt_listen":     d.MQTT.Listen,
+		"http_listen":     d.HTTP.Listen,
+		"http_gzip":       strconv.FormatBool(d.HTTP.Gzip),
+		"device_auth":     string(d.Auth.Device),
+		"roles":           d.roles().String(),
+		"mqtt_group":      d.MQTT.Group,
+		"data_dir":        defaultDataDir,
+		"fsync":           d.Store.Fsync.String(),
+		"window":          d.Fleet.Window.String(),
+		"min_window":      minWindow.String(),
+		"max_window":      maxWindow.String(),
+		"owntracks_fleet": d.Fleet.OwnTracksFleet.String(),
+		"max_devices":     strconv.Itoa(d.Fleet.MaxDevices),
+		"demo":            strconv.Itoa(d.Fleet.Demo),
+		"log_level":       strings.ToLower(d.Log.Level.String()),
+		"log_format":      d.Log.Format,
+
 		"device_unknown":      d.Registry.Unknown,
 		"register_per_minute": strconv.Itoa(d.Registry.RegisterPerMinute),
 		"device_jwt_leeway":   d.Registry.JWTLeeway.String(),
-		"roles":               d.roles().String(),
-		"mqtt_group":          d.MQTT.Group,
-		"data_dir":            defaultDataDir,
-		"fsync":               d.Store.Fsync.String(),
-		"window":              d.Fleet.Window.String(),
-		"min_window":          minWindow.String(),
-		"max_window":          maxWindow.String(),
-		"owntracks_fleet":     d.Fleet.OwnTracksFleet.String(),
-		"max_devices":         strconv.Itoa(d.Fleet.MaxDevices),
-		"demo":                strconv.Itoa(d.Fleet.Demo),
-		"log_level":           strings.ToLower(d.Log.Level.String()),
-		"log_format":          d.Log.Format,
 	}
 }
 

@@ -70,7 +70,7 @@ func wire(o *Options, s *store, people *registry.Registry, log *slog.Logger, sta
 		if err != nil {
 			return nil, err
 		}
-		if p.stream, err = sse.New(sse.Options{Hub: p.hub, Logger: part("sse")}); err != nil {
+		if p.stream, err = sse.New(sse.Options{Hub: p.hub, NoGzip: !o.HTTP.Gzip, Logger: part("sse")}); err != nil {
 			return nil, err
 		}
 	}

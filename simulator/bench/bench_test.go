@@ -2,6 +2,7 @@ package bench
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"math"
@@ -13,125 +14,192 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
-
-	"github.com/fleetcast/fleetcast/simulator/measure"
-	"github.com/fleetcast/fleetcast/simulator/watch"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-func TestProcessorTimeIsReadWhateverTheProgramsName(t *testing.T) {
-	const rest = " S 1 77 77 0 -1 4194560 5 0 0 0 1234 66 0 0 20 0 8 0 100 1000 200 18446744073709551615\n"
-	for _, name := range []string{"(gateway)", "(a b) c)", "(()"} {
-		if got, err := parseStat([]byte("77 " + name + rest)); err != nil || got != 13 {
-			t.Errorf("%s: %v, %v", name, got, err)
+func TestProcessorTimeOfAnotherProcessIsRead(t *testing.T) {
+	before, err := cpuSeconds(os.Getpid())
+	if errors.Is(err, errors.ErrUnsupported) {
+		t.Skip("another system")
+	}
+	if err != nil || before <= 0 {
+		t.Fatalf("of this process: %v, %v", before, err)
+	}
+	for range 100_000_000 { // whatever it takes: the clock moves with it
+		if after, err := cpuSeconds(os.Getpid()); err != nil || after > before {
+			break
 		}
 	}
-	for _, bad := range []string{"", "77 (x)", "77 (x) S 1 2", "77 (x) S 1 77 77 0 -1 4194560 5 0 0 0 a 66 0", strings.ReplaceAll("77 (x"+rest, ")", "")} {
-		if got, err := parseStat([]byte(bad)); err == nil {
-			t.Errorf("%q is %v", bad, got)
-		}
-	}
-	if got, err := cpuSeconds(os.Getpid()); err != nil || got < 0 {
-		t.Errorf("of this process: %v, %v", got, err)
+	if _, err := cpuSeconds(math.MaxInt32 / 8); err == nil {
+		t.Error("a process that is not has a time")
 	}
 }
 
 func TestResidentSizeIsRead(t *testing.T) {
-	if got, err := parseStatus([]byte("Name:\tgateway\nVmPeak:\t  900 kB\nVmRSS:\t   12345 kB\nRssAnon:\t 1 kB\n")); err != nil || got != 12345<<10 {
-		t.Errorf("%d, %v", got, err)
+	const text = "Name:\tgateway\nVmHWM:\t  900 kB\nVmRSS:\t   12345 kB\nRssAnon:\t 1 kB\n"
+	for member, want := range map[string]int64{"VmRSS:": 12345 << 10, "VmHWM:": 900 << 10} {
+		if got, err := parseStatus([]byte(text), member); err != nil || got != want {
+			t.Errorf("%s %d, %v", member, got, err)
+		}
 	}
 	for _, bad := range []string{"", "Name:\tx\n", "VmRSS:\tmuch\n"} {
-		if got, err := parseStatus([]byte(bad)); err == nil {
+		if got, err := parseStatus([]byte(bad), "VmRSS:"); err == nil {
 			t.Errorf("%q is %d", bad, got)
 		}
 	}
 	if got, err := residentBytes(os.Getpid()); err != nil || got < 1<<20 {
 		t.Errorf("of this process: %d, %v", got, err)
 	}
+	if err := resetPeak(os.Getpid()); err != nil {
+		t.Error(err)
+	}
+	if got, err := peakBytes(os.Getpid()); err != nil || got < 1<<20 {
+		t.Errorf("peak of this process: %d, %v", got, err)
+	}
 }
 
-func TestTheViewersCostIsTheDifference(t *testing.T) {
-	r := Result{Alone: 0.2, AloneBefore: 0.199, AloneAfter: 0.201, MeasureSeconds: 20, Viewers: 1000, IdleViewers: 10, ViewerBytes: 12345}
-	report := watch.Report{Latency: measure.Percentiles{P50: 80, P99: 140}}
-	r.Ours.fill(&report, watch.Counts{Updates: 100, Bytes: 1000}, watch.Counts{Updates: 10_000_100, Bytes: 2_500_001_000}, 10)
-	r.Ours.Usage = 0.7
-	r.Floor = Side{Usage: 0.25, Updates: 1e6}
-	r.conclude()
-	if r.Ours.Updates != 1e6 || r.Ours.BytesPerUpdate != 250 || math.Abs(r.Ours.CostPerMillion-0.5) > 1e-9 || math.Abs(r.Ratio-2) > 1e-9 {
-		t.Errorf("%+v", r)
-	}
+func sampleSection() *Section {
+	s := &Section{Name: "fanout", Title: "Fan-out", Host: Host{When: time.Unix(0, 0).UTC(), Go: "go1", OS: "linux/amd64", Cores: 2, Window: "100ms", Args: []string{"--x"}}}
+	s.say("Generator: %d %%.", 3)
+	t := Table{Title: "A title", Head: []string{"", "gateway"}}
+	t.add("cores", "1")
+	s.Tables = []Table{t}
+	s.Plots = []Plot{{File: "a.svg", Title: "A & B", X: "x", Y: "y", LogX: true, LogY: true, Series: []Series{{Name: "one", Points: [][2]float64{{1, 1}, {10, 100}, {100, 0}}}}}}
+	s.note("broken: %s", "it")
+	s.mark("what", "≤ 1", No, "%d", 2)
+	return s
+}
+
+func TestASectionIsMarkdownWithTheGeneratorFirst(t *testing.T) {
 	var b bytes.Buffer
-	if err := r.WriteText(&b); err != nil {
+	if err := sampleSection().WriteText(&b); err != nil {
 		t.Fatal(err)
 	}
+	at := 0
 	for _, want := range []string{
-		"| **CPU seconds of the viewers a million updates** | **0.500** ± 0.002 | **0.250** ± 0.001 |", "| **ratio** (between the bounds of the error) | **2.00** (1.99 to 2.01) | 1 |",
-		"| freshness from the intended instant, p50 / p99 / max | 80 / 140 / 0 ms | |", "| kB resident an idle viewer (10) | 12.3 | |",
+		"# Fan-out\n", "1970-01-01T00:00:00Z, go1, linux/amd64, 2 cores, which", "flags of the gateway: `--x`.\n", "\nGenerator: 3 %.\n",
+		"\nA title\n\n|  | gateway |\n|---|---:|\n| cores | 1 |\n", "![A & B](a.svg)", "**Note:** broken: it",
 	} {
-		if !strings.Contains(b.String(), want) {
-			t.Errorf("no %q in\n%s", want, b.String())
+		next := strings.Index(b.String()[at:], want)
+		if next < 0 {
+			t.Fatalf("no %q after character %d of\n%s", want, at, b.String())
 		}
+		at += next
 	}
 }
 
-// These are the readings of a real run of four seconds, in clock ticks: 24 and 21 without viewers, 26 with, 7 of the
-// floor. They gave a ratio of 0.50, which cannot be: both servers make the same writes.
-func TestADifferenceOfAFewClockTicksIsNotAResult(t *testing.T) {
-	small := Result{AloneBefore: 0.060, AloneAfter: 0.0525, Alone: 0.05625, MeasureSeconds: 4}
-	small.Ours, small.Floor = Side{Usage: 0.065, Updates: 60000}, Side{Usage: 0.0175, Updates: 60000}
-	small.conclude()
-	if len(small.Notes) != 2 || small.RatioLow > 0.5 || small.RatioHigh < 1 || small.RatioHigh < small.RatioLow {
-		t.Errorf("ratio %.2f, from %.2f to %.2f: %q", small.Ratio, small.RatioLow, small.RatioHigh, small.Notes)
-	}
-	var b bytes.Buffer
-	if err := small.WriteText(&b); err != nil || !strings.Contains(b.String(), "no result") || strings.Contains(b.String(), "**ratio**") {
-		t.Errorf("%v:\n%s", err, b.String())
-	}
-
-	large := Result{AloneBefore: 0.20, AloneAfter: 0.21, Alone: 0.205, MeasureSeconds: 20}
-	large.Ours, large.Floor = Side{Usage: 0.505, Updates: 1e6}, Side{Usage: 0.155, Updates: 1e6}
-	large.conclude()
-	if len(large.Notes) != 0 || large.RatioLow < 1.85 || large.RatioHigh > 2.02 || large.RatioLow > large.Ratio || large.RatioHigh < large.Ratio {
-		t.Errorf("ratio %.2f, from %.2f to %.2f: %q", large.Ratio, large.RatioLow, large.RatioHigh, large.Notes)
-	}
-}
-
-func TestNothingDeliveredIsNoDivision(t *testing.T) {
-	var r Result
-	r.conclude()
-	if r.Ratio != 0 || r.Ours.CostPerMillion != 0 {
-		t.Errorf("%+v", r)
-	}
-}
-
-func TestResultsAreSaved(t *testing.T) {
+func TestTheReportIsMadeOfWhatWasSaved(t *testing.T) {
 	dir := t.TempDir()
-	r := Result{Devices: 5, When: time.Unix(0, 0).UTC()}
-	if err := save(dir, "fanout", &r); err != nil {
+	if err := sampleSection().save(dir); err != nil {
 		t.Fatal(err)
 	}
-	text, err := os.ReadFile(filepath.Join(dir, "fanout.json"))
-	var back Result
-	if err != nil || json.Unmarshal(text, &back) != nil || back.Devices != 5 {
+	r, err := Load(dir)
+	if err != nil || len(r.Sections) != 1 {
+		t.Fatalf("%v, %+v", err, r)
+	}
+	if err := r.Save(dir); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(filepath.Join(dir, "report.md"))
+	if err != nil || !strings.Contains(string(text), "| what | ≤ 1 | 2 | no |\n") || !strings.Contains(string(text), "\n## Fan-out\n") {
 		t.Errorf("%v: %s", err, text)
 	}
-	if text, err = os.ReadFile(filepath.Join(dir, "fanout.md")); err != nil || !bytes.HasPrefix(text, []byte("# Fan-out")) {
+	if text, err = os.ReadFile(filepath.Join(dir, "a.svg")); err != nil || !strings.HasPrefix(string(text), "<svg ") {
 		t.Errorf("%v: %s", err, text)
+	}
+	var back Report
+	if text, err = os.ReadFile(filepath.Join(dir, "report.json")); err != nil || json.Unmarshal(text, &back) != nil || back.Sections[0].Marks[0].Met != No {
+		t.Errorf("%v: %s", err, text)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "slow.json"), []byte("{"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Load(dir); err == nil {
+		t.Error("half a result was read")
+	}
+}
+
+// fakeBench is a bench that finds what it is told.
+type fakeBench struct {
+	name    string
+	section *Section
+	err     error
+	shrunk  bool
+}
+
+func (f *fakeBench) Name() string                                { return f.name }
+func (f *fakeBench) shrink()                                     { f.shrunk = true }
+func (f *fakeBench) run(context.Context, *lab) (*Section, error) { return f.section, f.err }
+
+func someProgram(t *testing.T, name string) string {
+	t.Helper()
+	program, err := exec.LookPath(name)
+	if err != nil {
+		t.Skipf("there is no program named %s", name)
+	}
+	return program
+}
+
+func TestABenchThatFailsIsToldAndTheOthersRun(t *testing.T) {
+	boom := errors.New("boom")
+	bad, good := &fakeBench{name: "fanout", err: boom}, &fakeBench{name: "path", section: sampleSection()}
+	dir := t.TempDir()
+	r, err := Run(t.Context(), Options{Gateway: someProgram(t, "false"), Out: dir, Small: true}, bad, good)
+	if !errors.Is(err, boom) || len(r.Sections) != 2 || len(r.Sections[0].Notes) != 1 || r.Sections[1].Name != "path" || !bad.shrunk {
+		t.Errorf("%v, %+v", err, r)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "path.json")); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestAnEndedRunLeavesWhatItHad(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	r, err := Run(ctx, Options{Gateway: someProgram(t, "false"), Out: t.TempDir(), Small: true}, &fakeBench{name: "fanout"})
+	if !errors.Is(err, context.Canceled) || len(r.Sections) != 0 {
+		t.Errorf("%v, %+v", err, r)
 	}
 }
 
 func TestAProgramThatEndsIsNotWaitedFor(t *testing.T) {
-	program, err := exec.LookPath("false")
-	if err != nil {
-		t.Skip("there is no program named false")
-	}
-	o := Options{Gateway: program, Devices: 1, Viewers: 1, Rate: 1, Measure: time.Second, Out: t.TempDir()}
-	if _, err := Fanout(t.Context(), o); !errors.Is(err, errEnded) {
-		t.Errorf("error %v", err)
+	o := Options{Gateway: someProgram(t, "false"), Small: true, Out: t.TempDir()}
+	for _, b := range []Bench{&Fanout{}, &Ingest{}, &Path{}, &Memory{}, &Gzip{}, &Storm{}, &Slow{}, &Filters{}, &Growth{}} {
+		if _, err := Run(t.Context(), o, b); !errors.Is(err, errEnded) {
+			t.Errorf("%s: error %v", b.Name(), err)
+		}
 	}
 	o.Gateway = filepath.Join(o.Out, "nothing")
-	if _, err := Fanout(t.Context(), o); !errors.Is(err, os.ErrNotExist) {
+	if _, err := Run(t.Context(), o, &Fanout{}); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("error %v", err)
+	}
+	if _, err := Run(t.Context(), Options{Gateway: someProgram(t, "false"), Out: o.Out, Measure: time.Millisecond}, &Fanout{}); !errors.Is(err, errTooShort) {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestEveryBenchHasItsPlaceInTheReport(t *testing.T) {
+	all := []Bench{&Fanout{}, &Ingest{}, &Path{}, &Memory{}, &Gzip{}, &Filters{}, &Storm{}, &Slow{}, &Growth{}}
+	for i, b := range all {
+		if b.Name() != names[i] {
+			t.Errorf("%s is at the place of %s", b.Name(), names[i])
+		}
+	}
+}
+
+func TestAServerDiesWithTheBench(t *testing.T) {
+	l := &lab{Options: Options{Out: t.TempDir()}}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	c, err := l.startChild(ctx, "sleeper", someProgram(t, "sleep"), "1000")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cancel()
+	<-c.done
+	c.stop() // once more is no harm
+	if _, err := l.startChild(t.Context(), "nothing", filepath.Join(l.Out, "nothing")); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("error %v", err)
 	}
 }

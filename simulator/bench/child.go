@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"syscall"
 	"time"
 )
@@ -22,16 +24,20 @@ const (
 
 // child is a program that a bench started.
 type child struct {
-	name string
+	name string // of its output
+	role string // what it is in its server
 	cmd  *exec.Cmd
 	log  string
 	done chan struct{} // closed when the program ended
 	err  error         // how; after done
 }
 
-// startChild runs a program whose output goes to a file in dir. It ends with ctx at the latest, and politely.
-func startChild(ctx context.Context, dir, name, program string, args ...string) (*child, error) {
-	c := &child{name: name, log: filepath.Join(dir, name+".log"), done: make(chan struct{})}
+// startChild runs a program whose output goes to a file in the directory of results. It ends with ctx at the latest, and
+// politely.
+func (l *lab) startChild(ctx context.Context, role, program string, args ...string) (*child, error) {
+	l.servers++
+	name := fmt.Sprintf("%03d-%s", l.servers, role)
+	c := &child{name: name, role: role, log: filepath.Join(l.Out, name+".log"), done: make(chan struct{})}
 	out, err := os.Create(c.log)
 	if err != nil {
 		return nil, fmt.Errorf("start %s: %w", name, err)
@@ -41,14 +47,25 @@ func startChild(ctx context.Context, dir, name, program string, args ...string) 
 	c.cmd.Stdout, c.cmd.Stderr = out, out
 	c.cmd.Cancel = func() error { return c.cmd.Process.Signal(syscall.SIGTERM) }
 	c.cmd.WaitDelay = stopTimeout
-	if err := c.cmd.Start(); err != nil {
+	c.cmd.SysProcAttr = dieWithUs()
+	started := make(chan error)
+	go c.live(started) // ends with the program; stop waits for it
+	if err := <-started; err != nil {
 		return nil, fmt.Errorf("start %s: %w", name, err)
 	}
-	go func() { // ends with the program; stop waits for it
+	return c, nil
+}
+
+// live starts the program and waits for its end, on one thread: see dieWithUs.
+func (c *child) live(started chan<- error) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	err := c.cmd.Start()
+	started <- err
+	if err == nil {
 		c.err = c.cmd.Wait()
 		close(c.done)
-	}()
-	return c, nil
+	}
 }
 
 func (c *child) pid() int { return c.cmd.Process.Pid }
@@ -87,80 +104,6 @@ func (c *child) stop() {
 	<-c.done
 }
 
-// gateway is a running gateway.
-type gateway struct {
-	*child
-	mqtt, http string
-}
-
-// programs are what a bench runs, and where their output goes.
-type programs struct {
-	gateway     string
-	gatewayArgs []string
-	simulator   string
-	out         string
-}
-
-// startGateway runs a gateway with a data directory of its own below dir.
-func (p *programs) startGateway(ctx context.Context, dir, name string) (*gateway, error) {
-	g := &gateway{}
-	var err error
-	if g.mqtt, err = freeAddress(ctx); err != nil {
-		return nil, err
-	}
-	if g.http, err = freeAddress(ctx); err != nil {
-		return nil, err
-	}
-	data := filepath.Join(dir, name+"-data")
-	args := append([]string{"--mqtt-listen", g.mqtt, "--http-listen", g.http, "--data-dir", data}, p.gatewayArgs...)
-	if g.child, err = startChild(ctx, p.out, name, p.gateway, args...); err != nil {
-		return nil, err
-	}
-	if err := g.until(ctx, func(ctx context.Context) bool {
-		return answers(ctx, "http://"+g.http+"/readyz") && listens(ctx, g.mqtt)
-	}); err != nil {
-		g.stop()
-		return nil, err
-	}
-	return g, nil
-}
-
-func (g *gateway) stream() string { return "http://" + g.http + "/stream/assets" }
-
-func (o *Options) startFloor(ctx context.Context, rate float64, size int) (*child, string, error) {
-	address, err := freeAddress(ctx)
-	if err != nil {
-		return nil, "", err
-	}
-	c, err := startChild(ctx, o.Out, "floor", o.Simulator, "floor", "--listen", address,
-		"--rate", fmt.Sprintf("%g", rate), "--size", fmt.Sprint(size), "--window", o.Window.String())
-	if err != nil {
-		return nil, "", err
-	}
-	if err := c.until(ctx, func(ctx context.Context) bool { return listens(ctx, address) }); err != nil {
-		c.stop()
-		return nil, "", err
-	}
-	return c, "http://" + address + "/", nil
-}
-
-// startBare runs a bare MQTT server.
-func (p *programs) startBare(ctx context.Context, name string) (*child, string, error) {
-	address, err := freeAddress(ctx)
-	if err != nil {
-		return nil, "", err
-	}
-	c, err := startChild(ctx, p.out, name, p.simulator, "bare-mqtt", "--listen", address)
-	if err != nil {
-		return nil, "", err
-	}
-	if err := c.until(ctx, func(ctx context.Context) bool { return listens(ctx, address) }); err != nil {
-		c.stop()
-		return nil, "", err
-	}
-	return c, address, nil
-}
-
 func freeAddress(ctx context.Context) (string, error) {
 	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -179,15 +122,22 @@ func listens(ctx context.Context, address string) bool {
 }
 
 func answers(ctx context.Context, url string) bool {
+	status, _, err := ask(ctx, url, nil)
+	return err == nil && status == http.StatusOK
+}
+
+// ask makes a request and returns the head of the answer.
+func ask(ctx context.Context, url string, header http.Header) (int, http.Header, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
-		return false
+		return 0, nil, fmt.Errorf("ask server: %w", err)
 	}
-	client := http.Client{Timeout: time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	maps.Copy(request.Header, header)
+	client := http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true, DisableCompression: true}}
 	response, err := client.Do(request)
 	if err != nil {
-		return false
+		return 0, nil, fmt.Errorf("ask server: %w", err)
 	}
 	defer response.Body.Close()
-	return response.StatusCode == http.StatusOK
+	return response.StatusCode, response.Header, nil
 }

@@ -1,7 +1,10 @@
-// Package bench puts a fleet and a crowd of viewers around a gateway's process, measures what that process used, and puts
-// the floor program's use for the same bytes beside it.
+// Package bench puts fleets and crowds of viewers around servers in processes of their own, measures what those used, and
+// puts beside it what a floor program uses for the same: the least fan-out that writes the same bytes, a bare MQTT server.
 //
-// It owns the order of a run, the reading of /proc and the table. It asserts nothing: a machine that is busy with other
-// things changes every number, and so the numbers stand with the host and the generator's health.
+// Each bench is one question (fanout, memory, path, gzip, storm, slow, filters, growth, ingest): its options, the order of
+// its run and the section that it writes, as Markdown for people, as JSON for programs and as plots. It asserts nothing: a
+// machine that is busy with other things changes every number, and so the numbers stand with the host and the generator's
+// health, and what is known too badly says so.
+//
 // In the walk of a message it stands around both ends.
 package bench

@@ -4,194 +4,163 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"runtime"
-	"time"
+	"math"
+	"strconv"
+	"strings"
 
 	"github.com/fleetcast/fleetcast/simulator/fleet"
+	"github.com/fleetcast/fleetcast/simulator/measure"
 	"github.com/fleetcast/fleetcast/simulator/watch"
 )
 
-// Fanout runs the bench: memory of idle connections, then the gateway's use without viewers, with viewers and without
-// again at one ingest, then the floor's for the same bytes and viewers. It takes four measurements and about a minute of
-// waiting. The result is also written to the options' directory, with what the programs said.
-func Fanout(ctx context.Context, o Options) (*Result, error) {
-	if err := o.complete(); err != nil {
-		return nil, err
-	}
-	dir, err := os.MkdirTemp("", "fleetcast-bench-")
-	if err != nil {
-		return nil, fmt.Errorf("make a directory: %w", err)
-	}
-	defer func() { _ = os.RemoveAll(dir) }() // the data of gateways that nobody needs
-	r := newResult(&o)
-	if err := o.memory(ctx, dir, r); err != nil {
-		return nil, err
-	}
-	if err := o.load(ctx, dir, r); err != nil {
-		return nil, err
-	}
-	r.conclude()
-	return r, save(o.Out, "fanout", r)
+// Fanout asks what viewers cost, beside the floor program: the gateway's use without viewers, with them and without again
+// at one ingest, then the floor's for the same bytes and viewers.
+type Fanout struct {
+	Points []Point `name:"point" help:"Viewers x updates a second, repeatable; a device sends one a second." default:"1000x1000,5000x200,200x1000,1000x50"`
 }
 
-// load measures the processor.
-func (o *Options) load(ctx context.Context, dir string, r *Result) error {
-	g, err := o.programs().startGateway(ctx, dir, "gateway")
-	if err != nil {
-		return err
-	}
-	err = o.loadGateway(ctx, g, r)
-	g.stop()
-	if err != nil {
-		return err
-	}
-	return o.loadFloor(ctx, r)
+// Point is a load: so many viewers, each of whom sees so many updates a second.
+type Point struct {
+	Viewers int
+	Updates int
 }
 
-func (o *Options) loadGateway(ctx context.Context, g *gateway, r *Result) error {
-	o.say("connecting %d devices", o.Devices)
-	f, sending, err := startFleet(ctx, fleet.Options{MQTT: g.mqtt, Devices: o.Devices, Rate: o.Rate})
-	if err != nil {
-		return err
-	}
-	before, err := o.measureAlone(ctx, g.pid(), "without viewers")
-	if err == nil {
-		err = o.measureCrowd(ctx, g.pid(), g.stream(), &r.Ours)
-	}
-	var after float64
-	if err == nil {
-		after, err = o.measureAlone(ctx, g.pid(), "without viewers again")
-	}
-	s := f.Summary()
-	r.Alone = (before + after) / 2
-	r.AloneBefore, r.AloneAfter = before, after
-	r.Offered, r.Achieved, r.Skipped, r.Late = s.OfferedRate, s.AchievedRate, s.Whole.Skipped.Total(), s.Whole.Late
-	return errors.Join(err, sending.stop())
-}
-
-func (o *Options) measureAlone(ctx context.Context, pid int, what string) (float64, error) {
-	if err := pause(ctx, o.Warm); err != nil {
-		return 0, err
-	}
-	o.say("measuring %s for %v", what, o.Measure)
-	return usage(ctx, pid, o.Measure)
-}
-
-// measureCrowd opens the viewers, measures and closes them.
-func (o *Options) measureCrowd(ctx context.Context, pid int, url string, side *Side) error {
-	o.say("opening %d viewers of %s", o.Viewers, url)
-	w, viewing, err := startCrowd(ctx, url, o.Viewers)
-	if err != nil {
-		return err
-	}
-	if err := pause(ctx, o.Warm); err != nil {
-		return errors.Join(err, viewing.stop())
-	}
-	w.ForgetLatencies()
-	before, start := w.Counts(), time.Now()
-	o.say("measuring %d viewers for %v", o.Viewers, o.Measure)
-	side.Usage, err = usage(ctx, pid, o.Measure)
-	seconds, after := time.Since(start).Seconds(), w.Counts()
-	report := w.Report()
-	stopErr := viewing.stop()
-	if errors.Is(stopErr, watch.ErrViolations) { // told in the table, which asserts nothing
-		stopErr = nil
-	}
-	side.fill(&report, before, after, seconds)
-	return errors.Join(err, stopErr)
-}
-
-func (o *Options) loadFloor(ctx context.Context, r *Result) error {
-	rate := r.Ours.Updates / float64(o.Viewers)
-	size := int(r.Ours.BytesPerUpdate + 0.5)
-	if rate <= 0 {
-		return fmt.Errorf("measure floor: %w", errNothingDelivered)
-	}
-	c, url, err := o.startFloor(ctx, rate, size)
-	if err != nil {
-		return err
-	}
-	defer c.stop()
-	return o.measureCrowd(ctx, c.pid(), url, &r.Floor)
-}
-
-var errNothingDelivered = errors.New("the gateway delivered no update")
-
-// memory measures what idle connections take.
-func (o *Options) memory(ctx context.Context, dir string, r *Result) error {
-	if o.IdleViewers > 0 {
-		o.say("memory of %d idle viewers", o.IdleViewers)
-		var err error
-		r.ViewerBytes, err = o.growth(ctx, dir, "idle-viewers", o.IdleViewers, func(g *gateway) (running, error) {
-			_, viewing, err := startCrowd(ctx, g.stream(), o.IdleViewers)
-			return viewing, err
-		})
-		if err != nil {
-			return err
-		}
-	}
-	if o.IdleDevices > 0 {
-		o.say("memory of %d idle devices", o.IdleDevices)
-		var err error
-		r.DeviceBytes, err = o.growth(ctx, dir, "idle-devices", o.IdleDevices, func(g *gateway) (running, error) {
-			_, sending, err := startFleet(ctx, fleet.Options{MQTT: g.mqtt, Devices: o.IdleDevices})
-			return sending, err
-		})
-		return err
+// UnmarshalText reads a point as it is written: 1000x50.
+func (p *Point) UnmarshalText(text []byte) error {
+	viewers, updates, found := strings.Cut(string(text), "x")
+	var err1, err2 error
+	p.Viewers, err1 = strconv.Atoi(viewers)
+	p.Updates, err2 = strconv.Atoi(updates)
+	if !found || err1 != nil || err2 != nil || p.Viewers < 1 || p.Updates < 1 {
+		return fmt.Errorf("read point %q: it is written as 1000x50, viewers and updates a second", text)
 	}
 	return nil
 }
 
-// growth is the resident bytes that each of count connections adds to a fresh gateway.
-func (o *Options) growth(ctx context.Context, dir, name string, count int, connect func(*gateway) (running, error)) (float64, error) {
-	g, err := o.programs().startGateway(ctx, dir, name)
-	if err != nil {
-		return 0, err
-	}
-	defer g.stop()
-	before, err := o.settled(ctx, g.pid())
-	if err != nil {
-		return 0, err
-	}
-	r, err := connect(g)
-	if err != nil {
-		return 0, err
-	}
-	after, err := o.settled(ctx, g.pid())
-	return float64(after-before) / float64(count), errors.Join(err, r.stop())
+// MarshalText writes a point as it is read.
+func (p Point) MarshalText() ([]byte, error) {
+	return fmt.Appendf(nil, "%dx%d", p.Viewers, p.Updates), nil
 }
 
-// settled reads the resident size when it has not moved by a hundredth for three seconds, after the options' time. Go
-// collects when the heap has doubled or after two minutes, so the size holds garbage unless that time is longer.
-func (o *Options) settled(ctx context.Context, pid int) (int64, error) {
-	if err := pause(ctx, o.Settle); err != nil {
-		return 0, err
-	}
-	const steady, most = 3, 30
-	last, same := int64(0), 0
-	for range most {
-		now, err := residentBytes(pid)
+// Name is fanout.
+func (*Fanout) Name() string { return "fanout" }
+
+func (f *Fanout) shrink() { f.Points = []Point{{300, 500}} }
+
+func (f *Fanout) run(ctx context.Context, l *lab) (*Section, error) {
+	var steps []*FanoutStep
+	var failed error
+	for _, p := range f.Points {
+		step, err := l.fanoutStep(ctx, p)
 		if err != nil {
-			return 0, err
-		}
-		if same++; now-last > last/100 || last-now > last/100 {
-			same = 0
-		}
-		if last = now; same >= steady {
+			failed = fmt.Errorf("%d viewers and %d updates a second: %w", p.Viewers, p.Updates, err)
 			break
 		}
-		if err := pause(ctx, time.Second); err != nil {
-			return 0, err
-		}
+		steps = append(steps, step)
 	}
-	return last, nil
+	return fanoutSection(steps), failed
 }
 
-func newResult(o *Options) *Result {
-	return &Result{
-		When: time.Now().UTC().Truncate(time.Second), Go: runtime.Version(), Cores: runtime.NumCPU(), OS: runtime.GOOS + "/" + runtime.GOARCH,
-		Devices: o.Devices, Rate: float64(o.Rate), Viewers: o.Viewers, IdleDevices: o.IdleDevices, IdleViewers: o.IdleViewers,
-		WindowMS: float64(o.Window) / 1e6, MeasureSeconds: o.Measure.Seconds(),
+// fanoutStep is one point.
+func (l *lab) fanoutStep(ctx context.Context, p Point) (*FanoutStep, error) {
+	step := &FanoutStep{Viewers: p.Viewers, Devices: p.Updates, Rate: 1, MeasureSeconds: l.Measure.Seconds()}
+	err := l.withDevices(ctx, fleet.Options{Devices: p.Updates, Rate: 1}, func(s *server, d *devices) error {
+		return l.fanoutGateway(ctx, s, d, step)
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := l.fanoutFloor(ctx, step); err != nil {
+		return nil, err
+	}
+	step.conclude()
+	return step, nil
+}
+
+func (l *lab) fanoutGateway(ctx context.Context, s *server, d *devices, step *FanoutStep) error {
+	before, err := l.measureAlone(ctx, s, "without viewers", l.Measure)
+	if err != nil {
+		return err
+	}
+	if err := l.fanoutSide(ctx, s, step.Viewers, &step.Ours); err != nil {
+		return err
+	}
+	after, err := l.measureAlone(ctx, s, "without viewers again", l.Measure)
+	step.AloneBefore, step.AloneAfter = before.Cores, after.Cores
+	step.Alone = (before.Cores + after.Cores) / 2
+	step.AloneError = math.Hypot(before.Error, after.Error) / 2 // of their mean
+	sum := d.Summary()
+	step.Offered, step.Achieved, step.Skipped, step.Late = sum.OfferedRate, sum.AchievedRate, sum.Whole.Skipped.Total(), sum.Whole.Late
+	return err
+}
+
+func (l *lab) fanoutFloor(ctx context.Context, step *FanoutStep) error {
+	rate := step.Ours.Updates / float64(step.Viewers)
+	if rate <= 0 {
+		return fmt.Errorf("measure floor: %w", errNothingDelivered)
+	}
+	s, err := l.startFloor(ctx, rate, int(step.Ours.BytesPerUpdate+0.5))
+	if err != nil {
+		return err
+	}
+	defer s.stop()
+	return l.fanoutSide(ctx, s, step.Viewers, &step.Floor)
+}
+
+var errNothingDelivered = errors.New("the gateway delivered no update")
+
+// fanoutSide opens the viewers, measures and closes them.
+func (l *lab) fanoutSide(ctx context.Context, s *server, viewers int, side *Side) error {
+	c, err := l.startCrowd(ctx, s, watch.Options{Viewers: viewers})
+	if err != nil {
+		return err
+	}
+	m, got, err := l.measureCrowd(ctx, s, c, l.Measure)
+	side.fill(&m, &got)
+	return errors.Join(err, c.stop())
+}
+
+// FanoutStep is what was found at one point.
+type FanoutStep struct {
+	Devices        int     `json:"devices"`
+	Rate           float64 `json:"rate_per_device"`
+	Viewers        int     `json:"viewers"`
+	MeasureSeconds float64 `json:"measure_seconds"`
+
+	Offered  float64 `json:"offered_per_second"`
+	Achieved float64 `json:"achieved_per_second"`
+	Skipped  int64   `json:"skipped"`
+	Late     int64   `json:"late"`
+
+	// Alone is the gateway's use without viewers, in cores: the mean of before and after.
+	Alone       float64 `json:"gateway_alone_cores"`
+	AloneBefore float64 `json:"gateway_alone_before_cores"`
+	AloneAfter  float64 `json:"gateway_alone_after_cores"`
+	AloneError  float64 `json:"gateway_alone_cores_error"`
+	Ours        Side    `json:"gateway"`
+	Floor       Side    `json:"floor"`
+	// Ratio is the viewers' cost of the gateway over the floor's, for a million updates, and what it may be by the error.
+	Ratio     float64 `json:"ratio"`
+	RatioLow  float64 `json:"ratio_low"`
+	RatioHigh float64 `json:"ratio_high"`
+	// Notes say why the ratio is no result. Empty where it is one.
+	Notes []string `json:"notes,omitempty"`
+}
+
+// Side is what was measured of a server with viewers.
+type Side struct {
+	Crowding
+	Usage          float64        `json:"cores"`
+	UsageError     float64        `json:"cores_error"`
+	BytesPerUpdate float64        `json:"bytes_per_update"`
+	CostPerMillion float64        `json:"viewers_cpu_seconds_per_million"`
+	CostError      float64        `json:"viewers_cpu_seconds_per_million_error"`
+	Generator      measure.Health `json:"generator"`
+}
+
+func (s *Side) fill(m *Sample, got *Crowding) {
+	s.Crowding, s.Usage, s.UsageError, s.Generator = *got, m.Cores, m.Error, m.Generator
+	if got.Updates > 0 {
+		s.BytesPerUpdate = got.Bytes / got.Updates
 	}
 }

@@ -4,91 +4,98 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"runtime"
 	"time"
 
 	"github.com/fleetcast/fleetcast/simulator/fleet"
 	"github.com/fleetcast/fleetcast/simulator/units"
 )
 
-// sliceCount is the number of parts of a measurement: how their costs differ is what is known of the error beyond a reading's.
-const sliceCount = 5
-
-// Ingest runs the bench: at each rate a fresh gateway, which acknowledges a message when it is kept, and then a fresh bare
-// MQTT server, which acknowledges at once and drops. The result is also written to the options' directory, with what the
-// programs said.
-func Ingest(ctx context.Context, o IngestOptions) (*IngestResult, error) {
-	if err := o.complete(); err != nil {
-		return nil, err
-	}
-	dir, err := os.MkdirTemp("", "fleetcast-bench-")
-	if err != nil {
-		return nil, fmt.Errorf("make a directory: %w", err)
-	}
-	defer func() { _ = os.RemoveAll(dir) }() // the data of gateways that nobody needs
-	r := &IngestResult{
-		When: time.Now().UTC().Truncate(time.Second), Go: runtime.Version(), OS: runtime.GOOS + "/" + runtime.GOARCH, Cores: runtime.NumCPU(),
-		GatewayArgs: o.GatewayArgs, Devices: o.Devices, WarmSeconds: o.Warm.Seconds(), MeasureSeconds: o.Measure.Seconds(),
-	}
-	for i, rate := range o.Rates {
-		step, err := o.step(ctx, dir, i, rate)
-		if err != nil {
-			return nil, err
-		}
-		r.Steps = append(r.Steps, *step)
-	}
-	return r, save(o.Out, "ingest", r)
+// Ingest asks what a message costs: the gateway keeps it and, at QoS 1, acknowledges then; a bare mochi and a Mosquitto
+// without a subscriber acknowledge at once and drop it.
+type Ingest struct {
+	Devices int          `help:"How many devices." default:"2000"`
+	Rates   []units.Rate `name:"rate" help:"How often each sends, repeatable." default:"1/s,10/s"`
+	QoS     []int        `name:"qos" help:"Qualities of service, repeatable." default:"0,1"`
 }
 
-// step measures both servers at a rate.
-func (o *IngestOptions) step(ctx context.Context, dir string, i int, rate units.Rate) (*IngestStep, error) {
-	s := &IngestStep{Rate: float64(rate)}
-	g, err := o.programs().startGateway(ctx, dir, fmt.Sprintf("ingest-gateway-%d", i))
-	if err != nil {
-		return nil, err
+// wantIngest is the mark at QoS 1 and the highest rate, in seconds a million.
+const wantIngest = 40
+
+// Name is ingest.
+func (*Ingest) Name() string { return "ingest" }
+
+func (o *Ingest) shrink() { o.Devices, o.Rates, o.QoS = 200, []units.Rate{5}, []int{1} }
+
+func (o *Ingest) run(ctx context.Context, l *lab) (*Section, error) {
+	servers := []ingestServer{{"gateway", l.startGateway}, {"bare mochi", l.startBare}}
+	mosquitto := find("mosquitto")
+	if mosquitto != "" {
+		servers = append(servers, ingestServer{"Mosquitto", func(ctx context.Context) (*server, error) { return l.startMosquitto(ctx, mosquitto) }})
 	}
-	s.Gateway, err = o.measure(ctx, g.child, g.mqtt, rate)
-	g.stop()
-	if err != nil {
-		return nil, err
+	var steps []*IngestStep
+	for _, qos := range o.QoS {
+		for _, rate := range o.Rates {
+			step, err := o.step(ctx, l, servers, qos, rate)
+			if err != nil {
+				return o.section(steps), err
+			}
+			steps = append(steps, step)
+		}
 	}
-	bare, address, err := o.programs().startBare(ctx, fmt.Sprintf("ingest-bare-%d", i))
-	if err != nil {
-		return nil, err
+	s := o.section(steps)
+	if mosquitto == "" {
+		s.note("mosquitto is not installed and was not measured")
 	}
-	s.Bare, err = o.measure(ctx, bare, address, rate)
-	bare.stop()
-	if err != nil {
-		return nil, err
-	}
-	s.conclude()
 	return s, nil
 }
 
+// ingestServer is a server that takes messages.
+type ingestServer struct {
+	name  string
+	start func(context.Context) (*server, error)
+}
+
+// step measures all servers at a rate, one after the other.
+func (o *Ingest) step(ctx context.Context, l *lab, servers []ingestServer, qos int, rate units.Rate) (*IngestStep, error) {
+	step := &IngestStep{QoS: qos, Rate: float64(rate)}
+	for _, server := range servers {
+		side, err := o.measure(ctx, l, server, qos, rate)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", server.name, err)
+		}
+		step.Sides = append(step.Sides, side)
+	}
+	step.conclude()
+	return step, nil
+}
+
 // measure connects the devices to a fresh server, measures and disconnects them.
-func (o *IngestOptions) measure(ctx context.Context, c *child, address string, rate units.Rate) (IngestSide, error) {
-	var side IngestSide
-	empty, err := residentBytes(c.pid())
+func (o *Ingest) measure(ctx context.Context, l *lab, server ingestServer, qos int, rate units.Rate) (IngestSide, error) {
+	side := IngestSide{Server: server.name}
+	s, err := server.start(ctx)
 	if err != nil {
 		return side, err
 	}
-	say(o.Progress, "connecting %d devices at %g/s to %s", o.Devices, float64(rate), c.name)
-	f, sending, err := startFleet(ctx, fleet.Options{MQTT: address, Devices: o.Devices, Rate: rate, QoS: 1})
+	defer s.stop()
+	empty, err := s.resident()
 	if err != nil {
 		return side, err
 	}
-	readings, err := o.read(ctx, c, f)
+	d, err := l.startFleet(ctx, s, fleet.Options{Devices: o.Devices, Rate: rate, QoS: byte(qos)})
+	if err != nil {
+		return side, err
+	}
+	readings, err := o.read(ctx, l, s, d)
 	var full int64
 	if err == nil {
-		full, err = residentBytes(c.pid())
+		full, err = s.resident()
 	}
 	if err == nil {
-		summary := f.Summary()
-		side.fill(readings, &summary)
+		summary := d.Summary()
+		side.fill(readings, &summary, qos)
 		side.DeviceBytes = float64(full-empty) / float64(o.Devices)
 	}
-	return side, errors.Join(err, sending.stop())
+	return side, errors.Join(err, d.stop())
 }
 
 // A reading is what stood in the books at a moment.
@@ -99,22 +106,22 @@ type reading struct {
 }
 
 // read takes a reading before and after each slice.
-func (o *IngestOptions) read(ctx context.Context, c *child, f *fleet.Fleet) ([]reading, error) {
-	if err := pause(ctx, o.Warm); err != nil {
+func (o *Ingest) read(ctx context.Context, l *lab, s *server, d *devices) ([]reading, error) {
+	if err := pause(ctx, l.Warm); err != nil {
 		return nil, err
 	}
-	say(o.Progress, "measuring %s for %v", c.name, o.Measure)
+	l.say("measuring %s for %v", s.parts[0].role, l.Measure)
 	var all []reading
 	for {
-		cpu, err := cpuSeconds(c.pid())
+		cpu, err := s.cpu()
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, reading{time.Now(), cpu, f.Counts()})
+		all = append(all, reading{time.Now(), cpu[0], d.Counts()})
 		if len(all) > sliceCount {
 			return all, nil
 		}
-		if err := pause(ctx, o.Measure/sliceCount); err != nil {
+		if err := pause(ctx, l.Measure/sliceCount); err != nil {
 			return nil, err
 		}
 	}

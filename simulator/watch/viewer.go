@@ -12,8 +12,12 @@ import (
 	"github.com/fleetcast/fleetcast/simulator/sseclient"
 )
 
-// latencyBatch is how many latencies a viewer keeps before it takes the lock of a shared histogram.
-const latencyBatch = 64
+// latencyBatch is how many latencies a viewer keeps before it takes the lock of a shared histogram, and latencyKept how
+// long: what a quiet viewer kept would be told of a time in which it was not.
+const (
+	latencyBatch = 64
+	latencyKept  = 500 * time.Millisecond
+)
 
 // held is what a viewer knows of a device. A zero received means that it holds none.
 type held struct {
@@ -32,7 +36,8 @@ type viewer struct {
 	live   bool // ready came on this connection
 	assets []held
 	late   []time.Duration
-	fleet  []byte // the fleet of the update before, and its number: nearly always that of the next
+	kept   time.Time // when the first of them was
+	fleet  []byte    // the fleet of the update before, and its number: nearly always that of the next
 	number int32
 
 	count viewerCounters
@@ -130,7 +135,7 @@ func (v *viewer) asset(data []byte, arrived time.Time) {
 		v.violate(&v.count.backwards, "device %s: received went back from %d to %d", u.id, h.received, u.received)
 	}
 	if (v.live || v.watch.options.Ages) && u.stamped && u.at > h.at {
-		v.latency(arrived.Sub(time.UnixMilli(u.at)))
+		v.latency(arrived.Sub(time.UnixMilli(u.at)), arrived)
 	}
 	h.at, h.received, h.fleet = max(u.at, h.at), u.received, v.fleetNumber(u.fleet)
 }
@@ -152,11 +157,14 @@ func (v *viewer) fleetNumber(fleet []byte) int32 {
 
 // latency is taken where the clock of the devices and this one are the same machine's, or agree; a negative one says
 // that they do not.
-func (v *viewer) latency(d time.Duration) {
+func (v *viewer) latency(d time.Duration, now time.Time) {
 	if d < 0 {
 		v.count.ahead.Add(1)
 	}
-	if v.late = append(v.late, d); len(v.late) == latencyBatch {
+	if len(v.late) == 0 {
+		v.kept = now
+	}
+	if v.late = append(v.late, d); len(v.late) == latencyBatch || now.Sub(v.kept) > latencyKept {
 		v.flush()
 	}
 }

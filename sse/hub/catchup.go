@@ -186,7 +186,7 @@ func (v *Viewer) take(c cursor, epoch bus.Epoch) []byte {
 		v.view.slices.put(key, s, now)
 		v.view.mu.Unlock()
 	}
-	v.behind = s.next
+	v.behind, v.plain = s.next, s.plain
 	if !s.next.cursor.active {
 		v.turn = (c.part + 1) % len(s.next.parts)
 	}
@@ -220,7 +220,7 @@ func (v *Viewer) readyEvent(id string) []byte {
 	data = devices.AppendJSONString(append(data, `,"position":`...), id)
 	b := v.view.format.AppendEvent(nil, "ready", append(data, '}'), id)
 	now := time.Now()
-	return v.view.format.AppendEvent(b, "heartbeat", heartbeatData(now, v.view.lag(now)), "")
+	return v.view.pack(v.view.format.AppendEvent(b, "heartbeat", heartbeatData(now, v.view.lag(now)), ""))
 }
 
 // resetEvent tells the viewer to drop everything, and lets it begin anew. It carries the id of a viewer that has nothing:
@@ -231,7 +231,7 @@ func (v *Viewer) resetEvent() []byte {
 	v.hub.stats.reset(v.reset)
 	v.behind = v.view.freshMark()
 	v.reset, v.ready, v.owed, v.ahead = noReset, false, nil, time.Time{}
-	return v.view.format.AppendEvent(nil, "reset", append(data, '}'), v.behind.text)
+	return v.view.event("reset", append(data, '}'), v.behind.text)
 }
 
 // freshMark is the place of a viewer that was given nothing.

@@ -27,10 +27,11 @@ type habit struct {
 type browser struct {
 	mu sync.Mutex
 	*client
-	query Query
-	habit habit
-	rand  *rand.Rand
-	hubs  []*Hub
+	query  Query
+	packed bool
+	habit  habit
+	rand   *rand.Rand
+	hubs   []*Hub
 }
 
 func (r *browser) run(ctx context.Context) {
@@ -60,7 +61,7 @@ func wait(ctx context.Context, d time.Duration) {
 }
 
 func (r *browser) connect(ctx context.Context, h *Hub) {
-	v, err := h.Attach(r.query, lineFormat{}, r.id)
+	v, err := h.Attach(r.query, r.format, r.id)
 	if err != nil {
 		r.t.Error(err)
 		return
@@ -147,12 +148,18 @@ func runModel(t *testing.T, partitions int, seed uint64) {
 		{query: Query{Fleets: []devices.FleetID{fleetID(t, "north"), fleetID(t, "south")}}, habit: habit{rate: 9000, drop: 3 * time.Second}},
 		{query: Query{Devices: []devices.DeviceID{deviceID(t, dev(1)), deviceID(t, dev(2)), deviceID(t, dev(99))}}, habit: habit{stall: time.Second, drop: 4 * time.Second}},
 		{query: Query{Fleets: north, Devices: []devices.DeviceID{deviceID(t, dev(1)), deviceID(t, dev(5))}}, habit: habit{rate: 500}},
+		{packed: true, query: Query{}, habit: habit{rate: 2000}},
+		{packed: true, query: Query{}, habit: habit{rate: 5000, drop: time.Second, absent: 300 * time.Millisecond}},
+		{packed: true, query: Query{Fleets: north}, habit: habit{drop: 2 * time.Second, absent: time.Second}},
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	var wg sync.WaitGroup
 	for i, r := range browsers {
 		r.client = newClient(t, fmt.Sprintf("viewer %d (%+v)", i, r.habit), wantsOf(r.query))
+		if r.packed {
+			r.format = packedFormat{}
+		}
 		r.rand, r.hubs = newRand(seed*100+uint64(i)), hubs
 		wg.Go(func() { r.run(ctx) })
 	}

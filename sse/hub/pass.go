@@ -16,7 +16,8 @@ import (
 // that got it from the cut slice, and how new the frames are, so that they do not step back at an edge that lags.
 
 // Bounds of a slice. A viewer gets about what it took in sliceTime lately, so that what waits in its connection is never
-// old, but at least MinSliceBytes, so that it makes progress, and at most MaxSliceBytes.
+// old, but at least MinSliceBytes, so that it makes progress, and at most MaxSliceBytes. All of them count bytes before
+// they are packed: what is known while a slice is gathered.
 const (
 	MinSliceBytes = 1 << 10
 	MaxSliceBytes = 64 << 10
@@ -38,6 +39,7 @@ type sliceKey struct {
 // slice is a piece of a pass.
 type slice struct {
 	bytes []byte
+	plain int    // the size of bytes before they were packed: what limits count
 	next  *mark  // where a viewer stands after it
 	built uint64 // the table's offset when it was made: frames may be as new as that
 }
@@ -66,7 +68,8 @@ func (v *view) build(m *mark, c cursor, limit int) slice {
 	t.mu.RUnlock()
 	s := slice{next: m.after(c, next, built), built: built}
 	if !g.empty() {
-		s.bytes = v.encode(&g, m.opening(c, built), s.next.text)
+		plain := v.encode(&g, m.opening(c, built), s.next.text)
+		s.bytes, s.plain = v.pack(plain), len(plain)
 	}
 	return s
 }

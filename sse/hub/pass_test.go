@@ -313,3 +313,62 @@ func TestSnapshotsThatBeginWithinASecondEndAtOnePlace(t *testing.T) {
 		}
 	})
 }
+
+// The pieces of a packed view are packed once each and read by themselves, and its slices are sized by what the
+// connection takes of them before they are packed.
+func TestThePiecesOfAPackedViewAreItsOwn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 1)
+		for i := range 3000 {
+			w.set("north", dev(i), 100)
+		}
+		w.flush()
+		h := startHub(t, w)
+		open := func(f Format) (*Viewer, *client) {
+			v, err := h.Attach(Query{}, f, "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			c := newClient(t, f.Name(), everything)
+			c.format = f
+			return v, c
+		}
+		packed, pc := open(packedFormat{})
+		defer packed.Close()
+		plain, c := open(lineFormat{})
+		defer plain.Close()
+		for b := packed.poll(); b != nil; b = packed.poll() {
+			if n := len(unpack(b)); n > MaxSliceBytes+1024 || n > 10_000 && len(b) > n*3/4 {
+				t.Errorf("a slice of %d bytes is packed in %d", n, len(b))
+			}
+			pc.read(b)
+			packed.Took(len(b), sliceTime/2) // twice as fast as a slice of 64 KiB needs, whatever its packed size
+			if packed.limit != MaxSliceBytes && packed.plain > MinSliceBytes {
+				t.Errorf("the next slice after %d bytes, %d packed, is of %d", packed.plain, len(b), packed.limit)
+			}
+		}
+		c.drain(plain)
+		live := func() {
+			w.set("north", "a", 0)
+			w.flush()
+			window()
+			pc.drain(packed)
+			c.drain(plain)
+		}
+		live()
+		w.restart() // a reset, and all again
+		window()
+		live()
+		<-time.After(DefaultHeartbeat)
+		live()
+		for _, c := range []*client{pc, c} {
+			c.mustShow(w.shows(everything))
+			if len(c.resets) != 1 || c.ready != 2 || c.beats < 3 {
+				t.Errorf("%s: resets %v, ready %d, heartbeats %d", c.name, c.resets, c.ready, c.beats)
+			}
+		}
+		if pc.bytes*5 > c.bytes*4 {
+			t.Errorf("%d bytes packed, %d plain", pc.bytes, c.bytes)
+		}
+	})
+}

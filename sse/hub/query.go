@@ -22,6 +22,15 @@ type Format interface {
 	AppendID(dst []byte, id string) []byte
 }
 
+// Packer is a Format whose pieces are compressed. A piece is what viewers are given at once: a tick's chunk, a slice, a
+// heartbeat. It is packed once, when it is made, and all viewers of the view get the same bytes; so a piece must be read
+// from its own bytes alone, whatever came before it. Viewers that do not want it compressed have another view.
+type Packer interface {
+	Format
+	// Pack returns the packed piece, which may be piece itself.
+	Pack(piece []byte) []byte
+}
+
 // Query is a filter whose parts were checked. The zero value reads everything at the hub's window.
 type Query struct {
 	Fleets  []devices.FleetID  // empty: every fleet

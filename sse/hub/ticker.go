@@ -110,7 +110,7 @@ func (h *Hub) beat(number uint64, found *gathered) {
 	now := time.Now()
 	for _, v := range views {
 		b := beat{number: number, data: heartbeatData(now, v.lag(now))}
-		b.bytes = v.format.AppendEvent(nil, "heartbeat", b.data, "")
+		b.bytes = v.event("heartbeat", b.data, "")
 		if v.dirty.Load() { // its tick will come: the heartbeat must not make it come early
 			s := *v.state.Load()
 			s.beat = b

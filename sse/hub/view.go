@@ -56,6 +56,7 @@ type vector struct{ at []bus.Position }
 type chunk struct {
 	from, to *vector
 	bytes    []byte
+	plain    int    // the size of bytes before they were packed
 	beats    uint64 // the number of the heartbeat that it ends with, or 0
 }
 
@@ -211,9 +212,10 @@ func (v *view) tick(b beat, found *gathered) {
 		next.chunk = chunk{from: old.head, to: next.head}
 		switch {
 		case !found.empty():
-			next.chunk.bytes = v.encode(found, "", id)
+			plain := v.encode(found, "", id)
+			next.chunk.bytes, next.chunk.plain = v.pack(plain), len(plain)
 		case b.number != 0:
-			next.chunk.bytes, next.chunk.beats = v.format.AppendEvent(nil, "heartbeat", b.data, id), b.number
+			next.chunk.bytes, next.chunk.beats = v.event("heartbeat", b.data, id), b.number
 		}
 	}
 	v.publish(next)
@@ -256,6 +258,19 @@ func (v *view) publish(s *viewState) {
 func (v *view) wantTick() {
 	v.moved.Store(true)
 	v.enlist(v)
+}
+
+// pack makes of a complete piece what the viewers are given.
+func (v *view) pack(piece []byte) []byte {
+	if p, ok := v.format.(Packer); ok && len(piece) > 0 {
+		return p.Pack(piece)
+	}
+	return piece
+}
+
+// event is a piece of one event.
+func (v *view) event(name string, data []byte, id string) []byte {
+	return v.pack(v.format.AppendEvent(nil, name, data, id))
 }
 
 // id encodes a head.

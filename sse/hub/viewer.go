@@ -28,6 +28,7 @@ type Viewer struct {
 	seen   []uint64 // while up to date: offsets of frames it was given that are newer than at; nil for none
 	turn   int      // the partition whose pass comes next
 	limit  int      // of the next slice
+	plain  int      // the size of the piece that it was given last, before it was packed; 0 where that does not matter
 	beats  uint64   // the last heartbeat that it was given
 	ready  bool     // ready was said since the last reset
 	owed   *vector  // until then: where it must have come to
@@ -76,9 +77,10 @@ func (v *Viewer) wait(ctx context.Context) error {
 // poll returns the next bytes, or nil where there are none now.
 func (v *Viewer) poll() []byte {
 	s := v.view.state.Load()
+	v.plain = 0
 	if v.behind == nil {
 		if v.at == s.chunk.from && s.chunk.covers(v.seen) { // everybody who is up to date comes here
-			v.at, v.seen = s.chunk.to, nil
+			v.at, v.seen, v.plain = s.chunk.to, nil, s.chunk.plain
 			if s.chunk.beats != 0 {
 				v.beats = s.chunk.beats
 			}
@@ -144,9 +146,11 @@ func (m *mark) fits(v *view) bool {
 	return slices.EqualFunc(m.parts, v.tables, func(p markPart, t *table) bool { return p.partition == t.partition })
 }
 
-// Took tells the viewer how long its transport needed to write n bytes; it sizes the next slices by it.
+// Took tells the viewer how long its transport needed to write n bytes, the whole last piece; it sizes the next slices
+// by it. What was packed counts as what it was before: a connection takes so much more of it in the same time.
 func (v *Viewer) Took(n int, d time.Duration) {
 	limit := MaxSliceBytes
+	n = max(n, v.plain)
 	if d > 0 && n > 0 {
 		if fits := float64(n) * float64(sliceTime) / float64(d); fits < MaxSliceBytes {
 			limit = 1 << (bits.Len(uint(fits)|1) - 1) // a power of two, so that viewers of a speed share slices

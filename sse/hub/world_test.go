@@ -2,13 +2,16 @@ package hub
 
 import (
 	"bytes"
+	"compress/flate"
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"maps"
 	"math/rand/v2"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -35,6 +38,35 @@ func (lineFormat) AppendEvent(dst []byte, name string, data []byte, id string) [
 }
 
 func (lineFormat) AppendID(dst []byte, id string) []byte { return appendID(dst, id) }
+
+// packedFormat is the same, compressed: each piece by itself.
+type packedFormat struct{ lineFormat }
+
+func (packedFormat) Name() string { return "line+deflate" }
+
+var packers = sync.Pool{New: func() any {
+	w, err := flate.NewWriter(nil, flate.HuffmanOnly)
+	if err != nil {
+		panic(err)
+	}
+	return w
+}}
+
+func (packedFormat) Pack(piece []byte) []byte {
+	var out bytes.Buffer
+	w := packers.Get().(*flate.Writer)
+	defer packers.Put(w)
+	w.Reset(&out)
+	_, _ = w.Write(piece)
+	_ = w.Flush()
+	return out.Bytes()
+}
+
+// unpack reads as much of a piece as came.
+func unpack(piece []byte) []byte {
+	plain, _ := io.ReadAll(flate.NewReader(bytes.NewReader(piece))) // it always ends too soon: there is no last block
+	return plain
+}
 
 func appendID(dst []byte, id string) []byte {
 	if id == "" {
@@ -273,15 +305,19 @@ type client struct {
 	events []string
 	beats  int
 	bytes  int
+	format Format
 }
 
 func newClient(t *testing.T, name string, wants func(fleet, device string) bool) *client {
-	return &client{t: t, name: name, wants: wants, held: map[string]string{}, fleet: map[string]string{}, n: map[string]int{}, undo: map[string]int{}, at: map[string]time.Time{}}
+	return &client{t: t, name: name, wants: wants, held: map[string]string{}, fleet: map[string]string{}, n: map[string]int{}, undo: map[string]int{}, at: map[string]time.Time{}, format: lineFormat{}}
 }
 
 // read folds whole messages in; a piece that was cut is given only as far as it came.
 func (c *client) read(piece []byte) {
 	c.bytes += len(piece)
+	if _, packed := c.format.(Packer); packed {
+		piece = unpack(piece)
+	}
 	for line := range bytes.Lines(piece) {
 		if line[len(line)-1] != '\n' {
 			return
