@@ -35,7 +35,7 @@ func TestStagesLeadUpHoldAndDown(t *testing.T) {
 		if s.SteadySeconds < 59 || s.SteadySeconds > 61 || s.Steady.Sent < 1180 || s.Steady.Sent > 1220 || s.DownSeconds < 9 {
 			t.Errorf("%+v", s)
 		}
-		if s.Whole.Connected != 0 || s.Whole.Trouble.Lost != 0 || b.said() != 20 {
+		if f.Counts().Connected != 0 || s.Whole.Trouble.Lost != 0 || b.said() != 20 {
 			t.Errorf("%+v, %d goodbyes", s.Whole, b.said())
 		}
 		if p := f.Latencies()["ack"]; p.Copy() == nil || s.Puback.Count < 1180 || s.Puback.Count > 1220 {
