@@ -17,22 +17,25 @@ type watchCommand struct {
 	Viewers     int            `help:"How many viewers." default:"100"`
 	For         time.Duration  `help:"How long after the last viewer was started; 0 is until Ctrl-C." default:"60s"`
 	ResumeEvery time.Duration  `help:"Cut each connection when it is so old, and resume; 0 never does."`
+	Query       []string       `help:"A filter, as fleet=north&fields=lat,lon or bbox=2,48,3,49, repeatable: the viewers take turns." sep:"none"`
+	HTTP2Share  units.Share    `name:"http2-share" help:"Share of the viewers that share connections over HTTP/2." default:"0"`
+	WSShare     units.Share    `name:"websocket-share" help:"Share of the viewers that listen over WebSocket, at /stream/ws." default:"0"`
+	TLSCA       string         `name:"tls-ca" help:"Certificates that https:// trusts besides the system's." type:"existingfile"`
+	ResumeShare units.Share    `help:"Share of the viewers that --resume-every cuts; all where nothing is said." default:"0"`
+	GoneShare   units.Share    `help:"Share of the viewers that leave in the middle and never return." default:"0"`
+	PanEvery    time.Duration  `help:"Move the viewport of each viewer with a bbox so often; 0 never does."`
 	SlowShare   units.Share    `help:"Share of the viewers that read slowly: 5%." default:"0"`
 	SlowRate    units.ByteRate `help:"How slowly." default:"1kB/s"`
 	CheckShare  units.Share    `help:"Share of the viewers that decode every message fully; the others scan it." default:"1%"`
 	ConnectRate units.Rate     `help:"Connections a second." default:"500/s"`
-	JSON        bool           `name:"json" help:"Write the report as JSON."`
-	Quiet       bool           `help:"No progress."`
+	Output      outputFlags    `embed:""`
 }
 
 // Run fails where a promise was broken, so that the exit code tells.
 func (c *watchCommand) Run(ctx context.Context, t *terminal) error {
-	o := watch.Options{
-		URL: c.URL, Viewers: c.Viewers, For: c.For, ResumeEvery: c.ResumeEvery, SlowShare: c.SlowShare, SlowRate: c.SlowRate,
-		CheckShare: c.CheckShare, ConnectRate: c.ConnectRate, Progress: t.err, Logger: t.log,
-	}
-	if c.Quiet {
-		o.Progress = nil
+	o, err := c.options(t)
+	if err != nil {
+		return err
 	}
 	w, err := watch.New(o)
 	if err != nil {
@@ -42,7 +45,25 @@ func (c *watchCommand) Run(ctx context.Context, t *terminal) error {
 		return fmt.Errorf("this machine cannot hold so many connections: %s", lacks[0])
 	}
 	runErr := w.Run(ctx)
-	return errors.Join(runErr, t.write(w.Report(), c.JSON))
+	return errors.Join(runErr, t.write(w.Report(), c.Output.JSON))
+}
+
+func (c *watchCommand) options(t *terminal) (watch.Options, error) {
+	o := watch.Options{
+		URL: c.URL, Viewers: c.Viewers, For: c.For, ResumeEvery: c.ResumeEvery, ResumeShare: c.ResumeShare, GoneShare: c.GoneShare,
+		HTTP2Share: c.HTTP2Share, WebSocketShare: c.WSShare, PanEvery: c.PanEvery, SlowShare: c.SlowShare, SlowRate: c.SlowRate,
+		CheckShare: c.CheckShare, ConnectRate: c.ConnectRate, Progress: t.err, Logger: t.log,
+	}
+	if len(c.Query) > 0 {
+		o.Address = func(index int) string { return watch.WithQuery(c.URL, c.Query[index%len(c.Query)]) }
+	}
+	if c.Output.Quiet {
+		o.Progress = nil
+	}
+	access := accessFlags{TLSCA: c.TLSCA}
+	var err error
+	o.TLS, err = access.config()
+	return o, err
 }
 
 type floorCommand struct {

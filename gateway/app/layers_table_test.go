@@ -52,6 +52,7 @@ var layers = map[string]int{
 	"simulator/scenario":            5,
 	"simulator/measure":             5,
 	"simulator/sseclient":           5,
+	"simulator/wsclient":            5,
 	"simulator/units":               5,
 	"simulator/internal/testbroker": 5,
 }
@@ -124,6 +125,7 @@ var libraries = []library{
 	{path: "golang.org/x/time", in: []string{"gateway/mqttin", "gateway/api", "bridge", "simulator/fleet"}, reason: "rates of logs and of accepted connections"},
 	{path: "github.com/chromedp", in: []string{"sse/dashboard/browsertest"}, tests: []string{"sse/dashboard"}, reason: "one package drives browsers"},
 	{path: "github.com/tmaxmax/go-sse", tests: []string{"*"}, reason: "the reference client that our streams are tested with"},
+	{path: "github.com/coder/websocket", in: []string{"sse/ws", "simulator/wsclient"}, tests: []string{"simulator/watch"}, reason: "the wire of WebSocket, at both of its ends"},
 	{path: "go.uber.org/goleak", in: []string{"bridge/bus/bustest"}, tests: []string{"*"}, reason: "leak checks"},
 	{path: "pgregory.net/rapid", in: []string{"bridge/bus/bustest"}, tests: []string{"*"}, reason: "models over random interleavings"},
 }

@@ -55,10 +55,15 @@ func (h *Histogram) Reset() {
 }
 
 // Copy returns what was counted so far.
-func (h *Histogram) Copy() *Histogram {
-	c := NewHistogram()
-	h.addTo(c.h)
-	return c
+func (h *Histogram) Copy() *Histogram { return Merge(h) }
+
+// Merge returns all the histograms together.
+func Merge(parts ...*Histogram) *Histogram {
+	sum := NewHistogram()
+	for _, p := range parts {
+		p.addTo(sum.h)
+	}
+	return sum
 }
 
 // addTo adds h to sum.

@@ -55,6 +55,7 @@ type Options struct {
 	URL         string
 	LastEventID string // of the first request; "" is none
 	Header      http.Header
+	TLS         *tls.Config // for https://; nil trusts what the system trusts
 
 	// Retry is the reconnection time until the stream names one.
 	Retry time.Duration
@@ -69,6 +70,9 @@ type Options struct {
 	// Raw reads and counts bytes and takes nothing apart: no event is told, and no id is known. It is for many viewers
 	// of which a few others, that read the same, are the sample.
 	Raw bool
+
+	// Transport, where there is one, opens the streams, which may then share connections as HTTP/2 has it.
+	Transport http.RoundTripper
 
 	Buffer, MaxLine int // of the parser
 
@@ -87,8 +91,8 @@ type Client struct {
 	retry   time.Duration
 	bytes   atomic.Int64
 
-	conn    atomic.Pointer[net.Conn] // the open one
-	dropped atomic.Int32             // what Drop wants of Run
+	conn    atomic.Pointer[io.Closer] // the open one
+	dropped atomic.Int32              // what Drop wants of Run
 }
 
 // What Drop wants.
@@ -109,7 +113,11 @@ func New(o Options) (*Client, error) {
 	}
 	c := &Client{options: o, url: u, lastID: o.LastEventID, retry: o.Retry}
 	if u.Scheme == "https" {
-		c.tls = &tls.Config{ServerName: u.Hostname(), MinVersion: tls.VersionTLS12}
+		c.tls = &tls.Config{MinVersion: tls.VersionTLS12}
+		if o.TLS != nil {
+			c.tls = o.TLS.Clone()
+		}
+		c.tls.ServerName = u.Hostname()
 	}
 	if c.retry <= 0 {
 		c.retry = DefaultRetry
@@ -155,7 +163,11 @@ func (c *Client) Run(ctx context.Context) error {
 			return nil
 		case <-timer.C:
 		}
-		opened, err := c.once(ctx)
+		once := c.once
+		if c.options.Transport != nil {
+			once = c.onceShared
+		}
+		opened, err := once(ctx)
 		if ctx.Err() != nil {
 			return nil
 		}
@@ -206,7 +218,8 @@ func (c *Client) once(ctx context.Context) (opened bool, err error) {
 	}
 	defer conn.Close()
 	defer context.AfterFunc(ctx, func() { conn.Close() })()
-	c.conn.Store(&conn)
+	closer := io.Closer(conn)
+	c.conn.Store(&closer)
 	defer c.conn.Store(nil)
 	if c.dropped.Load() != notDropped { // while it was dialed: Drop saw no connection
 		return false, ErrDropped
@@ -282,21 +295,7 @@ func (c *Client) dial(ctx context.Context) (net.Conn, error) {
 }
 
 func (c *Client) request(conn net.Conn, reader io.Reader) (*http.Response, error) {
-	request := http.Request{Method: http.MethodGet, URL: c.url, Host: c.url.Host, Header: c.options.Header.Clone()}
-	if request.Header == nil {
-		request.Header = http.Header{}
-	}
-	request.Header.Set("Accept", "text/event-stream")
-	request.Header.Set("Cache-Control", "no-cache")
-	if c.options.Gzip {
-		request.Header.Set("Accept-Encoding", "gzip")
-	}
-	if request.Header.Get("User-Agent") == "" {
-		request.Header.Set("User-Agent", "fleetcast-simulator")
-	}
-	if c.lastID != "" {
-		request.Header.Set("Last-Event-ID", c.lastID)
-	}
+	request := http.Request{Method: http.MethodGet, URL: c.url, Host: c.url.Host, Header: c.header()}
 	if err := request.Write(conn); err != nil {
 		return nil, fmt.Errorf("request stream: %w", err)
 	}
@@ -304,12 +303,40 @@ func (c *Client) request(conn net.Conn, reader io.Reader) (*http.Response, error
 	if err != nil {
 		return nil, fmt.Errorf("request stream: %w", err)
 	}
-	contentType := response.Header.Get("Content-Type")
-	if kind, _, err := mime.ParseMediaType(contentType); response.StatusCode != http.StatusOK || err != nil || !strings.EqualFold(kind, "text/event-stream") {
+	if err := check(response); err != nil {
 		closeBody(conn, response)
-		return nil, &StatusError{Status: response.StatusCode, ContentType: contentType}
+		return nil, err
 	}
 	return response, nil
+}
+
+// header is what a request says.
+func (c *Client) header() http.Header {
+	h := c.options.Header.Clone()
+	if h == nil {
+		h = http.Header{}
+	}
+	h.Set("Accept", "text/event-stream")
+	h.Set("Cache-Control", "no-cache")
+	if c.options.Gzip {
+		h.Set("Accept-Encoding", "gzip")
+	}
+	if h.Get("User-Agent") == "" {
+		h.Set("User-Agent", "fleetcast-simulator")
+	}
+	if c.lastID != "" {
+		h.Set("Last-Event-ID", c.lastID)
+	}
+	return h
+}
+
+// check refuses an answer that is no stream.
+func check(response *http.Response) error {
+	contentType := response.Header.Get("Content-Type")
+	if kind, _, err := mime.ParseMediaType(contentType); response.StatusCode != http.StatusOK || err != nil || !strings.EqualFold(kind, "text/event-stream") {
+		return &StatusError{Status: response.StatusCode, ContentType: contentType}
+	}
+	return nil
 }
 
 // closeBody closes the connection first: a body that is closed reads on to its end, and a stream has none.

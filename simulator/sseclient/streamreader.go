@@ -49,7 +49,7 @@ func (r *streamReader) Read(p []byte) (int, error) {
 		return n, err
 	}
 	if r.pace > 0 {
-		if err := r.slow(); err != nil {
+		if err := rest(r.ctx); err != nil {
 			return 0, err
 		}
 		p = p[:min(int64(len(p)), max(r.pace/slowReadsASecond, 1))]
@@ -87,12 +87,13 @@ func (r *streamReader) arm() error {
 	return nil
 }
 
-func (r *streamReader) slow() error {
+// rest is the pause of a slow reader.
+func rest(ctx context.Context) error {
 	timer := time.NewTimer(time.Second / slowReadsASecond)
 	defer timer.Stop()
 	select {
-	case <-r.ctx.Done():
-		return fmt.Errorf("read slowly: %w", r.ctx.Err())
+	case <-ctx.Done():
+		return fmt.Errorf("read slowly: %w", ctx.Err())
 	case <-timer.C:
 		return nil
 	}

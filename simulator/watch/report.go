@@ -27,6 +27,8 @@ type Counts struct {
 	Heartbeats int64 `json:"heartbeats"`
 	Others     int64 `json:"other_events"`
 	MaxLag     int64 `json:"max_lag_ms"` // the largest that a heartbeat told
+	Gone       int64 `json:"gone"`       // viewers that left for good, as planned
+	Views      int64 `json:"views"`      // viewports that were moved and acknowledged
 	// Ahead are latencies below zero: the devices' clock is ahead of this one.
 	Ahead int64 `json:"ahead_of_clock"`
 
@@ -37,11 +39,12 @@ type Counts struct {
 type Violations struct {
 	Backwards int64 `json:"backwards"` // a device's time went back
 	Malformed int64 `json:"malformed"`
-	Ended     int64 `json:"ended"` // an answer that ends an EventSource for good
+	Ended     int64 `json:"ended"`  // an answer that ends an EventSource for good
+	Leaked    int64 `json:"leaked"` // an asset of a fleet that the viewer had not asked for
 }
 
 // Total is the sum.
-func (v Violations) Total() int64 { return v.Backwards + v.Malformed + v.Ended }
+func (v Violations) Total() int64 { return v.Backwards + v.Malformed + v.Ended + v.Leaked }
 
 // Counts returns the sums now.
 func (w *Watch) Counts() Counts {
@@ -68,6 +71,9 @@ func (w *Watch) Counts() Counts {
 		c.Violations.Backwards += n.backwards.Load()
 		c.Violations.Malformed += n.malformed.Load()
 		c.Violations.Ended += n.ended.Load()
+		c.Violations.Leaked += n.leaked.Load()
+		c.Gone += n.gone.Load()
+		c.Views += n.viewed.Load()
 	}
 	return c
 }
@@ -81,15 +87,20 @@ type Report struct {
 	Devices int64          `json:"devices"` // ids that any viewer saw
 	// Slow is how many of the viewers read slowly, and SlowReady how many of them were ever past ready: the others have
 	// no latency, and their assets count as snapshots.
-	Slow      int `json:"slow_viewers"`
-	SlowReady int `json:"slow_viewers_past_ready"`
+	Slow int `json:"slow_viewers"`
+	// Transports are how many listen over sse (HTTP/1.1), http2 and websocket.
+	Transports map[string]int `json:"transports"`
+	SlowReady  int            `json:"slow_viewers_past_ready"`
 	Counts
 	UpdatesPerSecond float64 `json:"updates_per_second"`
 	BytesPerSecond   float64 `json:"bytes_per_second"`
 	// Latency is from a device's intended instant to the viewer, of live updates of simulated devices only.
 	Latency     measure.Percentiles `json:"latency_from_intended"`
 	SlowLatency measure.Percentiles `json:"slow_latency_from_intended"`
-	Examples    []string            `json:"examples,omitempty"`
+	// Edge and View are its parts, up to and from the gateway's receipt, of the viewers that read as fast as they can.
+	Edge     measure.Percentiles `json:"edge_from_intended"`
+	View     measure.Percentiles `json:"view_from_edge"`
+	Examples []string            `json:"examples,omitempty"`
 }
 
 // Report returns the report; during a run it is that of the run so far.
@@ -103,9 +114,12 @@ func (w *Watch) Report() Report {
 	r := Report{
 		URL: w.options.URL, Viewers: len(w.viewers), Counts: w.Counts(), Devices: w.ids.count(),
 		Latency: measure.Sum(w.histograms...), SlowLatency: measure.Sum(w.slow), Examples: w.someExamples(),
+		Edge: measure.Sum(w.edge), View: measure.Sum(w.view), Transports: map[string]int{},
 	}
 	for i := range w.viewers {
-		if v := &w.viewers[i]; v.slow {
+		v := &w.viewers[i]
+		r.Transports[v.transport.String()]++
+		if v.slow {
 			r.Slow++
 			r.SlowReady += int(min(v.count.ready.Load(), 1))
 		}
@@ -124,6 +138,13 @@ func (w *Watch) Report() Report {
 	return r
 }
 
+// Latencies are copies of the histograms by the names that a report gives them.
+func (w *Watch) Latencies() map[string]*measure.Histogram {
+	return map[string]*measure.Histogram{
+		"fresh": measure.Merge(w.histograms...), "fresh_slow": w.slow.Copy(), "edge": w.edge.Copy(), "view": w.view.Copy(), "returned": w.returned.Copy(),
+	}
+}
+
 // WriteText writes the report for people, the generator's health first.
 func (r Report) WriteText(w io.Writer) error {
 	var b strings.Builder
@@ -139,6 +160,14 @@ func (r Report) WriteText(w io.Writer) error {
 	} else {
 		line("latency", "none: no live update had an instant of the simulator (at and the metric seq)")
 	}
+	if r.Edge.Count > 0 {
+		line("  to the edge", "%s", r.Edge.Text())
+		line("  from there", "%s", r.View.Text())
+	}
+	if len(r.Transports) > 1 || r.Gone+r.Views > 0 {
+		line("transports", "sse %d, http2 %d, websocket %d; %d left for good, %d viewports were moved",
+			r.Transports["sse"], r.Transports["http2"], r.Transports["websocket"], r.Gone, r.Views)
+	}
 	if r.Slow > 0 {
 		line("slow viewers", "%d, %d of them were past ready", r.Slow, r.SlowReady)
 	}
@@ -151,8 +180,8 @@ func (r Report) WriteText(w io.Writer) error {
 	if r.Ahead > 0 {
 		line("  note", "%d updates came before their instant: the clocks disagree", r.Ahead)
 	}
-	line("violations", "%d: time backwards %d, malformed %d, ended for good %d",
-		r.Violations.Total(), r.Violations.Backwards, r.Violations.Malformed, r.Violations.Ended)
+	line("violations", "%d: time backwards %d, malformed %d, ended for good %d, leaked %d",
+		r.Violations.Total(), r.Violations.Backwards, r.Violations.Malformed, r.Violations.Ended, r.Violations.Leaked)
 	for _, e := range r.Examples {
 		line("  example", "%s", e)
 	}

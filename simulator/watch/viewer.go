@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -28,14 +29,21 @@ type held struct {
 // viewer is one simulated dashboard. Its run method is one goroutine, which owns everything but the counters.
 type viewer struct {
 	watch     *Watch
-	client    *sseclient.Client
+	client    client
+	transport transport
 	slow      bool
-	full      bool // decode every message
+	full      bool          // decode every message
+	parts     bool          // take the parts of the latency too
+	leaves    time.Duration // how long it stays; 0 is to the end
+	allowed   []int32       // fleets that it asked for; empty is all
 	latencies *measure.Histogram
+	panning   *panning // nil: it has no viewport that moves
 
 	live   bool // ready came on this connection
 	assets []held
 	late   []time.Duration
+	edges  []time.Duration
+	views  []time.Duration
 	kept   time.Time // when the first of them was
 	fleet  []byte    // the fleet of the update before, and its number: nearly always that of the next
 	number int32
@@ -49,8 +57,23 @@ type viewerCounters struct {
 	opened, cut, broken, silent                atomic.Int64
 	ready, resets, removed, heartbeats, others atomic.Int64
 	backwards, malformed, ended, ahead, maxLag atomic.Int64
+	leaked, gone, viewed                       atomic.Int64
 	isLive                                     atomic.Bool
 	droppedAt                                  atomic.Int64 // unix ns of the last Drop, until ready came; 0: none
+}
+
+// stay runs the viewer until ctx ends or it leaves for good.
+func (v *viewer) stay(ctx context.Context) {
+	if v.leaves > 0 {
+		leaving, cancel := context.WithTimeout(ctx, v.leaves)
+		defer cancel()
+		v.run(leaving)
+		if ctx.Err() == nil {
+			v.count.gone.Add(1)
+		}
+		return
+	}
+	v.run(ctx)
 }
 
 func (v *viewer) run(ctx context.Context) {
@@ -97,6 +120,7 @@ func (v *viewer) onEvent(e sseclient.Event, arrived time.Time) error {
 		}
 	case "ready":
 		v.count.ready.Add(1)
+		v.panning.opened(e.Data)
 		v.back(arrived)
 		v.setLive(true)
 	case "reset":
@@ -107,6 +131,8 @@ func (v *viewer) onEvent(e sseclient.Event, arrived time.Time) error {
 		v.remove(e.Data)
 	case "heartbeat":
 		v.heartbeat(e.Data)
+	case "view":
+		v.count.viewed.Add(1)
 	default:
 		v.count.others.Add(1)
 	}
@@ -135,9 +161,12 @@ func (v *viewer) asset(data []byte, arrived time.Time) {
 		v.violate(&v.count.backwards, "device %s: received went back from %d to %d", u.id, h.received, u.received)
 	}
 	if (v.live || v.watch.options.Ages) && u.stamped && u.at > h.at {
-		v.latency(arrived.Sub(time.UnixMilli(u.at)), arrived)
+		v.latency(&u, arrived)
 	}
 	h.at, h.received, h.fleet = max(u.at, h.at), u.received, v.fleetNumber(u.fleet)
+	if len(v.allowed) > 0 && !slices.Contains(v.allowed, h.fleet) {
+		v.violate(&v.count.leaked, "device %s of fleet %s was told to a viewer of others", u.id, u.fleet)
+	}
 }
 
 func (v *viewer) hold(device int32) *held {
@@ -157,14 +186,20 @@ func (v *viewer) fleetNumber(fleet []byte) int32 {
 
 // latency is taken where the clock of the devices and this one are the same machine's, or agree; a negative one says
 // that they do not.
-func (v *viewer) latency(d time.Duration, now time.Time) {
+func (v *viewer) latency(u *update, arrived time.Time) {
+	d := arrived.Sub(time.UnixMilli(u.at))
 	if d < 0 {
 		v.count.ahead.Add(1)
 	}
 	if len(v.late) == 0 {
-		v.kept = now
+		v.kept = arrived
 	}
-	if v.late = append(v.late, d); len(v.late) == latencyBatch || now.Sub(v.kept) > latencyKept {
+	v.late = append(v.late, d)
+	if v.parts {
+		v.edges = append(v.edges, time.Duration(u.received-u.at)*time.Millisecond)
+		v.views = append(v.views, arrived.Sub(time.UnixMilli(u.received)))
+	}
+	if len(v.late) >= latencyBatch || arrived.Sub(v.kept) > latencyKept {
 		v.flush()
 	}
 }
@@ -172,7 +207,9 @@ func (v *viewer) latency(d time.Duration, now time.Time) {
 func (v *viewer) flush() {
 	if len(v.late) > 0 {
 		v.latencies.RecordAll(v.late)
-		v.late = v.late[:0]
+		v.watch.edge.RecordAll(v.edges)
+		v.watch.view.RecordAll(v.views)
+		v.late, v.edges, v.views = v.late[:0], v.edges[:0], v.views[:0]
 	}
 }
 

@@ -4,8 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
+	"net/http"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -13,7 +13,6 @@ import (
 
 	"github.com/fleetcast/fleetcast/simulator/measure"
 	"github.com/fleetcast/fleetcast/simulator/sseclient"
-	"github.com/fleetcast/fleetcast/simulator/units"
 )
 
 // Defaults and bounds of Options.
@@ -37,37 +36,6 @@ var (
 	ErrRunTwice   = errors.New("watch ran already")
 )
 
-// Options of a watch.
-type Options struct {
-	URL     string
-	Viewers int
-	// Address is the stream of a viewer where they differ; nil gives all of them URL.
-	Address func(index int) string
-	// For is how long to run after the last viewer was started; 0 means until the context ends.
-	For time.Duration
-	// ResumeEvery cuts each connection when it is so old, so that the viewer resumes; 0 never does.
-	ResumeEvery time.Duration
-	// SlowShare of the viewers read SlowRate bytes a second. Their latencies are told apart.
-	SlowShare units.Share
-	SlowRate  units.ByteRate
-	// Gzip has the viewers ask for compressed streams.
-	Gzip bool
-	// Raw viewers count bytes and look at nothing: they are live when the answer began. Decompressing a thousand streams
-	// is beyond a load generator; a second watch of few viewers is the sample.
-	Raw bool
-	// Ages takes latencies before ready too: where every device speaks all the time they say how old what a viewer reads is.
-	Ages bool
-	// CheckShare of the viewers decode every message fully.
-	CheckShare units.Share
-	// ConnectRate is connections a second.
-	ConnectRate units.Rate
-	// Silence ends a connection on which nothing came for so long.
-	Silence time.Duration
-
-	Progress io.Writer // nil is quiet
-	Logger   *slog.Logger
-}
-
 // Watch is a number of viewers. Run is called once; Counts, Report and ForgetLatencies may be called from any goroutine.
 type Watch struct {
 	options    Options
@@ -79,6 +47,9 @@ type Watch struct {
 	ran        atomic.Bool
 	lastLogged atomic.Int64
 	returned   *measure.Histogram // from Drop to ready
+	// Parts of the latency: from the instant that a device meant to the gateway's receipt, and from there to the viewer.
+	edge, view *measure.Histogram
+	shared     *http.Transport // of the viewers over HTTP/2; nil where there are none
 
 	mu       sync.Mutex // guards what follows
 	examples []string
@@ -104,7 +75,11 @@ func New(o Options) (*Watch, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	w := &Watch{options: o, ids: newInterner(), fleets: newInterner(), slow: measure.NewHistogram(), returned: measure.NewHistogram()}
+	w := &Watch{options: o, ids: newInterner(), fleets: newInterner(), slow: measure.NewHistogram(), returned: measure.NewHistogram(), edge: measure.NewHistogram(), view: measure.NewHistogram()}
+	if o.HTTP2Share > 0 {
+		w.shared = sseclient.NewHTTP2()
+		w.shared.TLSClientConfig = o.TLS
+	}
 	for range min(o.Viewers, maxHistograms, 2*runtime.GOMAXPROCS(0)) {
 		w.histograms = append(w.histograms, measure.NewHistogram())
 	}
@@ -115,31 +90,6 @@ func New(o Options) (*Watch, error) {
 		}
 	}
 	return w, nil
-}
-
-func (v *viewer) init(w *Watch, index int) error {
-	o := &w.options
-	v.watch = w
-	v.slow = o.SlowShare.Has(index)
-	v.full = o.CheckShare.Has(index)
-	v.latencies = w.histograms[index%len(w.histograms)]
-	url := o.URL
-	if o.Address != nil {
-		url = o.Address(index)
-	}
-	c := sseclient.Options{
-		URL: url, Gzip: o.Gzip, Raw: o.Raw, MaxAge: o.ResumeEvery, Silence: o.Silence, Buffer: viewerBuffer,
-		OnOpen: v.onOpen, OnClose: v.onClose, OnEvent: v.onEvent,
-	}
-	if v.slow {
-		v.latencies, c.Pace = w.slow, int64(o.SlowRate)
-	}
-	client, err := sseclient.New(c)
-	if err != nil {
-		return fmt.Errorf("make viewer: %w", err)
-	}
-	v.client = client
-	return nil
 }
 
 // Run opens the viewers and watches until the time is over or ctx ends, whichever is first; then it waits for them. It
@@ -161,6 +111,9 @@ func (w *Watch) Run(ctx context.Context) error {
 	var running sync.WaitGroup
 	running.Go(func() { probe.Run(ctx) })
 	running.Go(func() { w.tell(ctx) })
+	if w.options.PanEvery > 0 {
+		running.Go(func() { w.pan(ctx) })
+	}
 	w.open(ctx, &running)
 	if w.options.For > 0 {
 		timer := time.NewTimer(w.options.For)
@@ -175,6 +128,9 @@ func (w *Watch) Run(ctx context.Context) error {
 	report := w.Report()
 	stop()
 	running.Wait()
+	if w.shared != nil {
+		w.shared.CloseIdleConnections()
+	}
 	return w.finish(report)
 }
 
@@ -192,7 +148,7 @@ func (w *Watch) open(ctx context.Context, running *sync.WaitGroup) {
 		due := int(time.Since(started).Seconds()*float64(w.options.ConnectRate)) + 1
 		for ; next < min(due, len(w.viewers)); next++ {
 			v := &w.viewers[next]
-			running.Go(func() { v.run(ctx) })
+			running.Go(func() { v.stay(ctx) })
 		}
 		timer.Reset(max(w.options.ConnectRate.Interval(), time.Millisecond))
 	}
@@ -201,6 +157,7 @@ func (w *Watch) open(ctx context.Context, running *sync.WaitGroup) {
 // finish keeps the report of the last moment, with the latencies that viewers still held.
 func (w *Watch) finish(report Report) error {
 	report.Latency, report.SlowLatency = measure.Sum(w.histograms...), measure.Sum(w.slow)
+	report.Edge, report.View = measure.Sum(w.edge), measure.Sum(w.view)
 	report.Examples = w.someExamples()
 	w.mu.Lock()
 	w.final = &report
@@ -217,6 +174,8 @@ func (w *Watch) finish(report Report) error {
 // ForgetLatencies starts the latencies anew, as where a steady time begins.
 func (w *Watch) ForgetLatencies() {
 	w.slow.Reset()
+	w.edge.Reset()
+	w.view.Reset()
 	for _, h := range w.histograms {
 		h.Reset()
 	}

@@ -1,0 +1,169 @@
+package watch
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"github.com/fleetcast/fleetcast/simulator/internal/testbroker"
+)
+
+// dashboards serves the same two assets over each transport, and takes viewports.
+type dashboards struct {
+	mu      sync.Mutex
+	protos  map[string]int
+	moved   map[string]int // by stream
+	streams atomic.Int64
+}
+
+func (d *dashboards) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	now := time.Now().UnixMilli()
+	text := fmt.Sprintf(`{"id":"a","fleet":"f","status":"online","at":%d,"received":%d,"metrics":{"seq":1}}`, now-20, now-5)
+	switch {
+	case r.Method == http.MethodPut:
+		var view struct{ BBox [4]float64 }
+		if json.NewDecoder(r.Body).Decode(&view) != nil || view.BBox[0] >= view.BBox[2] {
+			http.Error(w, "no", http.StatusBadRequest)
+			return
+		}
+		d.mu.Lock()
+		d.moved[r.URL.Path]++
+		d.mu.Unlock()
+	case r.URL.Path == webSocketPath:
+		d.count("websocket")
+		conn, err := websocket.Accept(w, r, nil)
+		if err != nil {
+			return
+		}
+		defer conn.CloseNow() //nolint:errcheck // the viewer may be gone
+		_, _, _ = conn.Read(r.Context())
+		for _, m := range []string{`{"event":"ready","data":{"sid":"x"}}`, `{"event":"assets","position":"p","data":[` + text + `]}`} {
+			_ = conn.Write(r.Context(), websocket.MessageText, []byte(m))
+		}
+		_, _, _ = conn.Read(r.Context())
+	default:
+		d.count(r.Proto)
+		w.Header().Set("Content-Type", "text/event-stream")
+		fmt.Fprintf(w, "%sevent: ready\ndata: {\"sid\":\"s%d\",\"assets\":0,\"position\":\"p\"}\n\ndata: %s\n\n", retry, d.streams.Add(1), text)
+		_ = http.NewResponseController(w).Flush() // the viewer may be gone
+		<-r.Context().Done()
+	}
+}
+
+func (d *dashboards) count(proto string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.protos[proto]++
+}
+
+func startDashboards(t *testing.T) (*dashboards, string) {
+	t.Helper()
+	d := &dashboards{protos: map[string]int{}, moved: map[string]int{}}
+	server := httptest.NewUnstartedServer(d)
+	server.Config.Protocols = &http.Protocols{}
+	server.Config.Protocols.SetHTTP1(true)
+	server.Config.Protocols.SetUnencryptedHTTP2(true)
+	server.Start()
+	t.Cleanup(server.Close)
+	return d, server.URL + "/stream/assets"
+}
+
+func runUntil(t *testing.T, o Options, what string, holds func(*Watch) bool) (Report, error) {
+	t.Helper()
+	w, err := New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	done := make(chan error, 1)
+	go func() { done <- w.Run(ctx) }()
+	testbroker.Eventually(t, what, func() bool { return holds(w) })
+	cancel()
+	err = <-done
+	return w.Report(), err
+}
+
+func TestViewersListenOverEachTransport(t *testing.T) {
+	d, url := startDashboards(t)
+	r, err := runUntil(t, Options{URL: url, Viewers: 30, ConnectRate: 1000, HTTP2Share: 0.3, WebSocketShare: 0.3}, "all saw the asset", func(w *Watch) bool {
+		return w.Counts().Updates == 30
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	for name, n := range map[string]int{"sse": d.protos["HTTP/1.1"], "http2": d.protos["HTTP/2.0"], "websocket": d.protos["websocket"]} {
+		if r.Transports[name] != n || math.Abs(float64(n)-10) > 3 {
+			t.Errorf("%d viewers are over %s, and the server saw %d", r.Transports[name], name, n)
+		}
+	}
+	if r.Latency.Count != 30 || r.Edge.Count != 30 || r.View.Count != 30 || r.Edge.P50 < 14 || r.Edge.P50 > 16 || r.Violations.Total() != 0 {
+		t.Errorf("%+v", r)
+	}
+	var text strings.Builder
+	if err := r.WriteText(&text); err != nil || !strings.Contains(text.String(), "websocket") {
+		t.Errorf("%v: %s", err, &text)
+	}
+}
+
+func TestAnAssetOfAnotherFleetIsALeak(t *testing.T) {
+	_, url := startDashboards(t)
+	r, err := runUntil(t, Options{URL: url + "?fleet=g&fleet=h", Viewers: 2}, "updates", func(w *Watch) bool { return w.Counts().Updates == 2 })
+	if !errors.Is(err, ErrViolations) || r.Violations.Leaked != 2 {
+		t.Errorf("%+v, %v", r.Violations, err)
+	}
+	if r, err := runUntil(t, Options{URL: url + "?fleet=g&fleet=f", Viewers: 2}, "updates", func(w *Watch) bool { return w.Counts().Updates == 2 }); err != nil || r.Violations.Leaked != 0 {
+		t.Errorf("%+v, %v", r.Violations, err)
+	}
+}
+
+func TestSomeViewersNeverReturn(t *testing.T) {
+	_, url := startDashboards(t)
+	r, err := runUntil(t, Options{URL: url, Viewers: 10, GoneShare: 0.3, ConnectRate: 1000, For: time.Second}, "three are gone", func(w *Watch) bool { return w.Counts().Gone == 3 })
+	if err != nil || r.Opened != 10 {
+		t.Errorf("%+v, %v", r, err)
+	}
+}
+
+func TestOnlyAShareIsCutAndResumes(t *testing.T) {
+	_, url := startDashboards(t)
+	r, err := runUntil(t, Options{URL: url, Viewers: 10, ConnectRate: 1000, ResumeEvery: 10 * time.Millisecond, ResumeShare: 0.2}, "many were cut", func(w *Watch) bool { return w.Counts().Cut >= 20 })
+	if err != nil || r.Opened < 28 || r.Opened > 8+2*(r.Cut+2) {
+		t.Errorf("%+v, %v", r.Counts, err)
+	}
+}
+
+func TestViewportsMoveWithoutReconnecting(t *testing.T) {
+	d, url := startDashboards(t)
+	r, err := runUntil(t, Options{URL: url + "?bbox=1,2,3,4", Viewers: 4, ConnectRate: 1000, PanEvery: 20 * time.Millisecond, HTTP2Share: 0.25}, "all moved", func(*Watch) bool {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		return len(d.moved) == 4 && d.moved["/stream/s1/view"] > 2
+	})
+	if err != nil || r.Opened != 4 {
+		t.Errorf("%+v, %v", r, err)
+	}
+	for _, wrong := range []string{"1,2,3", "a,b,c,d"} {
+		if _, err := New(Options{URL: url + "?bbox=" + wrong, Viewers: 1, PanEvery: time.Second}); err == nil {
+			t.Errorf("bbox %s is accepted", wrong)
+		}
+	}
+}
+
+func TestAViewThatMovedIsCounted(t *testing.T) {
+	r, err := watchScripts(t, Options{}, retry+ready+"event: view\ndata: {\"seq\":1}\n\n"+heartbeat)
+	if err != nil || r.Views != 1 || r.Others != 0 {
+		t.Errorf("%+v, %v", r.Counts, err)
+	}
+}

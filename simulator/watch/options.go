@@ -1,0 +1,52 @@
+package watch
+
+import (
+	"crypto/tls"
+	"io"
+	"log/slog"
+	"time"
+
+	"github.com/fleetcast/fleetcast/simulator/units"
+)
+
+// Options of a watch.
+type Options struct {
+	URL     string
+	Viewers int
+	// Address is the stream of a viewer where they differ; nil gives all of them URL.
+	Address func(index int) string
+	// For is how long to run after the last viewer was started; 0 means until the context ends.
+	For time.Duration
+	// ResumeEvery cuts each connection when it is so old, so that the viewer resumes; 0 never does.
+	ResumeEvery time.Duration
+	// SlowShare of the viewers read SlowRate bytes a second. Their latencies are told apart.
+	SlowShare units.Share
+	SlowRate  units.ByteRate
+	// ResumeShare of the viewers are those that ResumeEvery cuts; 0 means all.
+	ResumeShare units.Share
+	// GoneShare of the viewers leave in the middle of the run and never return.
+	GoneShare units.Share
+	// HTTP2Share of the viewers share connections, and WebSocketShare of them listen over WebSocket, at /stream/ws of the
+	// same host; the others have a connection of HTTP/1.1 each.
+	HTTP2Share, WebSocketShare units.Share
+	// TLS is for https:// and wss://; nil trusts what the system trusts.
+	TLS *tls.Config
+	// PanEvery moves the viewport of each viewer whose address has a bbox so often, without reconnecting; 0 never does.
+	PanEvery time.Duration
+	// Gzip has the viewers ask for compressed streams.
+	Gzip bool
+	// Raw viewers count bytes and look at nothing: they are live when the answer began. Decompressing a thousand streams
+	// is beyond a load generator; a second watch of few viewers is the sample.
+	Raw bool
+	// Ages takes latencies before ready too: where every device speaks all the time they say how old what a viewer reads is.
+	Ages bool
+	// CheckShare of the viewers decode every message fully.
+	CheckShare units.Share
+	// ConnectRate is connections a second.
+	ConnectRate units.Rate
+	// Silence ends a connection on which nothing came for so long.
+	Silence time.Duration
+
+	Progress io.Writer // nil is quiet
+	Logger   *slog.Logger
+}
