@@ -15,6 +15,7 @@ const (
 	countBeats                     // publishes without
 	countAssets                    // assets published: one a device and flush
 	countOwned                     // times that the partition came to be owned
+	countFixes                     // fixes that went to a trail
 
 	// What is normal in the field, but tells how devices and doors behave.
 	reasonOlder     // a reading of which some field was older than what is held
@@ -27,6 +28,8 @@ const (
 	reasonAhead     // a clock that runs more than minutes ahead: ordered by receipt
 	reasonStanding  // a fix of a device that stands: its place is held
 	reasonMoved     // a jump that was believed in the end
+	reasonTrailOld  // a fix that is older than trails reach back
+	reasonTrailHad  // a fix that the trail has
 	reasonUnknown   // a removal, a disconnection or an offline report of a device that is not held
 
 	// Faults of the input. They are also told in a log line, see report.
@@ -61,10 +64,10 @@ const (
 
 var reasonNames = [reasonCount]string{
 	countReadings: "readings", countConnections: "connections", countStatuses: "statuses", countRemovals: "removals",
-	countFlushes: "flushes", countBeats: "beats", countAssets: "assets", countOwned: "owned",
+	countFlushes: "flushes", countBeats: "beats", countAssets: "assets", countOwned: "owned", countFixes: "trail_fixes",
 	reasonOlder: "older", reasonDuplicate: "duplicate", reasonReplayed: "replayed", reasonRemoved: "removed",
 	reasonRetained: "retained", reasonTakeover: "takeover", reasonUnknown: "unknown_device",
-	reasonKept: "retained_reading", reasonAhead: "clock_ahead", reasonStanding: "standing", reasonMoved: "moved",
+	reasonKept: "retained_reading", reasonAhead: "clock_ahead", reasonStanding: "standing", reasonMoved: "moved", reasonTrailOld: "trail_old", reasonTrailHad: "trail_duplicate",
 	reasonOutOfRange: "out_of_range", reasonNullIsland: "null_island", reasonClock: "clock",
 	reasonWeekRollover: "week_rollover", reasonZone: "zone", reasonTooOld: "too_old", reasonInaccurate: "inaccurate",
 	reasonOutsideArea: "outside_area", reasonAxesSwapped: "axes_swapped", reasonJump: "jump",

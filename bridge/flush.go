@@ -18,6 +18,7 @@ func (s *state) makeFlush(now int64) *bus.Flush {
 	f.Consumed, f.Time = s.applied, now
 	clear(f.Changes) // lets go of the bytes of the last flush
 	f.Changes = f.Changes[:0]
+	f.Trails = s.closedTrails(f.Trails)
 	// Removals first, so that a device that moved is not taken off a dashboard after it came, and so that a bus that
 	// commits a large flush in parts has the removal whenever it has what followed.
 	for _, t := range s.dirtyGone {
@@ -50,6 +51,8 @@ func (s *state) committed() {
 	}
 	clear(s.dirty)
 	clear(s.dirtyGone)
+	clear(s.closed)
+	s.closed = s.closed[:0]
 	s.dirty, s.dirtyGone = s.dirty[:0], s.dirtyGone[:0]
 }
 

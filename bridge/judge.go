@@ -13,7 +13,7 @@ type Outcome string
 // The outcomes.
 const (
 	Live      Outcome = "live"      // it moves the device
-	TrailOnly Outcome = "trail"     // its fix is older than the one held: it goes to the trail; newer members are kept
+	TrailOnly Outcome = "trail"     // its fix is older than the one held and goes to the trail; newer members are kept
 	Telemetry Outcome = "telemetry" // it has no fix that is believed: its other members are kept
 	Dropped   Outcome = "dropped"   // nothing of it is kept
 )
@@ -43,7 +43,7 @@ type Past struct{ device device }
 var effects = map[reason]string{
 	reasonTooOld:       "older than the fleet takes: the reading is dropped",
 	reasonDuplicate:    "it was there already: the reading is dropped",
-	reasonOlder:        "out of order: a newer value is held; the fix goes to the trail only",
+	reasonOlder:        "out of order: a newer value is held; a fix goes to the trail only",
 	reasonKept:         "kept by a broker for we do not know how long: taken where it is newer than what is held, and no sign of life",
 	reasonClock:        "no device time that can be true: replaced by the time of receipt",
 	reasonWeekRollover: "the GPS week rolled over: 1024 weeks were put right",
@@ -56,6 +56,8 @@ var effects = map[reason]string{
 	reasonAxesSwapped:  "outside the fleet's area, and inside with latitude and longitude exchanged: the position is dropped, the rest is telemetry",
 	reasonJump:         "too far from the last fix for the time between: the position is dropped, the rest is telemetry",
 	reasonMoved:        "too far from the last fix for the time between: believed all the same, as the fleet's jump_fixes and jump_s say",
+	reasonTrailOld:     "older than the fleet's trails reach back: its fix is not kept",
+	reasonTrailHad:     "the trail has this fix",
 	reasonStanding:     "the device stands: its place is held and only its time moves on",
 	reasonBadMetric:    "a metric that is none: it is dropped, the rest is kept",
 }
@@ -69,7 +71,11 @@ func Judge(past *Past, r *devices.Reading, settings *devices.HygieneSettings, re
 	c, taken := d.take(r, h, received, &n)
 	v := Verdict{At: c.at, Measures: c.Measures, Outcome: Dropped}
 	if taken {
-		v.Outcome = d.outcome(r, &c)
+		kept := d.addFix(h, &c, received, &n)
+		if d.tail.IsFull() {
+			d.tail.Reset()
+		}
+		v.Outcome = d.outcome(r, &c, kept)
 		if d.mergeMeasures(&c.Measures, r.Cleared, c.at) {
 			n.add(reasonOlder)
 		}
@@ -87,14 +93,14 @@ func Judge(past *Past, r *devices.Reading, settings *devices.HygieneSettings, re
 	return v
 }
 
-// outcome is asked before the reading is merged.
-func (d *device) outcome(r *devices.Reading, c *cleaned) Outcome {
+// outcome is asked before the reading is merged. kept says that the trail has its fix.
+func (d *device) outcome(r *devices.Reading, c *cleaned, kept bool) Outcome {
 	switch {
 	case c.Has.Has(devices.FieldPosition) && c.at >= d.times[0]:
 		return Live
-	case c.Has.Has(devices.FieldPosition):
+	case kept:
 		return TrailOnly
-	case c.Has|r.Cleared != 0 || len(r.Metrics) > 0:
+	case (c.Has|r.Cleared)&^devices.FieldPosition != 0 || len(r.Metrics) > 0:
 		return Telemetry
 	default:
 		return Dropped

@@ -52,10 +52,11 @@ func TestJudgeSaysWhatAnOwnerDoes(t *testing.T) {
 		{"nothing", devices.Reading{At: noon}, Dropped, noon, ""},
 		{"sent late, newer", historical(fix(noon-second, 60.171, 24.94)), Live, noon - second, ""},
 		{"sent late", historical(fix(noon-hour, 60.1, 24.94)), TrailOnly, noon - hour, "older"},
-		{"sent late, without a time", historical(fix(0, 60.171, 24.94)), TrailOnly, 0, "older"},
+		{"sent late, without a time", historical(fix(0, 60.171, 24.94)), Dropped, 0, "older"},
+		{"older than trails", fix(noon-2*day, 60.1, 24.9), Dropped, noon - 2*day, "older trail_old"},
 		{"kept by a broker, newer", retained(fix(noon, 60.171, 24.94)), Live, noon, "retained_reading"},
-		{"kept by a broker, from last year", retained(fix(noon-365*day, 60.171, 24.94)), TrailOnly, noon - 365*day, "older retained_reading"},
-		{"kept by a broker, without a time", retained(fix(0, 60.171, 24.94)), TrailOnly, 0, "older retained_reading"},
+		{"kept by a broker, from last year", retained(fix(noon-365*day, 60.171, 24.94)), Dropped, noon - 365*day, "older retained_reading trail_old"},
+		{"kept by a broker, without a time", retained(fix(0, 60.171, 24.94)), Dropped, 0, "older retained_reading"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var past Past
@@ -132,7 +133,7 @@ func TestReadingsWithTheSameKeyAreOne(t *testing.T) {
 	r.read(devices.Reading{Key: 7, At: noon, Measures: at(60, 20), Metrics: numbers("rssi", -70)})
 	r.read(devices.Reading{Key: 7, At: noon + 1, Measures: at(60, 20), Metrics: numbers("rssi", -90)})
 	r.read(devices.Reading{Key: 8, At: noon + 2, Measures: at(60, 20), Metrics: numbers("rssi", -80)})
-	r.wantCounts(t, map[reason]uint64{reasonDuplicate: 1})
+	r.wantCounts(t, map[reason]uint64{reasonDuplicate: 1, reasonTrailHad: 1})
 	if got := r.frame(); !strings.Contains(got, `"rssi":-80`) {
 		t.Errorf("frame %s", got)
 	}
@@ -152,7 +153,7 @@ func TestRulesThatAreSwitchedOff(t *testing.T) {
 	r.read(retained(devices.Reading{Measures: at(-60, 20)}))
 	r.read(devices.Reading{At: noon - 1024*7*day, Measures: at(1, 1)})
 	r.read(devices.Reading{At: noon + hour, Measures: at(2, 2)})
-	r.wantCounts(t, map[reason]uint64{reasonClock: 1, reasonAhead: 1})
+	r.wantCounts(t, map[reason]uint64{reasonClock: 1, reasonAhead: 1, reasonTrailHad: 1})
 }
 
 func TestAFleetsClockAndAge(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"math/bits"
 
 	"github.com/fleetcast/fleetcast/bridge/bus"
+	"github.com/fleetcast/fleetcast/bridge/trail"
 	"github.com/fleetcast/fleetcast/devices"
 )
 
@@ -34,6 +35,7 @@ type device struct {
 	offline int64       // when it goes offline unless it is heard, by the inlet's clock; 0: it does not
 	applied bus.EntryID // the last entry applied
 	suspect *suspect    // the last fix that was taken for a jump, nil where the last was none
+	tail    trail.Tail  // the open block of its trail
 
 	// The present owner's.
 	room     int // bytes that the metrics may take in a frame

@@ -1,10 +1,12 @@
 package bridge
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -141,20 +143,51 @@ func randomReading(draw source, now int64) *devices.Reading {
 type store struct {
 	records  map[deviceKey]bus.Record
 	frames   map[deviceKey]string
+	trails   map[deviceKey][][]byte
 	consumed bus.EntryID
 }
 
 func newStore() *store {
-	return &store{records: make(map[deviceKey]bus.Record), frames: make(map[deviceKey]string)}
+	return &store{records: make(map[deviceKey]bus.Record), frames: make(map[deviceKey]string), trails: make(map[deviceKey][][]byte)}
 }
 
-func (s *store) commit(changes []bus.Change) {
+func (s *store) commit(trails []bus.TrailBlock, changes []bus.Change) {
+	for i := range trails {
+		b := &trails[i]
+		key := deviceKey{b.Fleet, b.Device}
+		if s.trails[key] = append(s.trails[key], b.Data); len(b.Data) == 0 {
+			delete(s.trails, key)
+		}
+	}
 	for i := range changes {
 		c := &changes[i]
 		key := deviceKey{c.Fleet, c.Device}
 		s.records[key] = bus.Record{Device: c.Device, Fleet: c.Fleet, Data: c.Record, Removed: c.Removed()}
 		s.frames[key] = string(c.Frame)
+		if c.Removed() {
+			delete(s.trails, key)
+		}
 	}
+}
+
+// Trail makes a store what trails are read from.
+func (s *store) Trail(_ context.Context, fleet devices.FleetID, device devices.DeviceID) (bus.Trail, error) {
+	key := deviceKey{fleet, device}
+	r, ok := s.records[key]
+	if !ok || r.Removed {
+		return bus.Trail{}, devices.Errorf(devices.NotFound, "", "there is no such asset")
+	}
+	return bus.Trail{Record: r.Data, Blocks: slices.Clone(s.trails[key])}, nil
+}
+
+// fixes are the trail of a device as people read it.
+func (s *store) fixes(t fataler, key deviceKey) string {
+	trails := &Trails{bus: s, now: func() time.Time { return time.UnixMilli(noon) }}
+	fixes, err := trails.Trail(context.Background(), key.fleet, key.device, devices.TrailQuery{})
+	if err != nil {
+		return string(devices.KindOf(err).String())
+	}
+	return fmt.Sprint(fixes)
 }
 
 func (s *store) owner(t fataler) *rig {
@@ -165,7 +198,7 @@ func (s *store) owner(t fataler) *rig {
 
 func (s *store) flush(r *rig) {
 	f := r.makeFlush(0)
-	s.commit(f.Changes)
+	s.commit(f.Trails, f.Changes)
 	s.consumed = f.Consumed
 	r.committed()
 }
@@ -194,6 +227,9 @@ func (s *store) wantEqual(t *rapid.T, want *store) {
 		}
 		if got := s.records[key]; string(got.Data) != string(want.records[key].Data) || got.Removed != want.records[key].Removed {
 			t.Fatalf("the record of %v is\n%x, want\n%x", key, got.Data, want.records[key].Data)
+		}
+		if got, want := s.fixes(t, key), want.fixes(t, key); got != want {
+			t.Fatalf("the trail of %v is\n%s, want\n%s", key, got, want)
 		}
 	}
 	for key := range s.frames {
@@ -235,8 +271,8 @@ func ownersThatDie(t *testing.T, inParts bool, change func([]bus.Entry)) {
 				if deaths++; deaths > 5 {
 					continue
 				}
-				if changes := r.makeFlush(0).Changes; inParts {
-					s.commit(changes[:draw(len(changes)+1)])
+				if f := r.makeFlush(0); inParts {
+					s.commit(f.Trails, f.Changes[:draw(len(f.Changes)+1)])
 				}
 				r = s.owner(t)
 				i = int(s.consumed) - 1

@@ -24,6 +24,7 @@ import (
 //	conns    number, then door (8 bytes) and connection (unsigned) of each, the oldest first
 //	metrics  number, then of each: name (length, bytes), received minus its time (signed), kind (1 byte), value
 //	-- version recordFuller, which is written where there is one of these, has in addition, at the end:
+//	trail    length, bytes: the open block
 //	suspect  number of agreeing fixes, 0 where there is none; then latitude, longitude, received minus its time (signed)
 //	         and received minus since (signed)
 //
@@ -47,7 +48,7 @@ func (t *tombstone) appendRecord(dst []byte) []byte {
 
 func (d *device) appendRecord(dst []byte) []byte {
 	version := byte(recordLive)
-	if d.suspect != nil {
+	if d.suspect != nil || !d.tail.IsEmpty() {
 		version = recordFuller
 	}
 	dst = append(dst, version)
@@ -72,6 +73,7 @@ func (d *device) appendRecord(dst []byte) []byte {
 		dst = appendMetricValue(dst, &m.value)
 	}
 	if version == recordFuller {
+		dst = append(binary.AppendUvarint(dst, uint64(len(d.tail.Bytes()))), d.tail.Bytes()...)
 		dst = d.appendSuspect(dst)
 	}
 	return dst

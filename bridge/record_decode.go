@@ -47,6 +47,8 @@ func decodeDevice(data []byte) (*device, error) {
 	}
 	r.metrics(d)
 	if version == recordFuller {
+		block := r.take(r.number(bus.MaxTrailBlockBytes))
+		r.failed = d.tail.Load(block) != nil || r.failed
 		r.suspect(d)
 	}
 	if err := r.end(); err != nil {

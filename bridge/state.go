@@ -29,6 +29,7 @@ type state struct {
 	published bus.EntryID // the last that a publish consumed
 	dirty     []*device
 	dirtyGone []*tombstone
+	closed    []bus.TrailBlock // blocks of trails that were closed since the last publish
 
 	rules         map[devices.FleetID]*hygiene // of the fleets that were heard since a setting changed
 	rulesRevision uint64
@@ -183,6 +184,7 @@ func (s *state) applyReading(d *device, e *bus.Entry) {
 		s.heard(d, e.Time)
 	}
 	if c, taken := d.take(r, h, e.Time, s.counters); taken {
+		s.keepFix(d, h, &c, e.Time)
 		s.mergeReading(d, r, &c)
 	}
 }
@@ -212,16 +214,23 @@ func (s *state) hygieneOf(d *device) *hygiene {
 	if d.rules != nil && d.rules.revision == s.rulesRevision {
 		return d.rules
 	}
-	h := s.rules[d.asset.Fleet]
-	if h == nil {
-		var settings *devices.HygieneSettings
-		if s.opts.Settings != nil {
-			settings = s.opts.Settings.Hygiene(d.asset.Fleet)
-		}
-		h = newHygiene(settings, s.rulesRevision)
-		s.rules[d.asset.Fleet] = h
+	d.rules = s.rulesOf(d.asset.Fleet)
+	if d.rules.TrailFixes == 0 {
+		s.forgetTrail(d)
 	}
-	d.rules = h
+	return d.rules
+}
+
+func (s *state) rulesOf(fleet devices.FleetID) *hygiene {
+	if h := s.rules[fleet]; h != nil {
+		return h
+	}
+	var settings *devices.HygieneSettings
+	if s.opts.Settings != nil {
+		settings = s.opts.Settings.Hygiene(fleet)
+	}
+	h := newHygiene(settings, s.rulesRevision)
+	s.rules[cloneFleet(fleet)] = h
 	return h
 }
 
@@ -286,10 +295,8 @@ func (s *state) effectiveTime(e *bus.Entry) int64 {
 	var (
 		uncounted counters // the reading is counted where it is applied
 		settled   cleaned
-		none      device // a device that is about to be made: the rules of its fleet are all that it has
 	)
-	none.asset.Fleet = e.Fleet
-	s.hygieneOf(&none).settleTime(e.Reading, e.Time, &settled, &uncounted)
+	s.rulesOf(e.Fleet).settleTime(e.Reading, e.Time, &settled, &uncounted)
 	return settled.at
 }
 
@@ -339,6 +346,7 @@ func (s *state) remove(e *bus.Entry) {
 		key = deviceKey{d.asset.Fleet, d.asset.ID}
 		s.stay(d)
 		d.gone = true
+		s.dropClosed(key)
 		delete(s.live, e.Device)
 		s.index.release(e.Device, e.Fleet)
 	}
