@@ -13,12 +13,12 @@ import (
 
 	"github.com/fleetcast/fleetcast/bridge/bus"
 	"github.com/fleetcast/fleetcast/devices"
+	"github.com/fleetcast/fleetcast/devices/redisconn"
 )
 
 // Bus is a bus in Redis. Its methods may be called concurrently.
 type Bus struct {
 	opts     Options
-	topology topology
 	client   redis.UniversalClient // for calls that come back
 	blocking redis.UniversalClient // for reads that wait, which would starve the others of connections
 	keys     []keys
@@ -49,8 +49,6 @@ type shown struct {
 	n     uint64
 }
 
-var quieting sync.Once
-
 // Open connects to a store. Where it does not answer within two seconds, Open succeeds all the same: the process can
 // start and say in Healthy what is wrong, every operation tries again within its bounds, and Watch and Own wait. Then
 // the number of partitions is taken for Options.Partitions, or 16; a store that turns out to have another number fails
@@ -61,22 +59,21 @@ func Open(ctx context.Context, o Options) (*Bus, error) {
 	if err := o.complete(); err != nil {
 		return nil, fmt.Errorf("open redis bus: %w", err)
 	}
-	at, err := parseURL(o.URL)
+	at, err := redisconn.ParseURL(o.URL)
 	if err != nil {
 		return nil, fmt.Errorf("open redis bus: %w", err)
 	}
 	o.URL = "" // it may hold a password
-	quieting.Do(func() { redis.SetLogger(quietLibrary{}) })
 	b := &Bus{
-		opts: o, topology: at.topology, closed: make(chan struct{}),
+		opts: o, closed: make(chan struct{}),
 		subs: make(map[int]*sub), leases: make(map[*lease]struct{}),
 	}
-	b.client = newClient(&at, o.TLS, defaultPoolSize)
+	b.client = redisconn.New(&at, o.TLS, defaultPoolSize)
 	partitions, err := b.meet(ctx)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open redis bus: %w", err), b.client.Close())
 	}
-	b.blocking = newClient(&at, o.TLS, partitions+2)
+	b.blocking = redisconn.New(&at, o.TLS, partitions+2)
 	b.opts.Partitions = partitions
 	b.inlets = make([]inletWaiter, partitions)
 	b.shown = make([]shown, partitions)

@@ -22,7 +22,6 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	redis.SetLogger(quietLibrary{})
 	// The library's own: where dials failed it tries once a second, until it sees that its pool was closed.
 	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/redis/go-redis/v9/internal/pool.(*ConnPool).tryDial"))
 }

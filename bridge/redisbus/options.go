@@ -13,14 +13,7 @@ import (
 // Options say where the store is and where its limits are. The bounds are of one partition; zero values stand for the
 // defaults. Those who share a store should share their bounds: each writer holds its own.
 type Options struct {
-	// URL is one of
-	//
-	//	redis://user:password@host:port/db                 one server; rediss:// with TLS
-	//	redis+sentinel://user:password@host:port,…/master  the master that Sentinels name; ?db=, ?sentinel_username= and
-	//	                                                   ?sentinel_password= where they differ; rediss+sentinel://
-	//	redis+cluster://user:password@host:port,…          a Cluster, from some of its servers; rediss+cluster://
-	//
-	// User, password, port (6379, Sentinel 26379) and db (0) may be left out.
+	// URL is one that redisconn.ParseURL reads: one server, the master that Sentinels name, or a Cluster.
 	URL string
 	// TLS is used with a rediss… URL in place of the system's roots and TLS 1.2. It is not changed.
 	TLS *tls.Config
@@ -63,41 +56,36 @@ type Options struct {
 const (
 	DefaultPartitions = 16
 
-	defaultPrefix        = "fleetcast"
-	defaultInletEntries  = 100_000
-	defaultInletBytes    = 64 << 20
-	defaultTombstones    = 100_000
-	defaultTombstoneAge  = 7 * 24 * time.Hour
-	defaultEvents        = 10_000
-	defaultTrailBytes    = 64 << 20
-	defaultTrailAge      = 7 * 24 * time.Hour
-	defaultFeedBuffer    = 64
-	defaultLogBatches    = 256
-	defaultLogBytes      = 16 << 20
-	defaultLeaseTTL      = 3 * time.Second
-	defaultCallTimeout   = 5 * time.Second
-	defaultSilence       = 3 * time.Second
-	minTime              = 50 * time.Millisecond // below it the timers of a lease and of a feed trip over each other
-	maxPrefix            = 64
-	renewalsOfLease      = 3 // in a ttl
-	graceOfLease         = 2 // a ttl over this
-	maxDoors             = 1024
-	maxPartBytes         = 1 << 20 // of a flush that goes to the server in one step: what it blocks others for
-	maxChunkEntries      = 512     // of the inlet, and so what a reader takes at least
-	maxChunkBytes        = 256 << 10
-	openTimeout          = 2 * time.Second // Open's wait for a store before it goes on without
-	attemptTimeout       = 2 * time.Second // of one try of a call
-	dialTimeout          = time.Second
-	firstPause           = 20 * time.Millisecond
-	lastPause            = time.Second
-	ownPoll              = 100 * time.Millisecond // a released partition is seen by other processes within it
-	readBlock            = time.Second            // a Read that waits asks again after it
-	readChunks           = 16
-	scanCount            = 1000
-	maxQueuedMessages    = 128 // a subscription's, while it loads
-	healthEvery          = 500 * time.Millisecond
-	defaultPoolSize      = 16
-	connectionBufferSize = 16 << 10
+	defaultPrefix       = "fleetcast"
+	defaultInletEntries = 100_000
+	defaultInletBytes   = 64 << 20
+	defaultTombstones   = 100_000
+	defaultTombstoneAge = 7 * 24 * time.Hour
+	defaultEvents       = 10_000
+	defaultTrailBytes   = 64 << 20
+	defaultTrailAge     = 7 * 24 * time.Hour
+	defaultFeedBuffer   = 64
+	defaultLogBatches   = 256
+	defaultLogBytes     = 16 << 20
+	defaultLeaseTTL     = 3 * time.Second
+	defaultCallTimeout  = 5 * time.Second
+	defaultSilence      = 3 * time.Second
+	minTime             = 50 * time.Millisecond // below it the timers of a lease and of a feed trip over each other
+	maxPrefix           = 64
+	renewalsOfLease     = 3 // in a ttl
+	graceOfLease        = 2 // a ttl over this
+	maxDoors            = 1024
+	maxPartBytes        = 1 << 20 // of a flush that goes to the server in one step: what it blocks others for
+	maxChunkEntries     = 512     // of the inlet, and so what a reader takes at least
+	maxChunkBytes       = 256 << 10
+	openTimeout         = 2 * time.Second        // Open's wait for a store before it goes on without
+	ownPoll             = 100 * time.Millisecond // a released partition is seen by other processes within it
+	readBlock           = time.Second            // a Read that waits asks again after it
+	readChunks          = 16
+	scanCount           = 1000
+	maxQueuedMessages   = 128 // a subscription's, while it loads
+	healthEvery         = 500 * time.Millisecond
+	defaultPoolSize     = 16
 )
 
 func (o *Options) complete() error {

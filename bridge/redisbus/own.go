@@ -13,6 +13,7 @@ import (
 
 	"github.com/fleetcast/fleetcast/bridge/bus"
 	"github.com/fleetcast/fleetcast/devices"
+	"github.com/fleetcast/fleetcast/devices/redisconn"
 )
 
 // randomName names a holder or a call. It is random, since a counter in the store would go back with it.
@@ -100,7 +101,7 @@ func (b *Bus) acquire(ctx context.Context, partition int, holder string, late bo
 func (b *Bus) abandon(ctx context.Context, partition int, holder string) {
 	k := &b.keys[partition]
 	b.spawn(func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), attemptTimeout)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), redisconn.AttemptTimeout)
 		defer cancel()
 		_, _ = b.run(ctx, releaseScript, []string{k.lease, k.meta}, holder, "")
 	})
@@ -182,7 +183,7 @@ func (b *Bus) takeOver(ctx context.Context, partition int, holder string, at sta
 		err = l.load(ctx)
 	}
 	if err != nil {
-		release, cancel := context.WithTimeout(context.WithoutCancel(ctx), attemptTimeout)
+		release, cancel := context.WithTimeout(context.WithoutCancel(ctx), redisconn.AttemptTimeout)
 		defer cancel()
 		_ = l.Release(release) // what it cannot give back lapses
 		return nil, fmt.Errorf("own partition %d: %w", partition, err)

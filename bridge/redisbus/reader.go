@@ -11,6 +11,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/fleetcast/fleetcast/bridge/bus"
+	"github.com/fleetcast/fleetcast/devices/redisconn"
 )
 
 // inletWaiter is what waits at a partition's inlet for this process: at most one blocking read, whoever asks. The read
@@ -76,7 +77,7 @@ func (b *Bus) readInlet(ctx context.Context, partition int, after bus.EntryID, e
 
 func (b *Bus) waitAtInlet(ctx context.Context, partition int, r *inletRead) {
 	defer close(r.done)
-	ctx, cancel := context.WithTimeout(ctx, readBlock+attemptTimeout)
+	ctx, cancel := context.WithTimeout(ctx, readBlock+redisconn.AttemptTimeout)
 	defer cancel()
 	streams, err := b.blocking.XRead(ctx, &redis.XReadArgs{
 		Streams: []string{b.keys[partition].inlet, streamID(r.after)}, Count: readChunks, Block: readBlock,
@@ -92,7 +93,7 @@ func (b *Bus) waitAtInlet(ctx context.Context, partition int, r *inletRead) {
 }
 
 func (b *Bus) lookAtInlet(ctx context.Context, partition int, after bus.EntryID) ([]storedChunk, error) {
-	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
+	ctx, cancel := context.WithTimeout(ctx, redisconn.AttemptTimeout)
 	defer cancel()
 	messages, err := b.client.XRangeN(ctx, b.keys[partition].inlet, "("+streamID(after), "+", readChunks).Result()
 	if err != nil {

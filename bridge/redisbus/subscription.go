@@ -10,6 +10,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/fleetcast/fleetcast/bridge/bus"
+	"github.com/fleetcast/fleetcast/devices/redisconn"
 )
 
 // sub follows a partition for all feeds of this process. Its one goroutine makes a subscription, loads the state or what
@@ -126,7 +127,7 @@ func (s *sub) session(ctx context.Context, silence time.Duration) (heard bool, e
 
 // confirm waits until the server has taken the subscription.
 func (s *sub) confirm(ctx context.Context, r *receiver) error {
-	timer := time.NewTimer(attemptTimeout)
+	timer := time.NewTimer(redisconn.AttemptTimeout)
 	defer timer.Stop()
 	select {
 	case <-r.ready:

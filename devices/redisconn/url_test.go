@@ -1,4 +1,4 @@
-package redisbus
+package redisconn
 
 import (
 	"reflect"
@@ -7,19 +7,19 @@ import (
 )
 
 func TestURLsAreRead(t *testing.T) {
-	for url, want := range map[string]location{
+	for url, want := range map[string]Location{
 		"redis://localhost":                {addrs: []string{"localhost:6379"}},
 		"redis://10.0.0.1:7000/3":          {addrs: []string{"10.0.0.1:7000"}, db: 3},
 		"rediss://user:p%40ss@[::1]:7000":  {tls: true, addrs: []string{"[::1]:7000"}, username: "user", password: "p@ss"},
 		"redis://:secret@[fe80::1]":        {addrs: []string{"[fe80::1]:6379"}, password: "secret"},
-		"redis+cluster://a:1,b,c:3":        {topology: cluster, addrs: []string{"a:1", "b:6379", "c:3"}},
-		"rediss+cluster://u:p@a:1":         {topology: cluster, tls: true, addrs: []string{"a:1"}, username: "u", password: "p"},
-		"redis+sentinel://a,b:1/main?db=2": {topology: sentinel, addrs: []string{"a:26379", "b:1"}, master: "main", db: 2},
+		"redis+cluster://a:1,b,c:3":        {Topology: Cluster, addrs: []string{"a:1", "b:6379", "c:3"}},
+		"rediss+cluster://u:p@a:1":         {Topology: Cluster, tls: true, addrs: []string{"a:1"}, username: "u", password: "p"},
+		"redis+sentinel://a,b:1/main?db=2": {Topology: Sentinel, addrs: []string{"a:26379", "b:1"}, master: "main", db: 2},
 		"redis+sentinel://u:p@a/m?sentinel_password=s&sentinel_username=x": {
-			topology: sentinel, addrs: []string{"a:26379"}, master: "m", username: "u", password: "p", sentinelUsername: "x", sentinelPassword: "s",
+			Topology: Sentinel, addrs: []string{"a:26379"}, master: "m", username: "u", password: "p", sentinelUsername: "x", sentinelPassword: "s",
 		},
 	} {
-		got, err := parseURL(url)
+		got, err := ParseURL(url)
 		if err != nil || !reflect.DeepEqual(got, want) {
 			t.Errorf("%s is read as %+v, %v", url, got, err)
 		}
@@ -33,7 +33,7 @@ func TestURLsThatCannotBeReadGiveNothingAway(t *testing.T) {
 		"redis://host?password=sesame", "redis://host?sesame=1", "redis+sentinel://u:sesame@host", "redis+sentinel://host/a/b",
 		"redis+cluster://u:sesame@host/1", "redis://u:ses/ame@host", "redis://host:1:2", "redis://host#sesame", "redis://[host]", "redis://a b",
 	} {
-		_, err := parseURL(url)
+		_, err := ParseURL(url)
 		if err == nil {
 			t.Errorf("%q is taken", url)
 		} else if strings.Contains(err.Error(), "sesa") {
@@ -47,8 +47,8 @@ func FuzzParseURL(f *testing.F) {
 	f.Add("redis://[::1]:6379/0")
 	f.Add("rediss+cluster://a:1,b:2,")
 	f.Fuzz(func(t *testing.T, s string) {
-		l, err := parseURL(s)
-		if err == nil && (len(l.addrs) == 0 || l.topology == standalone && len(l.addrs) != 1 || l.topology == sentinel && l.master == "") {
+		l, err := ParseURL(s)
+		if err == nil && (len(l.addrs) == 0 || l.Topology == Standalone && len(l.addrs) != 1 || l.Topology == Sentinel && l.master == "") {
 			t.Fatalf("%q is read as %+v", s, l)
 		}
 	})

@@ -1,4 +1,4 @@
-package redisbus
+package redisconn
 
 import (
 	"net/url"
@@ -8,22 +8,24 @@ import (
 	"github.com/fleetcast/fleetcast/devices"
 )
 
-// How the servers are found.
-type topology uint8
+// Topology is how the servers are found.
+type Topology uint8
 
+// The topologies.
 const (
-	standalone topology = iota
-	sentinel
-	cluster
+	Standalone Topology = iota
+	Sentinel
+	Cluster
 )
 
-// location is what a URL says. It holds secrets: it is never logged, and no error has a part of it.
-type location struct {
-	topology topology
-	tls      bool
-	addrs    []string
-	master   string // sentinel
-	db       int
+// Location is what a URL says. It holds secrets: it is never logged, and no error has a part of it.
+type Location struct {
+	Topology Topology
+
+	tls    bool
+	addrs  []string
+	master string // sentinel
+	db     int
 
 	username, password                 string
 	sentinelUsername, sentinelPassword string
@@ -35,18 +37,25 @@ const (
 	maxAddrs            = 64
 )
 
-var schemes = map[string]location{
+var schemes = map[string]Location{
 	"redis":           {},
 	"rediss":          {tls: true},
-	"redis+sentinel":  {topology: sentinel},
-	"rediss+sentinel": {topology: sentinel, tls: true},
-	"redis+cluster":   {topology: cluster},
-	"rediss+cluster":  {topology: cluster, tls: true},
+	"redis+sentinel":  {Topology: Sentinel},
+	"rediss+sentinel": {Topology: Sentinel, tls: true},
+	"redis+cluster":   {Topology: Cluster},
+	"rediss+cluster":  {Topology: Cluster, tls: true},
 }
 
-// parseURL reads the forms that Options.URL lists. The hosts are taken out before net/url sees the rest, since it knows
+// ParseURL reads one of
+//
+//	redis://user:password@host:port/db                 one server; rediss:// with TLS
+//	redis+sentinel://user:password@host:port,…/master  the master that Sentinels name; ?db=, ?sentinel_username= and
+//	                                                   ?sentinel_password= where they differ; rediss+sentinel://
+//	redis+cluster://user:password@host:port,…          a Cluster, from some of its servers; rediss+cluster://
+//
+// User, password, port (6379, Sentinel 26379) and db (0) may be left out. The hosts are taken out before net/url sees the rest, since it knows
 // one host only; its errors are not passed on, since they quote the URL and its password.
-func parseURL(s string) (location, error) {
+func ParseURL(s string) (Location, error) {
 	scheme, rest, _ := strings.Cut(s, "://")
 	l, known := schemes[strings.ToLower(scheme)]
 	if !known {
@@ -69,7 +78,7 @@ func parseURL(s string) (location, error) {
 		return l, err
 	}
 	path := strings.Trim(u.Path, "/")
-	if l.topology == sentinel {
+	if l.Topology == Sentinel {
 		if path == "" || strings.Contains(path, "/") {
 			return l, badURL("has no master's name in its path")
 		}
@@ -80,9 +89,9 @@ func parseURL(s string) (location, error) {
 
 func badURL(detail string) error { return devices.Errorf(devices.Invalid, "redis url", "%s", detail) }
 
-func (l *location) parseHosts(list string) error {
+func (l *Location) parseHosts(list string) error {
 	port := defaultPort
-	if l.topology == sentinel {
+	if l.Topology == Sentinel {
 		port = defaultSentinelPort
 	}
 	for host := range strings.SplitSeq(list, ",") {
@@ -103,21 +112,21 @@ func (l *location) parseHosts(list string) error {
 	if len(l.addrs) > maxAddrs {
 		return badURL("has too many hosts")
 	}
-	if l.topology == standalone && len(l.addrs) != 1 {
+	if l.Topology == Standalone && len(l.addrs) != 1 {
 		return badURL("has several hosts; use redis+sentinel:// or redis+cluster://")
 	}
 	return nil
 }
 
-func (l *location) parseSettings(db string, settings url.Values) error {
+func (l *Location) parseSettings(db string, settings url.Values) error {
 	for name, values := range settings {
 		value := values[len(values)-1]
 		switch {
 		case name == "db":
 			db = value
-		case name == "sentinel_username" && l.topology == sentinel:
+		case name == "sentinel_username" && l.Topology == Sentinel:
 			l.sentinelUsername = value
-		case name == "sentinel_password" && l.topology == sentinel:
+		case name == "sentinel_password" && l.Topology == Sentinel:
 			l.sentinelPassword = value
 		default: // not named in the error: it may be a secret that was not escaped
 			return badURL("has a setting that is not known")
@@ -130,7 +139,7 @@ func (l *location) parseSettings(db string, settings url.Values) error {
 	if err != nil {
 		return badURL("has a database that is no number")
 	}
-	if l.topology == cluster && n != 0 {
+	if l.Topology == Cluster && n != 0 {
 		return badURL("names a database; a cluster has only 0")
 	}
 	l.db = int(n)
