@@ -22,6 +22,8 @@ type commands struct {
 	Devices     devicesCommand     `cmd:"" help:"Register, list, change and delete devices of a running gateway."`
 	Fleets      fleetsCommand      `cmd:"" help:"Make, list, change and delete fleets of a running gateway."`
 	Credentials credentialsCommand `cmd:"" help:"Make and end the credentials of gateways and other MQTT clients."`
+	Decode      decodeCommand      `cmd:"" help:"Say what a message becomes, and why."`
+	Presets     presetsCommand     `cmd:"" help:"List the ecosystems whose topics and formats are known."`
 }
 
 // terminal is what a command reads and where it writes: its result to out, complaints to err.

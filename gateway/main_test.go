@@ -60,6 +60,35 @@ func TestFlagsServeAndAWordIsACommand(t *testing.T) {
 	}
 }
 
+func TestDecodeReadsAPayloadAndSaysWhatItBecomes(t *testing.T) {
+	var out, errs bytes.Buffer
+	code := run([]string{"decode", "--topic=owntracks/ann/phone", "--received=2026-07-01T12:00:00Z"},
+		strings.NewReader(`{"_type":"location","lat":48.85833,"lon":2.29513,"vel":36,"tst":1782907000}`), &out, &errs)
+	var got struct {
+		Kind     string
+		Readings []struct {
+			Device     string
+			At         int64
+			Lat, Speed float64
+		}
+		Hygiene []struct{ Outcome string }
+	}
+	if err := json.Unmarshal(out.Bytes(), &got); err != nil || code != 0 || errs.Len() != 0 {
+		t.Fatalf("code %d, %v, %q, %q", code, err, out.String(), errs.String())
+	}
+	if got.Kind != "position" || len(got.Readings) != 1 || got.Readings[0].Device != "ann:phone" || got.Readings[0].Speed != 10 ||
+		got.Readings[0].At != 1782907000000 || len(got.Hygiene) != 1 || got.Hygiene[0].Outcome != "live" {
+		t.Errorf("%s", out.String())
+	}
+	if code := run([]string{"decode"}, strings.NewReader(""), &out, &errs); code != exitUsage {
+		t.Errorf("without a topic: code %d", code)
+	}
+	out.Reset()
+	if code := run([]string{"presets"}, nil, &out, &errs); code != 0 || !strings.Contains(out.String(), "/hfp/v2/journey/ongoing/vp/#") {
+		t.Errorf("presets: code %d, %s", code, out.String())
+	}
+}
+
 func TestTheDemoRunsAndCtrlCStopsItCleanly(t *testing.T) {
 	const devices = 20
 	binary := build(t)

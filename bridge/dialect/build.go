@@ -3,6 +3,7 @@ package dialect
 import (
 	"encoding/binary"
 	"hash/fnv"
+	"math"
 	"slices"
 	"time"
 
@@ -93,10 +94,11 @@ func (c *collector) take(field devices.Fields, place *float64, v value, factor f
 		return
 	}
 	l := v.leaf()
-	c.measure(field, place, &l)
-	if l.kind != devices.Null && c.reading.Has.Has(field) {
-		*place *= factor
+	if n, ok := l.numeric(); ok && l.kind != devices.Null {
+		c.set(field, place, n*factor)
+		return
 	}
+	c.measure(field, place, &l) // clears, or counts
 }
 
 // known is take for a member of which one value stands for unknown: what was known no longer holds.
@@ -120,7 +122,7 @@ func (c *collector) place(lat, lon value, factor float64) {
 		}
 		n, ok := half.v.number()
 		*half.to = coordinate{given, n * factor}
-		if !ok {
+		if !ok || math.IsInf(n*factor, 0) {
 			half.to.state = unusable
 		}
 	}

@@ -82,6 +82,10 @@ func (c *collector) measure(field devices.Fields, place *float64, v *leaf) {
 }
 
 func (c *collector) set(field devices.Fields, place *float64, n float64) {
+	if math.IsInf(n, 0) { // by a conversion
+		c.dropped++
+		return
+	}
 	*place = n
 	c.reading.Has |= field
 	c.reading.Cleared &^= field

@@ -124,6 +124,7 @@ type Result struct {
 	// Requests are what the format wants sent back.
 	Requests []Request
 
+	taker      *boundRow // whose decoder took the payload
 	in         input
 	readings   []*devices.Reading // the readings of earlier results, for use again
 	started    int                // of readings
@@ -141,13 +142,32 @@ type Result struct {
 func (r *Result) reset() {
 	r.Kind, r.Reason, r.Dropped = Rejected, None, 0
 	r.Messages, r.Requests, r.started, r.parsed = r.Messages[:0], r.Requests[:0], 0, false
-	r.Device, r.Fleet = devices.DeviceID{}, devices.FleetID{}
+	r.Device, r.Fleet, r.taker = devices.DeviceID{}, devices.FleetID{}, nil
 }
 
 func (r *Result) reject(reason Reason) bool {
 	r.Kind, r.Reason = Rejected, reason
 	r.Messages = r.Messages[:0]
 	return true
+}
+
+// Rule is what took the payload: the name of a mapping, or the template of a preset; "" where nothing did.
+func (r *Result) Rule() string {
+	switch {
+	case r.taker == nil:
+		return ""
+	case r.taker.rule != "":
+		return r.taker.rule
+	}
+	return r.taker.template.text
+}
+
+// Dialect is the preset of the rule, or "mapping".
+func (r *Result) Dialect() string {
+	if r.taker == nil {
+		return ""
+	}
+	return r.taker.preset
 }
 
 // forget lets go of the payload, and of memory that only an unusual one needed.

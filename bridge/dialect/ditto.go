@@ -16,12 +16,15 @@ import (
 // properties of features by feature and property.
 func decodeDitto(in *input, out *Result) bool {
 	root, reason := out.object(in)
-	if reason != None {
-		return out.decline(reason)
-	}
 	name, rest, ok := dittoThing(root.get("topic").text())
-	if !ok || !root.get("path").is(textNode) {
-		return out.decline(UnknownTopic) // on whatever topic this is: it is not about a thing
+	if reason == None && (!ok || !root.get("path").is(textNode)) {
+		reason = Declined
+	}
+	if reason != None {
+		if !strings.HasPrefix(in.level("topic"), "ditto/") {
+			reason = UnknownTopic // the template fits every topic: what is not about a thing is not for us
+		}
+		return out.decline(reason)
 	}
 	device, err := devices.ParseDeviceID(name)
 	if err != nil {

@@ -25,6 +25,33 @@ func AllPresets() []PresetChoice {
 	return all
 }
 
+// PresetInfo is a preset for people.
+type PresetInfo struct {
+	Name   string
+	About  string
+	Fleet  string // the rule
+	Topics string // filters, separated by blanks
+}
+
+// Presets tells of every preset.
+func Presets() []PresetInfo {
+	infos := make([]PresetInfo, 0, len(presets))
+	for i := range presets {
+		p := &presets[i]
+		info := PresetInfo{Name: p.name, About: p.about, Fleet: p.fleet}
+		if router, err := New(Options{Presets: []PresetChoice{{Name: p.name}}}); err == nil { // the table's own: tested
+			for n, f := range router.Filters() {
+				if n > 0 {
+					info.Topics += " "
+				}
+				info.Topics += f.Topic
+			}
+		}
+		infos = append(infos, info)
+	}
+	return infos
+}
+
 // String returns the choice's text.
 func (c PresetChoice) String() string {
 	if c.Fleet == "" {

@@ -14,6 +14,8 @@ type Options struct {
 	OwnTracksFleet devices.FleetID
 	// Presets are the formats that are understood; none stands for DefaultPresets.
 	Presets []PresetChoice
+	// Mappings are read before the presets.
+	Mappings []Mapping
 	// Now is the clock, for formats that tell times relative to it. Nil: the system's.
 	Now func() time.Time
 }
@@ -31,6 +33,7 @@ type Router struct {
 type boundRow struct {
 	row
 	preset   string
+	rule     string // what people know it by; "" is the template
 	fleet    fleetRule
 	template template
 }
@@ -42,7 +45,7 @@ func New(o Options) (*Router, error) {
 	if err != nil {
 		return nil, err
 	}
-	r, err := newRouter(rows)
+	r, err := newRouter(append(mappingRows(o.Mappings), rows...))
 	if err == nil && o.Now != nil {
 		r.now, r.sparkplug.now = o.Now, o.Now
 	}
@@ -58,7 +61,7 @@ func newRouter(rows []boundRow) (*Router, error) {
 			return nil, err
 		}
 		each.template = t
-		if len(each.id) == 0 && t.has("device") {
+		if len(each.id) == 0 && !each.unnamed && t.has("device") {
 			each.id = []string{"device"}
 		}
 		if each.fleet.level != "" && !t.has(each.fleet.level) {
@@ -180,7 +183,7 @@ func (r *Route) decode(in *input, out *Result) {
 		c := &r.candidates[i]
 		in.device, in.fleet, in.topic = c.device, c.fleet, c
 		if c.row.decode(in, out) {
-			out.Device, out.Fleet = c.device, c.fleet
+			out.Device, out.Fleet, out.taker = c.device, c.fleet, c.row
 			if out.Kind != Rejected {
 				out.Reason = None // of one that declined before
 			}

@@ -245,6 +245,9 @@ func checkDecoded(t *testing.T, route *Route, payload string) {
 	t.Helper()
 	out := new(Result)
 	route.Decode([]byte(payload), out)
+	if out.Reason == Panicked {
+		t.Fatal("a decoder panicked")
+	}
 	if (out.Kind == Rejected) != (out.Reason != None) {
 		t.Fatalf("kind %v with reason %v", out.Kind, out.Reason)
 	}
@@ -269,6 +272,11 @@ func checkBounds(t *testing.T, r *devices.Reading) {
 	t.Helper()
 	if r.Has&r.Cleared != 0 {
 		t.Fatalf("has and clears %v", r.Has&r.Cleared)
+	}
+	for _, n := range []float64{r.Lat, r.Lon, r.Altitude, r.Speed, r.Heading, r.Accuracy, r.Battery} {
+		if math.IsInf(n, 0) || math.IsNaN(n) {
+			t.Fatalf("a measure is %v", n)
+		}
 	}
 	seen := map[string]bool{}
 	for _, m := range r.Metrics {

@@ -167,9 +167,8 @@ func (s *sparkplug) birth(n *sparkNode, m *sparkMessage) {
 	d := s.device(n, m.device)
 	d.online = true
 	m.out.Kind = Birth
-	m.status(m.device, devices.Online)
 	m.readings(Birth, d)
-	m.out.Kind = Birth
+	m.status(m.device, devices.Online)
 }
 
 // nodeDeath ends a session, if it is the present one: the broker may deliver the death of a connection after the birth of

@@ -4,10 +4,11 @@ package dialect
 type row struct {
 	template string
 	// id names the levels that make the device's id, joined by ':'. Empty: the level {device}, or the payload says it.
-	id     []string
-	decode decoder
-	status bool // the topics carry nothing but online and offline
-	down   bool // the way to a device: nothing that is read here, but what a device may subscribe to
+	id      []string
+	unnamed bool // the payload says it, whatever levels there are
+	decode  decoder
+	status  bool // the topics carry nothing but online and offline
+	down    bool // the way to a device: nothing that is read here, but what a device may subscribe to
 	// filter is what is subscribed to and may be published on, where that is less than what the template matches.
 	filter string
 }
@@ -155,7 +156,8 @@ var presets = []preset{
 		name: "zigbee2mqtt", about: "Zigbee2MQTT", fleet: "zigbee2mqtt",
 		rows: []row{
 			{template: "zigbee2mqtt/bridge/{topic...}", decode: decodeOpaque},
-			{template: "zigbee2mqtt/{device...}/availability", decode: decodeAvailability, status: true},
+			// What is retained is asked for where the name has one level; the rest comes with the states.
+			{template: "zigbee2mqtt/{device...}/availability", decode: decodeAvailability, status: true, filter: "zigbee2mqtt/+/availability"},
 			{template: "zigbee2mqtt/{device...}/set", decode: decodeCommand, down: true},
 			{template: "zigbee2mqtt/{device...}/get", decode: decodeCommand, down: true},
 			{template: "zigbee2mqtt/{device...}", decode: decodeZigbee},

@@ -39,6 +39,8 @@ type Options struct {
 	// Registry is who there is, as people say; nil: nothing is at /api/devices and its neighbours.
 	Registry  *registry.Registry
 	Dashboard http.Handler // at / and whatever is not ours; nil: nothing is there
+	// Decode says what a message becomes, as JSON; nil: nobody can ask.
+	Decode func(topic string, payload []byte) (any, error)
 	// Hosts are host names, without ports, that are answered besides those of the own machine.
 	Hosts []string
 	// AnyHost answers every host name. Only where viewers must prove who they are: see hosts.go.
@@ -128,6 +130,9 @@ func (a *API) routes(hosts hostGuard) {
 		get("/api/assets.geojson", a.geoJSON)
 		get("/api/assets/{id}", a.oneAsset)
 		r.Method(http.MethodDelete, "/api/assets/{id}", a.handle(a.removeAsset))
+		if a.options.Decode != nil {
+			r.Method(http.MethodPost, "/api/decode", a.handle(a.decode))
+		}
 		if a.options.Registry != nil {
 			a.registryRoutes(r)
 		}

@@ -12,6 +12,8 @@ import (
 
 	"github.com/alecthomas/kong"
 	"go.yaml.in/yaml/v3"
+
+	"github.com/fleetcast/fleetcast/bridge/dialect"
 )
 
 // maxFileBytes bounds the settings file: a path to a device or a huge file must not be read into memory.
@@ -52,10 +54,11 @@ func readBounded(path string) ([]byte, error) {
 	return text, nil
 }
 
-// settingsFile is the settings file: a flat map from the names of flags to values. Without a file it is empty.
+// settingsFile is the settings file: a flat map from the names of flags to values, and the mappings. Without a file it is empty.
 type settingsFile struct {
-	path   string
-	values map[string]setting
+	path     string
+	values   map[string]setting
+	mappings []dialect.Mapping
 }
 
 // A setting is a value of the file and the line that it stands on.
@@ -101,6 +104,12 @@ func (s *settingsFile) add(key, value *yaml.Node) error {
 	}
 	if before, twice := s.values[key.Value]; twice {
 		return fmt.Errorf("%s: %s stands on line %d already", s.at(key.Line), key.Value, before.line)
+	}
+	if key.Value == mappingsKey {
+		if s.mappings != nil {
+			return fmt.Errorf("%s: %s stands there twice", s.at(key.Line), mappingsKey)
+		}
+		return s.parseMappings(value)
 	}
 	v := setting{line: key.Line}
 	switch {

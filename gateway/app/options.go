@@ -29,6 +29,7 @@ type Options struct {
 	Report ReportOptions `kong:"-"`
 
 	Registry RegistryOptions `embed:""`
+	Dialects DialectOptions  `embed:""`
 }
 
 // MQTTOptions are the devices' door: a broker of our own, or another that is consumed.
@@ -128,6 +129,9 @@ func (o *Options) Check() error {
 		return err
 	}
 	if err := checkLoopback("http-listen", o.HTTP.Listen); err != nil {
+		return err
+	}
+	if err := o.checkDialects(); err != nil {
 		return err
 	}
 	if err := checkHosts(o.HTTP.Hosts); err != nil {

@@ -18,7 +18,7 @@ import (
 var ErrShown = errors.New("shown")
 
 // Commands are named where the settings are listed. The program's main has them.
-const Commands = "gateway version, devices, fleets, credentials"
+const Commands = "gateway version, decode, presets, devices, fleets, credentials"
 
 // envPrefix begins every variable: --mqtt-listen is FLEETCAST_MQTT_LISTEN.
 const envPrefix = "FLEETCAST"
@@ -50,6 +50,7 @@ func Parse(args []string, stdout io.Writer) (Options, error) {
 	case err != nil:
 		return Options{}, err
 	}
+	grammar.Dialects.Mappings = file.mappings
 	if err := grammar.Check(); err != nil {
 		return Options{}, withOrigin(ctx, file, err)
 	}

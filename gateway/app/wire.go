@@ -80,12 +80,16 @@ func wire(o *Options, s *store, people *registry.Registry, log *slog.Logger, sta
 // wireDoor makes the devices' door.
 func (p *parts) wireDoor(o *Options, log *slog.Logger) (err error) {
 	limits := mqttin.Limits{Stop: mqttBound - stopMargin}
+	router, err := o.router()
+	if err != nil {
+		return err
+	}
 	if o.embedsBroker() {
 		if err := o.requireAuthenticator(p.auth); err != nil {
 			return err
 		}
 		p.broker, err = mqttin.New(mqttin.Options{
-			Inlet: p.store, Listen: o.MQTT.Listen, OwnTracksFleet: o.Fleet.OwnTracksFleet, Logger: log, Limits: limits,
+			Inlet: p.store, Listen: o.MQTT.Listen, Router: router, Logger: log, Limits: limits,
 			Auth: p.auth, Required: o.Auth.Device == AuthRequired,
 		})
 		p.door = p.broker
@@ -96,7 +100,7 @@ func (p *parts) wireDoor(o *Options, log *slog.Logger) (err error) {
 		return err
 	}
 	p.door, err = mqttin.NewUpstream(mqttin.UpstreamOptions{
-		URLs: o.MQTT.Upstream, ClientID: id, Group: o.MQTT.Group, Unshared: o.MQTT.Group == "", Inlet: p.store, OwnTracksFleet: o.Fleet.OwnTracksFleet, Logger: log, Limits: limits,
+		URLs: o.MQTT.Upstream, ClientID: id, Group: o.MQTT.Group, Unshared: o.MQTT.Group == "", Inlet: p.store, Router: router, Logger: log, Limits: limits,
 	})
 	return err
 }
@@ -107,6 +111,7 @@ func (p *parts) wireAPI(o *Options, log *slog.Logger, stats func() Stats) (err e
 	options := api.Options{Hosts: o.HTTP.Hosts, Checks: p.checks(), Stats: func() any { return stats() }, Logger: log}
 	if p.hub != nil {
 		options.Assets, options.Inlet, options.Stream, options.Registry = p.hub, p.store, p.stream, p.people
+		options.Decode = func(topic string, payload []byte) (any, error) { return o.Decode(topic, payload, time.Now()) }
 		if options.Dashboard, err = dashboard.New(dashboard.Options{}); err != nil {
 			return fmt.Errorf("make page: %w", err)
 		}

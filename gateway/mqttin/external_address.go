@@ -73,8 +73,8 @@ func subscriptions(o *UpstreamOptions, router *dialect.Router) ([]paho.Subscribe
 	}
 	list := make([]paho.SubscribeOptions, 0, len(topics)+len(statuses))
 	for i, topic := range append(slices.Clip(topics), statuses...) {
-		if !validFilter(topic) || len(topic) > maxFilterBytes || strings.HasPrefix(topic, "$") {
-			return nil, devices.Errorf(devices.Invalid, "topics", "hold one that is no filter, or begins with $")
+		if !validFilter(topic) || len(topic) > maxFilterBytes || isBrokersOwn(topic) {
+			return nil, devices.Errorf(devices.Invalid, "topics", "hold one that is no filter, or that is the broker's own")
 		}
 		s := paho.SubscribeOptions{Topic: topic, QoS: upstreamQoS, RetainHandling: retainedWhenNew, NoLocal: true}
 		if isStatus := i >= len(topics); !isStatus && !o.Unshared {
@@ -84,4 +84,10 @@ func subscriptions(o *UpstreamOptions, router *dialect.Router) ([]paho.Subscribe
 		list = append(list, s)
 	}
 	return list, nil
+}
+
+// isBrokersOwn tells whether a filter begins with a $ that a broker may have a meaning for, such as $SYS or $share. The
+// shadows of AWS IoT are data.
+func isBrokersOwn(topic string) bool {
+	return strings.HasPrefix(topic, "$") && !strings.HasPrefix(topic, "$aws/things/")
 }
