@@ -1,0 +1,177 @@
+package rules
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	"github.com/expr-lang/expr/vm"
+	"github.com/tidwall/rtree"
+
+	"github.com/fleetcast/fleetcast/devices"
+)
+
+// MaxRulesPerDevice bounds the rules that are asked of one device; of more, those of the smallest ids are.
+const MaxRulesPerDevice = 64
+
+// Set is all rules and fences, compiled. It is immutable and may be shared; asking it is for one goroutine at a time
+// with each Scratch.
+type Set struct {
+	rules   []rule // by id
+	byFleet map[devices.FleetID][]int
+	rest    []int // of fleets that no rule names
+	fences  []*shape
+	tree    rtree.RTreeG[int] // over fences
+}
+
+// rule is a rule made ready.
+type rule struct {
+	Rule
+	version uint32 // another where the rule means something else
+	devices map[devices.DeviceID]struct{}
+	fence   int // in Set.fences
+	program *vm.Program
+	measure measure // of a threshold; its of is nil where it is about a metric
+	metric  string
+}
+
+// Fault is a rule or a fence that a Set had to leave out.
+type Fault struct {
+	Rule string
+	Err  error
+}
+
+// Compile makes a Set. Rules that cannot be asked (their fence is gone, for example) and those that are disabled are
+// left out; the faults tell of the former.
+func Compile(all []Rule, fences []Fence) (*Set, []Fault) {
+	s := &Set{byFleet: map[devices.FleetID][]int{}}
+	var faults []Fault
+	byID := map[string]int{}
+	for i := range fences {
+		compiled, err := fences[i].Geometry.compile()
+		if err != nil {
+			faults = append(faults, Fault{fences[i].ID, err})
+			continue
+		}
+		byID[fences[i].ID] = len(s.fences)
+		s.fences = append(s.fences, compiled)
+	}
+	named := map[devices.FleetID]bool{}
+	for i := range all {
+		if all[i].Disabled {
+			continue
+		}
+		r, err := s.compile(&all[i], fences, byID)
+		if err != nil {
+			faults = append(faults, Fault{all[i].ID, err})
+			continue
+		}
+		s.rules = append(s.rules, r)
+		for _, f := range r.Fleets {
+			named[f] = true
+		}
+	}
+	slices.SortFunc(s.rules, func(a, b rule) int { return cmp.Compare(a.ID, b.ID) })
+	s.spread(named)
+	s.plant()
+	return s, faults
+}
+
+func (s *Set) compile(given *Rule, fences []Fence, byID map[string]int) (rule, error) {
+	if err := given.Check(); err != nil {
+		return rule{}, err
+	}
+	r := rule{Rule: *given, fence: -1}
+	meaning := []any{given.When, given.ForSeconds}
+	switch given.When.Type {
+	case InFence:
+		at, ok := byID[given.When.Fence]
+		if !ok {
+			return rule{}, devices.Errorf(devices.NotFound, "when.fence", "is not there")
+		}
+		r.fence = at
+		for i := range fences {
+			if fences[i].ID == given.When.Fence {
+				meaning = append(meaning, fences[i].Geometry)
+			}
+		}
+	case Expression:
+		program, err := compileExpression(given.When.Expression)
+		if err != nil {
+			return rule{}, err
+		}
+		r.program = program
+	case Threshold:
+		r.bind()
+	case Offline:
+	}
+	if len(given.Devices) > 0 {
+		r.devices = make(map[devices.DeviceID]struct{}, len(given.Devices))
+		for _, id := range given.Devices {
+			r.devices[id] = struct{}{}
+		}
+	}
+	text, err := json.Marshal(meaning)
+	if err != nil {
+		return rule{}, fmt.Errorf("sum up rule: %w", err)
+	}
+	sum := sha256.Sum256(text)
+	r.version = binary.LittleEndian.Uint32(sum[:])
+	return r, nil
+}
+
+// spread lists the rules of each fleet that a rule names, and those of all other fleets.
+func (s *Set) spread(named map[devices.FleetID]bool) {
+	for i := range s.rules {
+		if len(s.rules[i].Fleets) == 0 {
+			s.rest = append(s.rest, i)
+		}
+		for f := range named {
+			if len(s.rules[i].Fleets) == 0 || slices.Contains(s.rules[i].Fleets, f) {
+				s.byFleet[f] = append(s.byFleet[f], i)
+			}
+		}
+	}
+}
+
+// plant fills the tree with where each fence can be met, its border's largest hysteresis included. A fence that reaches
+// over the antimeridian stands there twice.
+func (s *Set) plant() {
+	margins := make([]float64, len(s.fences))
+	for i := range s.rules {
+		if at := s.rules[i].fence; at >= 0 {
+			margins[at] = max(margins[at], s.rules[i].When.Hysteresis)
+		}
+	}
+	for i, f := range s.fences {
+		b := f.reach(margins[i])
+		for _, turn := range [...]float64{0, 360, -360} {
+			if b.Min[0]+turn <= 180 && b.Max[0]+turn >= -180 {
+				s.tree.Insert([2]float64{b.Min[0] + turn, b.Min[1]}, [2]float64{b.Max[0] + turn, b.Max[1]}, i)
+			}
+		}
+	}
+}
+
+// of returns the rules that may be about devices of a fleet, by their places in the set.
+func (s *Set) of(fleet devices.FleetID) []int {
+	if list, ok := s.byFleet[fleet]; ok {
+		return list
+	}
+	return s.rest
+}
+
+// find returns the rule of an id, or nil.
+func (s *Set) find(id string) *rule {
+	i, ok := slices.BinarySearchFunc(s.rules, id, func(r rule, id string) int { return cmp.Compare(r.ID, id) })
+	if !ok {
+		return nil
+	}
+	return &s.rules[i]
+}
+
+// Len is the number of rules that are asked.
+func (s *Set) Len() int { return len(s.rules) }
