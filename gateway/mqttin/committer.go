@@ -53,9 +53,15 @@ const (
 	refusing           // the broker stops
 )
 
-// committer moves messages to the inlet. One append is in flight at a time; what comes meanwhile goes with the next, so
-// that the number of appends follows the inlet's speed and not the number of messages. Acknowledgements are released in
-// the order of arrival once the append that holds their message has returned.
+// commitEvery is the least time from one commit to the next. Messages of many devices come one by one, and the bus is
+// quicker than they are: a commit of each, with the goroutines that it wakes, its write or its call to Redis, cost a third
+// of all processor time at 2,000 messages a second. What it adds to the way of a message is half of it in the mean, of the
+// ten that the door has. The first after a pause does not wait.
+const commitEvery = 5 * time.Millisecond
+
+// committer moves messages to the inlet. One append is in flight at a time; what comes meanwhile, and within commitEvery,
+// goes with the next, so that the number of appends follows the time and not the number of messages. Acknowledgements are
+// released in the order of arrival once the append that holds their message has returned.
 type committer struct {
 	inlet    bus.Inlet
 	door     bus.DoorID
@@ -67,6 +73,7 @@ type committer struct {
 	flying  batch
 	scratch []bus.Entry
 	touched []origin
+	began   time.Time // the last commit
 	writers sync.WaitGroup // the goroutines that write acknowledgements
 
 	mu       sync.Mutex
@@ -262,12 +269,43 @@ func (c *committer) run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
-		for c.swap() {
+		for {
+			if !c.rest(ctx) {
+				return
+			}
+			if !c.swap() {
+				break
+			}
+			c.began = time.Now()
 			if !c.commit(ctx) {
 				return
 			}
 		}
 	}
+}
+
+// rest waits until the next commit may begin, where something is queued and it is not much. It returns false when ctx ended
+// first.
+func (c *committer) rest(ctx context.Context) bool {
+	left := commitEvery - time.Since(c.began)
+	if left <= 0 || !c.isFew() {
+		return true
+	}
+	timer := time.NewTimer(left)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// isFew tells whether something is queued that may wait: less than an append may carry, and nobody stops or waits for room.
+func (c *committer) isFew() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return !c.next.isEmpty() && len(c.next.entries) < maxAppend && !c.closing && !c.waiting
 }
 
 // swap takes what is queued. It tells whether there was anything.
