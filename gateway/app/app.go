@@ -31,7 +31,8 @@ type App struct {
 	parts  *parts // set by Start, before anything runs
 	runner *runner
 	addrs  Addrs
-	http   atomic.Pointer[httpDoor] // set by Start; read by stats
+	http   atomic.Pointer[httpDoor]    // set by Start; read by stats
+	config atomic.Pointer[configStore] // as http
 
 	begun    atomic.Bool   // Start or Stop was called
 	started  chan struct{} // closed when Start has returned, or never will be called

@@ -11,8 +11,6 @@ import (
 	"github.com/fleetcast/fleetcast/bridge"
 	"github.com/fleetcast/fleetcast/devices"
 	"github.com/fleetcast/fleetcast/devices/registry"
-	config "github.com/fleetcast/fleetcast/devices/store"
-	"github.com/fleetcast/fleetcast/devices/store/embedded"
 	"github.com/fleetcast/fleetcast/gateway/mqttin"
 )
 
@@ -48,25 +46,12 @@ func (o *Options) checkRegistry() error {
 	return nil
 }
 
-// openConfig opens the store of what people configure: beside the bus, where that is.
-func openConfig(_ context.Context, o *Options, log *slog.Logger) (config.Store, error) {
-	switch {
-	case o.Store.Redis != "":
-		return nil, nil
-	case o.keepsNothing():
-		return config.NewMemory(config.MemoryOptions{}), nil
-	default:
-		return embedded.Open(embedded.Options{Dir: o.dataDir(), Logger: log})
-	}
-}
-
 // startRegistry opens the store of what people configure and follows it.
 func (a *App) startRegistry(ctx context.Context) (*registry.Registry, error) {
-	kept, err := openConfig(ctx, &a.opts, a.log.With("part", "store"))
-	if err != nil || kept == nil {
+	kept, err := a.startConfig(ctx)
+	if err != nil {
 		return nil, err
 	}
-	a.stack.push("store", busBound, func(ctx context.Context) error { return closeWithin(ctx, kept.Close) })
 	jwt, err := a.opts.Registry.jwt()
 	if err != nil {
 		return nil, err

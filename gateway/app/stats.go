@@ -21,6 +21,7 @@ type Stats struct {
 	HTTP   HTTPStats     `json:"http"`
 
 	Registry *registry.Stats `json:"registry,omitempty"`
+	Store    *ConfigStats    `json:"store,omitempty"` // of what people configure
 }
 
 // BusStats are the bus's. Which members are there depends on where it keeps the state.
@@ -122,6 +123,10 @@ func (a *App) stats() Stats {
 	if p.door != nil {
 		s := mqttStats(p.door.Stats())
 		stats.MQTT = &s
+	}
+	if s := a.config.Load(); s != nil {
+		kept := s.stats()
+		stats.Store = &kept
 	}
 	if p.people != nil {
 		s := p.people.Stats()

@@ -129,6 +129,9 @@ func (p *parts) checks() []api.Check {
 			api.Check{Role: string(RoleBroker), Name: "bus", Ready: p.store.unready},
 			api.Check{Role: string(RoleBroker), Name: "mqtt", Ready: func() string { return reasonOf(p.door.Ready(), "devices' messages do not come in") }})
 	}
+	if p.door != nil && p.people != nil {
+		checks = append(checks, api.Check{Role: string(RoleBroker), Name: "registry", Ready: func() string { return unless(p.people.Ready(), "who may connect is not known yet") }})
+	}
 	if p.bridge != nil {
 		checks = append(checks, api.Check{Role: string(RoleBridge), Name: "bus", Ready: p.store.unready})
 	}

@@ -62,6 +62,7 @@ type Stats struct {
 	Commits  uint64 `json:"commits"`
 	Failures uint64 `json:"failures"` // commits that could not be written
 	Bytes    int64  `json:"bytes"`    // of the file, now
+	Failing  bool   `json:"failing"`  // the last commit could not be written
 }
 
 // lockWait is how long another process may take to let go of the file: one that was told to stop just now.
@@ -172,6 +173,7 @@ func (s *Store) Healthy() error {
 func (s *Store) Stats() Stats {
 	s.mu.Lock()
 	out := s.stats
+	out.Failing = s.failure != nil
 	s.mu.Unlock()
 	out.Feeds, out.Behind = s.fanout.Stats()
 	return out
