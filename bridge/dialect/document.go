@@ -1,6 +1,10 @@
 package dialect
 
-import "github.com/fleetcast/fleetcast/devices"
+import (
+	"iter"
+
+	"github.com/fleetcast/fleetcast/devices"
+)
 
 // Limits of a document that is read as a tree. They are wider than the scanner's, since platforms wrap what a device
 // said in much of their own, and buffered uploads hold hundreds of fixes.
@@ -98,7 +102,7 @@ func (d *document) read(depth int) (int32, Reason) {
 	if len(d.nodes) >= MaxTreeNodes {
 		return 0, TooManyMembers
 	}
-	at := int32(len(d.nodes)) //nolint:gosec // bounded above
+	at := int32(len(d.nodes))
 	d.nodes = append(d.nodes, node{})
 	switch d.lex.peek() {
 	case '{':
@@ -188,7 +192,7 @@ func (d *document) text() (span, Reason) {
 		return span{}, reason
 	}
 	if !escaped {
-		return span{int32(start), int32(end)}, None //nolint:gosec // within a payload
+		return span{int32(start), int32(end)}, None
 	}
 	if d.extra == nil {
 		d.extra = make([]byte, 0, 1024)
@@ -201,11 +205,11 @@ func (d *document) text() (span, Reason) {
 	out, _ := unescape(d.extra, d.data[start:end])
 	d.extra = out
 	base := len(d.data)
-	return span{int32(base + from), int32(base + len(out))}, None //nolint:gosec // within twice a payload
+	return span{int32(base + from), int32(base + len(out))}, None
 }
 
 func (d *document) bytes(s span) []byte {
-	if base := int32(len(d.data)); s.from >= base { //nolint:gosec // within a payload
+	if base := int32(len(d.data)); s.from >= base {
 		return d.extra[s.from-base : s.to-base]
 	}
 	return d.data[s.from:s.to]
@@ -252,6 +256,18 @@ func (v value) next() value {
 		return value{}
 	}
 	return value{v.doc, v.node().next + 1}
+}
+
+// elements are those of an array, or the value itself where it is none.
+func (v value) elements() iter.Seq[value] {
+	return func(yield func(value) bool) {
+		if !v.is(arrayNode) {
+			yield(v)
+			return
+		}
+		for e := v.first(); e.exists() && yield(e); e = e.next() {
+		}
+	}
 }
 
 // index returns an element of an array.

@@ -1,6 +1,7 @@
 package dialect
 
 import (
+	"maps"
 	"math"
 	"slices"
 	"strconv"
@@ -65,9 +66,7 @@ func (p *mappingParser) source(n *Node, s *source, want dimension, more map[stri
 		"scale":  func(n *Node) error { return p.number(n, &scale) },
 		"offset": func(n *Node) error { return p.number(n, &s.offset) },
 	}
-	for key, read := range more {
-		readers[key] = read
-	}
+	maps.Copy(readers, more)
 	if err := p.members(n, readers); err != nil {
 		return err
 	}

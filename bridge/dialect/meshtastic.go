@@ -26,7 +26,7 @@ func decodeMeshtastic(in *input, out *Result) bool {
 	if !ok || from != math.Trunc(from) || from < math.MinInt32 || from > math.MaxUint32 {
 		return out.decline(Declined)
 	}
-	node := uint32(int64(from)) //nolint:gosec // before firmware 2.2.0 it is signed: the same bits
+	node := uint32(int64(from)) // before firmware 2.2.0 it is signed: the same bits
 	if !in.nameDeviceText(fmt.Sprintf("!%08x", node)) {
 		return out.reject(BadDevice)
 	}

@@ -86,7 +86,6 @@ type nmeaFix struct {
 	clock    string // hhmmss.ss as it stands in the sentences
 	lat, lon coordinate
 	measures devices.Measures
-	cleared  devices.Fields
 	at       int64
 	sat      float64
 	hasSat   bool

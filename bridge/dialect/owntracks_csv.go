@@ -38,7 +38,7 @@ func decodeGreenwich(in *input, out *Result) bool {
 	}
 	c := out.begin(in)
 	r := c.reading
-	r.At = int64(seconds) * 1000 //nolint:gosec // 32 bits
+	r.At = int64(seconds) * 1000
 	c.lat, c.lon = coordinate{given, n[3] / 1e6}, coordinate{given, n[4] / 1e6}
 	c.set(devices.FieldHeading, &r.Heading, n[5]*10)
 	c.set(devices.FieldSpeed, &r.Speed, n[6]*mpsPerKMH)

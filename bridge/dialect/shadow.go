@@ -104,18 +104,9 @@ func nordicGroups(in *input, out *Result, reported value) bool {
 		if nordicGroup[name] == nil {
 			continue
 		}
-		each := g
-		if g.is(arrayNode) {
-			each = g.first()
-		}
-		for ; each.exists(); each = each.next() {
-			if v := each.get("v"); v.exists() && each.get("ts").exists() {
-				if !out.nordicValue(in, name, v, each.get("ts")) {
-					return false
-				}
-			}
-			if !g.is(arrayNode) {
-				break
+		for each := range g.elements() {
+			if !out.nordicValue(in, name, each) {
+				return false
 			}
 		}
 	}
@@ -123,8 +114,12 @@ func nordicGroups(in *input, out *Result, reported value) bool {
 	return len(out.Messages) > 0
 }
 
-// nordicValue adds a value to the reading of its time, or begins one.
-func (r *Result) nordicValue(in *input, name string, v, ts value) bool {
+// nordicValue adds a value to the reading of its time, or begins one. It tells whether there was room.
+func (r *Result) nordicValue(in *input, name string, group value) bool {
+	v, ts := group.get("v"), group.get("ts")
+	if !v.exists() || !ts.exists() {
+		return true
+	}
 	isEvent := slices.Contains(nordicEvents, name)
 	l := ts.leaf()
 	at, _ := l.unixMillis()

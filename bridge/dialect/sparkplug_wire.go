@@ -62,47 +62,64 @@ type sparkPayload struct {
 	metrics []sparkMetric
 }
 
-// readSparkplug reads a payload. protowire checks every length against the bytes that are there.
+// wireField is a field of a protobuf message: a number, or bytes.
+type wireField struct {
+	number protowire.Number
+	kind   protowire.Type
+	num    uint64
+	bytes  []byte
+}
+
+// nextField reads the field at the start of b. protowire checks every length against the bytes that are there.
+func nextField(b []byte) (f wireField, rest []byte, ok bool) {
+	var n, size int
+	if f.number, f.kind, n = protowire.ConsumeTag(b); n < 0 {
+		return f, nil, false
+	}
+	b = b[n:]
+	switch f.kind {
+	case protowire.VarintType:
+		f.num, size = protowire.ConsumeVarint(b)
+	case protowire.BytesType:
+		f.bytes, size = protowire.ConsumeBytes(b)
+	case protowire.Fixed64Type:
+		f.num, size = protowire.ConsumeFixed64(b)
+	case protowire.Fixed32Type:
+		var v uint32
+		v, size = protowire.ConsumeFixed32(b)
+		f.num = uint64(v)
+	default: // groups, which Sparkplug does not have
+		size = protowire.ConsumeFieldValue(f.number, f.kind, b)
+	}
+	if size < 0 {
+		return f, nil, false
+	}
+	return f, b[size:], true
+}
+
+// readSparkplug reads a payload.
 func readSparkplug(b []byte, p *sparkPayload) Reason {
 	p.at, p.seq, p.hasSeq, p.metrics = 0, 0, false, p.metrics[:0]
 	for len(b) > 0 {
-		number, kind, n := protowire.ConsumeTag(b)
-		if n < 0 {
+		f, rest, ok := nextField(b)
+		if !ok {
 			return BadSyntax
 		}
-		b = b[n:]
+		b = rest
 		switch {
-		case number == payloadMetric && kind == protowire.BytesType:
-			body, n := protowire.ConsumeBytes(b)
-			if n < 0 {
-				return Truncated
-			}
+		case f.number == payloadMetric && f.kind == protowire.BytesType:
 			if len(p.metrics) >= maxSparkplugMetrics {
 				return TooManyMembers
 			}
 			var m sparkMetric
-			if !m.read(body) {
+			if !m.read(f.bytes) {
 				return BadSyntax
 			}
 			p.metrics = append(p.metrics, m)
-			b = b[n:]
-		case kind == protowire.VarintType && (number == payloadTimestamp || number == payloadSeq):
-			v, n := protowire.ConsumeVarint(b)
-			if n < 0 {
-				return Truncated
-			}
-			if number == payloadSeq {
-				p.seq, p.hasSeq = v, true
-			} else {
-				p.at = sparkTime(v)
-			}
-			b = b[n:]
-		default:
-			n := protowire.ConsumeFieldValue(number, kind, b)
-			if n < 0 {
-				return Truncated
-			}
-			b = b[n:]
+		case f.number == payloadTimestamp && f.kind == protowire.VarintType:
+			p.at = sparkTime(f.num)
+		case f.number == payloadSeq && f.kind == protowire.VarintType:
+			p.seq, p.hasSeq = f.num, true
 		}
 	}
 	return None
@@ -117,45 +134,29 @@ func sparkTime(v uint64) int64 {
 
 func (m *sparkMetric) read(b []byte) bool {
 	for len(b) > 0 {
-		number, kind, n := protowire.ConsumeTag(b)
-		if n < 0 {
+		f, rest, ok := nextField(b)
+		if !ok {
 			return false
 		}
-		b = b[n:]
-		switch kind {
-		case protowire.VarintType:
-			v, size := protowire.ConsumeVarint(b)
-			if n = size; n >= 0 {
-				m.varint(number, v)
-			}
-		case protowire.BytesType:
-			v, size := protowire.ConsumeBytes(b)
-			if n = size; n >= 0 {
-				m.bytes(number, v)
-			}
-		case protowire.Fixed32Type:
-			v, size := protowire.ConsumeFixed32(b)
-			if n = size; n >= 0 && number == metricFloat {
-				m.number(shortest(math.Float32frombits(v)))
-			}
-		case protowire.Fixed64Type:
-			v, size := protowire.ConsumeFixed64(b)
-			if n = size; n >= 0 && number == metricDouble {
-				m.number(math.Float64frombits(v))
-			}
-		default:
-			n = protowire.ConsumeFieldValue(number, kind, b)
+		b = rest
+		switch {
+		case f.kind == protowire.VarintType:
+			m.varint(int(f.number), f.num)
+		case f.kind == protowire.BytesType && f.number == metricName:
+			m.name = f.bytes
+		case f.kind == protowire.BytesType && f.number == metricText:
+			m.value, m.has = leaf{kind: devices.Text, text: f.bytes}, true
+		case f.kind == protowire.Fixed32Type && f.number == metricFloat:
+			m.number(shortest(math.Float32frombits(uint32(f.num))))
+		case f.kind == protowire.Fixed64Type && f.number == metricDouble:
+			m.number(math.Float64frombits(f.num))
 		}
-		if n < 0 {
-			return false
-		}
-		b = b[n:]
 	}
 	m.sign()
 	return true
 }
 
-func (m *sparkMetric) varint(number protowire.Number, v uint64) {
+func (m *sparkMetric) varint(number int, v uint64) {
 	switch number {
 	case metricAlias:
 		m.alias, m.hasAlias = v, true
@@ -172,9 +173,9 @@ func (m *sparkMetric) varint(number protowire.Number, v uint64) {
 	case metricInt, metricLong:
 		// The data type may stand behind the value: sign looks at it when all is read.
 		m.value, m.has, m.whole = leaf{kind: devices.Number, num: float64(v)}, true, true
-		m.signed = int64(v) //nolint:gosec // two's complement is meant
+		m.signed = int64(v) // two's complement
 		if number == metricInt {
-			m.signed = int64(int32(uint32(v))) //nolint:gosec // as above
+			m.signed = int64(int32(uint32(v)))
 		}
 	case metricBool:
 		m.value, m.has = leaf{kind: devices.Bool}, true
@@ -191,20 +192,11 @@ func (m *sparkMetric) sign() {
 	}
 	switch m.datatype {
 	case typeInt8:
-		m.value.num = float64(int8(m.signed)) //nolint:gosec // some writers do not extend the sign
+		m.value.num = float64(int8(m.signed)) // some writers do not extend the sign
 	case typeInt16:
-		m.value.num = float64(int16(m.signed)) //nolint:gosec // as above
+		m.value.num = float64(int16(m.signed))
 	case typeInt32, typeInt64:
 		m.value.num = float64(m.signed)
-	}
-}
-
-func (m *sparkMetric) bytes(number protowire.Number, v []byte) {
-	switch number {
-	case metricName:
-		m.name = v
-	case metricText:
-		m.value, m.has = leaf{kind: devices.Text, text: v}, true
 	}
 }
 
@@ -226,7 +218,7 @@ func (m *sparkMetric) number(n float64) {
 
 // rebirthRequest is the payload that asks a node to introduce itself again. Source: Sparkplug 3.0, section 6.4.20.
 func rebirthRequest(now time.Time) []byte {
-	at := uint64(now.UnixMilli()) //nolint:gosec // after 1970
+	at := uint64(now.UnixMilli())
 	var metric []byte
 	metric = protowire.AppendTag(metric, metricName, protowire.BytesType)
 	metric = protowire.AppendString(metric, rebirthMetric)

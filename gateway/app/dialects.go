@@ -1,10 +1,10 @@
 package app
 
 import (
-	_ "time/tzdata" // mappings name time zones, and small containers have no table of them
-
+	"errors"
 	"fmt"
 	"slices"
+	_ "time/tzdata" // mappings name time zones, and small containers have no table of them
 
 	"go.yaml.in/yaml/v3"
 
@@ -66,8 +66,8 @@ func (s *settingsFile) parseMappings(value *yaml.Node) error {
 		return err
 	}
 	s.mappings, err = dialect.ParseMappings(node)
-	if wrong, ok := err.(*dialect.MappingError); ok { //nolint:errorlint // made there, never wrapped
-		return fmt.Errorf("%s: %s", s.at(wrong.Line), wrong)
+	if wrong, ok := errors.AsType[*dialect.MappingError](err); ok {
+		return fmt.Errorf("%s: %w", s.at(wrong.Line), wrong)
 	}
 	return err
 }
