@@ -28,7 +28,8 @@ const (
 	childRun   = "FLEETCAST_DISKBUS_RUN"
 	childFsync = "FLEETCAST_DISKBUS_FSYNC"
 
-	victimDoors = 3
+	victimDoors  = 3
+	victimBlocks = 4 // that trails keep
 )
 
 type victim struct {
@@ -91,6 +92,9 @@ func (v *victim) live(ctx context.Context) error {
 			return err
 		}
 		v.last[r.Device.String()] = n
+		if err := v.checkTrail(ctx, &r); err != nil {
+			return err
+		}
 		v.say("R %s %d", r.Device, n)
 	}
 	if waiting := v.b.Stats().InletEntries; waiting > 0 {
@@ -160,6 +164,7 @@ func (v *victim) flush(ctx context.Context, l bus.Lease, limit int, again bool) 
 		if again {
 			v.say("I %s %d", name, n)
 		}
+		f.Trails = append(f.Trails, bus.TrailBlock{Device: e.Device, Fleet: e.Fleet, Data: fmt.Append(nil, n), Keep: victimBlocks})
 		c := bus.Change{Device: e.Device, Fleet: e.Fleet, Frame: fmt.Append(nil, n), Record: fmt.Append(nil, n)}
 		if j, ok := at[name]; ok {
 			f.Changes[j] = c
@@ -170,6 +175,18 @@ func (v *victim) flush(ctx context.Context, l bus.Lease, limit int, again bool) 
 	}
 	_, err = l.Publish(ctx, &f)
 	return err
+}
+
+// checkTrail sees that what one flush made stands together: the number of the last block of a trail is the record's.
+func (v *victim) checkTrail(ctx context.Context, r *bus.Record) error {
+	kept, err := v.b.Trail(ctx, r.Fleet, r.Device)
+	if err != nil {
+		return err
+	}
+	if n := len(kept.Blocks); n == 0 || n > victimBlocks || !bytes.Equal(kept.Blocks[n-1], r.Data) {
+		return fmt.Errorf("the trail of %s is %q where its record is %s", r.Device, kept.Blocks, r.Data)
+	}
+	return nil
 }
 
 func (v *victim) watch(ctx context.Context, feed bus.Feed) {

@@ -36,6 +36,7 @@ type Options struct {
 	Assets Assets
 	Inlet  Inlet
 	Stream http.Handler // at /stream/assets
+	Trails Trails       // at /api/assets/{id}/trail; nil: nothing is there
 	// Registry is who there is, as people say; nil: nothing is at /api/devices and its neighbours.
 	Registry  *registry.Registry
 	Dashboard http.Handler // at / and whatever is not ours; nil: nothing is there
@@ -132,6 +133,9 @@ func (a *API) routes(hosts hostGuard) {
 		r.Method(http.MethodDelete, "/api/assets/{id}", a.handle(a.removeAsset))
 		if a.options.Decode != nil {
 			r.Method(http.MethodPost, "/api/decode", a.handle(a.decode))
+		}
+		if a.options.Trails != nil {
+			get("/api/assets/{id}/trail", a.trail)
 		}
 		if a.options.Registry != nil {
 			a.registryRoutes(r)

@@ -112,6 +112,9 @@ func (p *parts) wireAPI(o *Options, log *slog.Logger, stats func() Stats) (err e
 	if p.hub != nil {
 		options.Assets, options.Inlet, options.Stream, options.Registry = p.hub, p.store, p.stream, p.people
 		options.Decode = func(topic string, payload []byte) (any, error) { return o.Decode(topic, payload, time.Now()) }
+		if options.Trails, err = p.trails(); err != nil {
+			return err
+		}
 		if options.Dashboard, err = dashboard.New(dashboard.Options{}); err != nil {
 			return fmt.Errorf("make page: %w", err)
 		}
