@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/fleetcast/fleetcast/devices"
+	"github.com/fleetcast/fleetcast/devices/secret"
 )
 
 // Login is what a client shows of itself.
@@ -39,14 +40,14 @@ func (r *Registry) Authenticate(ctx context.Context, l Login) (devices.Principal
 	if !r.follower.Ready() {
 		return devices.Principal{}, errNotLoaded
 	}
-	if len(l.Username) > devices.MaxIDBytes || len(l.Password) > maxProofBytes {
+	if len(l.Username) > devices.MaxIDBytes || len(l.Password) > secret.MaxProofBytes {
 		r.counts.oversized.Add(1)
 		return devices.Principal{}, errWrong
 	}
 	if a, ok := r.byCertificate(&l); ok {
 		return r.admitted(a, time.Time{}, &r.counts.certificates)
 	}
-	if r.jwt != nil && looksLikeJWT(l.Password) {
+	if r.jwt != nil && secret.LooksLikeJWT(l.Password) {
 		return r.byJWT(&l)
 	}
 	a, known := r.account(l.Username)
@@ -58,10 +59,10 @@ func (r *Registry) Authenticate(ctx context.Context, l Login) (devices.Principal
 	c := a.credential
 	switch {
 	case c == nil: // it has no secret: a certificate or a JWT is its only proof
-	case verifyToken(l.Password, c.Token): // also for what does not look like one: the time tells nobody which it is
+	case secret.VerifyToken(l.Password, c.Token): // also for what does not look like one: the time tells nobody which it is
 		return r.admitted(a, time.Time{}, &r.counts.tokens)
-	case c.Password != "" && !isToken(l.Password):
-		right, err := r.pass.verify(ctx, l.Password, c.Password, r.o.Now())
+	case c.Password != "" && !secret.IsToken(l.Password):
+		right, err := r.pass.Verify(ctx, l.Password, c.Password, r.o.Now())
 		if err != nil {
 			return devices.Principal{}, err
 		}
@@ -106,7 +107,7 @@ func (r *Registry) byCertificate(l *Login) (account, bool) {
 }
 
 func (r *Registry) byJWT(l *Login) (devices.Principal, error) {
-	subject, expires, err := r.jwt.verify(l.Password)
+	subject, expires, err := r.jwt.Verify(l.Password)
 	if err != nil || (l.Username != "" && l.Username != subject) {
 		r.counts.wrong.Add(1)
 		return devices.Principal{}, errWrong
@@ -258,7 +259,7 @@ func (r *Registry) noteStranger(l *Login) {
 	if l.Address.IsValid() {
 		s.Address = l.Address.String()
 	}
-	if n := len(l.Password); n >= MinPasswordBytes && n <= MaxPasswordBytes {
+	if n := len(l.Password); n >= secret.MinPasswordBytes && n <= secret.MaxPasswordBytes {
 		s.secret = slices.Clone(l.Password)
 	}
 	r.waiting.stranger(&r.counts, s)

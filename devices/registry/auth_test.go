@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/fleetcast/fleetcast/devices"
+	"github.com/fleetcast/fleetcast/devices/secret"
 	"github.com/fleetcast/fleetcast/devices/store"
 )
 
@@ -172,7 +173,7 @@ func TestChosenPasswordsAreHashedSlowlyOnceAndThenKnownForAWhile(t *testing.T) {
 	if r.Stats().Counts["password_hashed"] != 2 {
 		t.Error("a wrong password was not hashed")
 	}
-	now = now.Add(positiveCacheFor)
+	now = now.Add(secret.PositiveCacheFor)
 	if _, err := login(r, "d", "correct horse battery"); err != nil || r.Stats().Counts["password_hashed"] != 3 {
 		t.Errorf("%v, %v", err, r.Stats().Counts)
 	}
@@ -181,31 +182,10 @@ func TestChosenPasswordsAreHashedSlowlyOnceAndThenKnownForAWhile(t *testing.T) {
 	}
 	_, err = login(r, "d", "correct horse battery")
 	wantKind(t, "the password before", err, devices.Unauthorized)
-	for _, bad := range []string{"short", strings.Repeat("x", MaxPasswordBytes+1), tokenPrefix + "looks like a token"} {
+	for _, bad := range []string{"short", strings.Repeat("x", secret.MaxPasswordBytes+1), secret.TokenPrefix + "looks like a token"} {
 		_, _, err := r.RotateDevice(t.Context(), d.ID, Secret{Password: bad})
 		wantKind(t, "a bad password", err, devices.Invalid)
 	}
-}
-
-func TestWhoWaitsTooLongForAHashIsToldToComeAgain(t *testing.T) {
-	p := newPasswords(1)
-	hash := hashPassword([]byte("some password"))
-	p.gate <- struct{}{} // somebody hashes
-	ctx, cancel := context.WithCancel(t.Context())
-	var wg sync.WaitGroup
-	for range maxHashWaiters {
-		wg.Go(func() {
-			_, err := p.verify(ctx, []byte("some password"), hash, time.Now())
-			wantKind(t, "a wait that ended", err, devices.Exhausted)
-		})
-	}
-	for p.waiting.Load() < maxHashWaiters {
-		<-time.After(time.Millisecond)
-	}
-	_, err := p.verify(context.Background(), []byte("some password"), hash, time.Now())
-	wantKind(t, "one more", err, devices.Exhausted)
-	cancel()
-	wg.Wait()
 }
 
 func TestGatewaysAndClientsHaveCredentialsOfTheirOwn(t *testing.T) {
@@ -296,16 +276,6 @@ func BenchmarkATokensLogin(b *testing.B) {
 	for b.Loop() {
 		if _, err := r.Authenticate(context.Background(), l); err != nil {
 			b.Fatal(err)
-		}
-	}
-}
-
-func BenchmarkAPasswordsLogin(b *testing.B) {
-	p := newPasswords(1)
-	hash := hashPassword([]byte("some password"))
-	for b.Loop() {
-		if ok, err := p.verify(context.Background(), []byte("wrong password"), hash, time.Now()); ok || err != nil {
-			b.Fatal(ok, err)
 		}
 	}
 }

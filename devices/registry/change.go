@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/fleetcast/fleetcast/devices"
+	"github.com/fleetcast/fleetcast/devices/secret"
 	"github.com/fleetcast/fleetcast/devices/store"
 )
 
@@ -34,15 +35,15 @@ func (r *Registry) give(ctx context.Context, c *Credential, s Secret) (token str
 		c.Token = s.TokenHash
 		return "", nil
 	case s.Password != "":
-		if err := CheckPassword(s.Password); err != nil {
+		if err := secret.CheckPassword(s.Password); err != nil {
 			return "", err
 		}
-		if c.Password = r.pass.hash(ctx, []byte(s.Password)); c.Password == "" {
-			return "", errManyPasswords
+		if c.Password = r.pass.Hash(ctx, []byte(s.Password)); c.Password == "" {
+			return "", secret.ErrBusy
 		}
 		return "", nil
 	}
-	token, c.Token = newToken()
+	token, c.Token = secret.NewToken()
 	return token, nil
 }
 
@@ -257,11 +258,11 @@ func (r *Registry) Approve(ctx context.Context, id devices.DeviceID, fleet devic
 	c := Credential{Name: id.String(), Kind: ForDevice, Status: Enabled, Created: now, Updated: now, Serial: newSerial()}
 	switch {
 	case keep && s.Password == "":
-		return nil, "", devices.Errorf(devices.Invalid, "keep_password", "is set, but the device showed none of %d to %d bytes", MinPasswordBytes, MaxPasswordBytes)
+		return nil, "", devices.Errorf(devices.Invalid, "keep_password", "is set, but the device showed none of %d to %d bytes", secret.MinPasswordBytes, secret.MaxPasswordBytes)
 	case keep:
 		c.Password = s.Password
 	default:
-		token, c.Token = newToken()
+		token, c.Token = secret.NewToken()
 	}
 	r.changing.Lock()
 	defer r.changing.Unlock()

@@ -26,11 +26,12 @@ type Stats struct {
 // Stats returns the numbers of now.
 func (r *Registry) Stats() Stats {
 	c := &r.counts
+	hashed, cached, refused := r.pass.Counts()
 	s := Stats{Waiting: r.waiting.len(), Counts: map[string]uint64{
 		"login_token": c.tokens.Load(), "login_password": c.passwords.Load(), "login_certificate": c.certificates.Load(),
 		"login_jwt": c.jwts.Load(), "login_wrong": c.wrong.Load(), "login_disabled": c.disabled.Load(),
 		"login_unknown": c.unknown.Load(), "login_oversized": c.oversized.Load(),
-		"password_hashed": r.pass.hashed.Load(), "password_cached": r.pass.cached.Load(), "password_refused": r.pass.refused.Load(),
+		"password_hashed": hashed, "password_cached": cached, "password_refused": refused,
 		"registered": c.registered.Load(), "register_deferred": c.deferred.Load(), "register_queue_full": c.registerFull.Load(),
 		"register_refused": c.registerNo.Load(), "quarantined": c.quarantined.Load(), "quarantine_full": c.quarantineFull.Load(),
 	}}

@@ -18,6 +18,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/fleetcast/fleetcast/devices"
+	"github.com/fleetcast/fleetcast/devices/secret"
 )
 
 const secretOfTests = "a secret of at least thirty-two bytes"
@@ -27,7 +28,7 @@ type signers struct {
 	ed  ed25519.PrivateKey
 	ec  *ecdsa.PrivateKey
 	rsa *rsa.PrivateKey
-	set []JWTKey
+	set []secret.JWTKey
 }
 
 func publicPEM(t testing.TB, key any) []byte {
@@ -52,17 +53,17 @@ func newSigners(t testing.TB) *signers {
 	if s.rsa, err = rsa.GenerateKey(rand.Reader, 2048); err != nil {
 		t.Fatal(err)
 	}
-	s.set = []JWTKey{
-		{"ed", "EdDSA", publicPEM(t, s.ed.Public())},
-		{"ec", "ES256", publicPEM(t, s.ec.Public())},
-		{"rsa", "RS256", publicPEM(t, s.rsa.Public())},
-		{"hs", "HS256", []byte(secretOfTests)},
+	s.set = []secret.JWTKey{
+		{ID: "ed", Algorithm: "EdDSA", Key: publicPEM(t, s.ed.Public())},
+		{ID: "ec", Algorithm: "ES256", Key: publicPEM(t, s.ec.Public())},
+		{ID: "rsa", Algorithm: "RS256", Key: publicPEM(t, s.rsa.Public())},
+		{ID: "hs", Algorithm: "HS256", Key: []byte(secretOfTests)},
 	}
 	return s
 }
 
-func (s *signers) options() JWTOptions {
-	return JWTOptions{Keys: s.set, Issuer: "maker", Audience: "fleetcast", Leeway: time.Minute}
+func (s *signers) options() secret.JWTOptions {
+	return secret.JWTOptions{Keys: s.set, Issuer: "maker", Audience: "fleetcast", Leeway: time.Minute}
 }
 
 var testNow = time.Unix(1_800_000_000, 0)
@@ -158,20 +159,24 @@ func TestKeysOfJWTsAreChecked(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, spoil := range map[string]func(*JWTOptions){
-		"no issuer": func(o *JWTOptions) { o.Issuer = "" }, "no audience": func(o *JWTOptions) { o.Audience = "" },
-		"a leeway of 61 s":   func(o *JWTOptions) { o.Leeway = 61 * time.Second },
-		"a short secret":     func(o *JWTOptions) { o.Keys = []JWTKey{{"a", "HS256", []byte("short")}} },
-		"PEM as a secret":    func(o *JWTOptions) { o.Keys = []JWTKey{{"a", "HS256", s.set[2].Key}} },
-		"a key of another":   func(o *JWTOptions) { o.Keys = []JWTKey{{"a", "ES256", s.set[0].Key}} },
-		"an unknown name":    func(o *JWTOptions) { o.Keys = []JWTKey{{"a", "none", s.set[0].Key}} },
-		"a weak RSA key":     func(o *JWTOptions) { o.Keys = []JWTKey{{"a", "RS256", publicPEM(t, weak.Public())}} },
-		"no PEM":             func(o *JWTOptions) { o.Keys = []JWTKey{{"a", "EdDSA", []byte("x")}} },
-		"two keys of one id": func(o *JWTOptions) { o.Keys = append(o.Keys, o.Keys[0]) },
+	for name, spoil := range map[string]func(*secret.JWTOptions){
+		"no issuer": func(o *secret.JWTOptions) { o.Issuer = "" }, "no audience": func(o *secret.JWTOptions) { o.Audience = "" },
+		"a leeway of 61 s": func(o *secret.JWTOptions) { o.Leeway = 61 * time.Second },
+		"a short secret": func(o *secret.JWTOptions) {
+			o.Keys = []secret.JWTKey{{ID: "a", Algorithm: "HS256", Key: []byte("short")}}
+		},
+		"PEM as a secret":  func(o *secret.JWTOptions) { o.Keys = []secret.JWTKey{{ID: "a", Algorithm: "HS256", Key: s.set[2].Key}} },
+		"a key of another": func(o *secret.JWTOptions) { o.Keys = []secret.JWTKey{{ID: "a", Algorithm: "ES256", Key: s.set[0].Key}} },
+		"an unknown name":  func(o *secret.JWTOptions) { o.Keys = []secret.JWTKey{{ID: "a", Algorithm: "none", Key: s.set[0].Key}} },
+		"a weak RSA key": func(o *secret.JWTOptions) {
+			o.Keys = []secret.JWTKey{{ID: "a", Algorithm: "RS256", Key: publicPEM(t, weak.Public())}}
+		},
+		"no PEM":             func(o *secret.JWTOptions) { o.Keys = []secret.JWTKey{{ID: "a", Algorithm: "EdDSA", Key: []byte("x")}} },
+		"two keys of one id": func(o *secret.JWTOptions) { o.Keys = append(o.Keys, o.Keys[0]) },
 	} {
 		o := s.options()
 		spoil(&o)
-		_, err := newJWTVerifier(o, time.Now)
+		_, err := secret.NewJWTVerifier(o, time.Now)
 		wantKind(t, name, err, devices.Invalid)
 	}
 }

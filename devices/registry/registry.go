@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/fleetcast/fleetcast/devices"
+	"github.com/fleetcast/fleetcast/devices/secret"
 	"github.com/fleetcast/fleetcast/devices/store"
 )
 
@@ -59,7 +60,7 @@ type Options struct {
 	StrangersPerMinute int
 	// Hashers is how many passwords are hashed at once.
 	Hashers int
-	JWT     JWTOptions
+	JWT     secret.JWTOptions
 	Now     func() time.Time
 	Logger  *slog.Logger
 }
@@ -71,8 +72,8 @@ type Registry struct {
 	log      *slog.Logger
 	dir      *directory
 	follower *store.Follower
-	pass     *passwords
-	jwt      *jwtVerifier
+	pass     *secret.Passwords
+	jwt      *secret.JWTVerifier
 	counts   counters
 
 	changing sync.Mutex // changes by people, one at a time, so that bounds of numbers hold in this process
@@ -89,7 +90,7 @@ func New(o Options) (*Registry, error) {
 	setDefault(&o.RegisterPerMinute, DefaultRegisterPerMinute)
 	setDefault(&o.MaxStrangers, DefaultMaxStrangers)
 	setDefault(&o.StrangersPerMinute, DefaultStrangersAMinute)
-	setDefault(&o.Hashers, defaultHashers)
+	setDefault(&o.Hashers, secret.DefaultHashers)
 	if o.Open {
 		o.Unknown = Register
 	}
@@ -104,11 +105,11 @@ func New(o Options) (*Registry, error) {
 	default:
 		return nil, devices.Errorf(devices.Invalid, "unknown devices", "%q is none of %s, %s, %s", o.Unknown, Refuse, Quarantine, Register)
 	}
-	verifier, err := newJWTVerifier(o.JWT, o.Now)
+	verifier, err := secret.NewJWTVerifier(o.JWT, o.Now)
 	if err != nil {
 		return nil, err
 	}
-	r := &Registry{o: o, log: o.Logger, dir: newDirectory(), pass: newPasswords(o.Hashers), jwt: verifier, waiting: newWaitingList()}
+	r := &Registry{o: o, log: o.Logger, dir: newDirectory(), pass: secret.NewPasswords(o.Hashers), jwt: verifier, waiting: newWaitingList()}
 	r.follower = store.NewFollower(o.Store, r.dir.apply, KindDevice, KindFleet, KindCredential, KindStranger)
 	return r, nil
 }

@@ -6,12 +6,13 @@ import (
 	"testing"
 
 	"github.com/fleetcast/fleetcast/devices"
+	"github.com/fleetcast/fleetcast/devices/secret"
 )
 
 func TestADeviceIsCreatedReadChangedMovedAndDeleted(t *testing.T) {
 	r := start(t, Options{})
 	d, token := create(t, r, "truck-17", "north")
-	if !isToken([]byte(token)) || d.Status != Enabled || d.Revision == 0 || d.Created == 0 {
+	if !secret.IsToken([]byte(token)) || d.Status != Enabled || d.Revision == 0 || d.Created == 0 {
 		t.Fatalf("created %+v with %q", d, token)
 	}
 	got, ok := r.Device(d.ID)

@@ -15,6 +15,7 @@ import (
 	"strings"
 
 	"github.com/fleetcast/fleetcast/devices"
+	"github.com/fleetcast/fleetcast/devices/secret"
 )
 
 // Bounds of an import.
@@ -43,7 +44,7 @@ func (row *Row) secret() (Secret, error) {
 		return Secret{}, nil
 	}
 	hash, err := hex.DecodeString(row.TokenHash)
-	if err != nil || len(hash) != tokenBytes {
+	if err != nil || len(hash) != secret.HashBytes {
 		return Secret{}, devices.Errorf(devices.Invalid, "token_sha256", "is no SHA-256 in hexadecimal")
 	}
 	return Secret{TokenHash: hash}, nil

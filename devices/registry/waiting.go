@@ -215,7 +215,7 @@ func (r *Registry) writeStrangers(ctx context.Context, strangers []strangerReque
 			continue
 		}
 		if s.secret != nil {
-			s.Password = r.pass.hash(ctx, s.secret)
+			s.Password = r.pass.Hash(ctx, s.secret)
 		}
 		op, err := put(KindStranger, s.ID.String(), &s.Stranger, store.Condition{Absent: true})
 		if err == nil {

@@ -11,6 +11,7 @@ import (
 	"github.com/fleetcast/fleetcast/bridge"
 	"github.com/fleetcast/fleetcast/devices"
 	"github.com/fleetcast/fleetcast/devices/registry"
+	"github.com/fleetcast/fleetcast/devices/secret"
 	"github.com/fleetcast/fleetcast/gateway/mqttin"
 )
 
@@ -73,8 +74,8 @@ func (a *App) startRegistry(ctx context.Context) (*registry.Registry, error) {
 }
 
 // jwt reads the keys.
-func (r *RegistryOptions) jwt() (registry.JWTOptions, error) {
-	o := registry.JWTOptions{Issuer: r.JWTIssuer, Audience: r.JWTAudience, Leeway: r.JWTLeeway}
+func (r *RegistryOptions) jwt() (secret.JWTOptions, error) {
+	o := secret.JWTOptions{Issuer: r.JWTIssuer, Audience: r.JWTAudience, Leeway: r.JWTLeeway}
 	for _, setting := range r.JWTKeys {
 		parts := strings.SplitN(setting, ":", 3)
 		if len(parts) != 3 {
@@ -87,7 +88,7 @@ func (r *RegistryOptions) jwt() (registry.JWTOptions, error) {
 		if parts[1] == "HS256" {
 			key = []byte(strings.TrimSpace(string(key))) // an editor's newline is no part of a secret
 		}
-		o.Keys = append(o.Keys, registry.JWTKey{ID: parts[0], Algorithm: parts[1], Key: key})
+		o.Keys = append(o.Keys, secret.JWTKey{ID: parts[0], Algorithm: parts[1], Key: key})
 	}
 	return o, nil
 }

@@ -1,4 +1,4 @@
-package registry
+package secret
 
 import (
 	"bytes"
@@ -24,7 +24,7 @@ const (
 	minRSABits   = 2048
 )
 
-// JWTKey is a key that signs the JWTs that devices show as their passwords. The algorithm belongs to the key: what a
+// JWTKey is a key that signs the JWTs that devices show as their Passwords. The algorithm belongs to the key: what a
 // token's header says of it must be the same, and nothing else of the header is looked at but kid, by equality.
 type JWTKey struct {
 	ID        string // kid; "" is for tokens without one
@@ -33,7 +33,7 @@ type JWTKey struct {
 	Key []byte
 }
 
-// JWTOptions say which JWTs are taken for passwords. Without keys none is.
+// JWTOptions say which JWTs are taken for Passwords. Without keys none is.
 type JWTOptions struct {
 	Keys     []JWTKey
 	Issuer   string // required where there are keys
@@ -41,8 +41,8 @@ type JWTOptions struct {
 	Leeway   time.Duration
 }
 
-// jwtVerifier verifies JWTs. Its methods may be called concurrently.
-type jwtVerifier struct {
+// JWTVerifier verifies JWTs. Its methods may be called concurrently.
+type JWTVerifier struct {
 	keys   map[string]jwtKey
 	parser *jwt.Parser
 }
@@ -54,7 +54,8 @@ type jwtKey struct {
 
 var errJWT = devices.Errorf(devices.Unauthorized, "", "user name or password is wrong")
 
-func newJWTVerifier(o JWTOptions, now func() time.Time) (*jwtVerifier, error) {
+// NewJWTVerifier makes the keys ready, and returns nil where there are none.
+func NewJWTVerifier(o JWTOptions, now func() time.Time) (*JWTVerifier, error) {
 	if len(o.Keys) == 0 {
 		return nil, nil
 	}
@@ -64,7 +65,7 @@ func newJWTVerifier(o JWTOptions, now func() time.Time) (*jwtVerifier, error) {
 	case o.Leeway < 0 || o.Leeway > maxLeeway:
 		return nil, devices.Errorf(devices.Invalid, "jwt", "leeway is not between 0 and %v", maxLeeway)
 	}
-	v := &jwtVerifier{keys: map[string]jwtKey{}}
+	v := &JWTVerifier{keys: map[string]jwtKey{}}
 	var algorithms []string
 	for _, k := range o.Keys {
 		if _, twice := v.keys[k.ID]; twice {
@@ -140,19 +141,28 @@ func parsePublicKey(text []byte) (any, error) {
 	return key, nil
 }
 
-// looksLikeJWT tells whether a password is to be taken for a JWT: a header that begins as JSON does, and two dots.
-func looksLikeJWT(password []byte) bool {
+// LooksLikeJWT tells whether a password is to be taken for a JWT: a header that begins as JSON does, and two dots.
+func LooksLikeJWT(password []byte) bool {
 	return bytes.HasPrefix(password, []byte("eyJ")) && bytes.Count(password, []byte{'.'}) == 2
 }
 
-// verify returns the subject of a token and when it ends. Whatever is wrong with one, the client is told the same.
-func (v *jwtVerifier) verify(token []byte) (subject string, expires time.Time, err error) {
-	// RFC 7515 section 2: base64url without anything else. The decoder passes over line ends, also where it is strict.
-	if bytes.ContainsAny(token, "\r\n") {
+// Verify returns the subject of a token and when it ends. Whatever is wrong with one, the client is told the same.
+func (v *JWTVerifier) Verify(token []byte) (subject string, expires time.Time, err error) {
+	var claims jwt.RegisteredClaims
+	if err := v.VerifyInto(token, &claims); err != nil || claims.Subject == "" {
 		return "", time.Time{}, errJWT
 	}
-	var claims jwt.RegisteredClaims
-	_, err = v.parser.ParseWithClaims(string(token), &claims, func(t *jwt.Token) (any, error) {
+	return claims.Subject, claims.ExpiresAt.Time, nil
+}
+
+// VerifyInto fills the claims of a token that is what it must be: signed by a known key with that key's algorithm, of
+// the issuer, for the audience, and of now.
+func (v *JWTVerifier) VerifyInto(token []byte, claims jwt.Claims) error {
+	// RFC 7515 section 2: base64url without anything else. The decoder passes over line ends, also where it is strict.
+	if bytes.ContainsAny(token, "\r\n") {
+		return errJWT
+	}
+	_, err := v.parser.ParseWithClaims(string(token), claims, func(t *jwt.Token) (any, error) {
 		kid, _ := t.Header["kid"].(string)
 		key, known := v.keys[kid]
 		if !known || t.Method.Alg() != key.algorithm {
@@ -160,8 +170,8 @@ func (v *jwtVerifier) verify(token []byte) (subject string, expires time.Time, e
 		}
 		return key.key, nil
 	})
-	if err != nil || claims.Subject == "" {
-		return "", time.Time{}, errJWT
+	if err != nil {
+		return errJWT // why is for nobody who might be guessing
 	}
-	return claims.Subject, claims.ExpiresAt.Time, nil
+	return nil
 }

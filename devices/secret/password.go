@@ -1,4 +1,4 @@
-package registry
+package secret
 
 import (
 	"context"
@@ -31,12 +31,12 @@ const (
 	maxArgonTime   = 10
 )
 
-// Bounds of passwords that people choose.
+// Bounds of Passwords that people choose.
 const (
 	MinPasswordBytes = 12
 	MaxPasswordBytes = 256
-	// maxProofBytes bounds what is looked at of a CONNECT's password, whatever it is to be: a JWT is the longest.
-	maxProofBytes = 8 << 10
+	// MaxProofBytes bounds what is looked at of a CONNECT's password, whatever it is to be: a JWT is the longest.
+	MaxProofBytes = 8 << 10
 )
 
 // CheckPassword tells whether a password may be chosen.
@@ -44,14 +44,14 @@ func CheckPassword(password string) error {
 	switch {
 	case len(password) < MinPasswordBytes || len(password) > MaxPasswordBytes:
 		return devices.Errorf(devices.Invalid, "password", "is not of %d to %d bytes", MinPasswordBytes, MaxPasswordBytes)
-	case strings.HasPrefix(password, tokenPrefix):
+	case strings.HasPrefix(password, TokenPrefix):
 		return devices.Errorf(devices.Invalid, "password", "begins as tokens do")
 	}
 	return nil
 }
 
-// hashPassword returns the usual text form: $argon2id$v=19$m=…,t=…,p=…$salt$key.
-func hashPassword(password []byte) string {
+// HashPassword returns the usual text form: $argon2id$v=19$m=…,t=…,p=…$salt$key.
+func HashPassword(password []byte) string {
 	var salt [argonSalt]byte
 	_, _ = rand.Read(salt[:]) // never fails
 	key := argon2.IDKey(password, salt[:], argonTime, argonMemory, argonThreads, argonKey)
@@ -87,16 +87,16 @@ func (h *argonHash) verify(password []byte) bool {
 	return subtle.ConstantTimeCompare(key, h.key) == 1
 }
 
-// The bounds of verifying passwords.
+// The bounds of verifying Passwords.
 const (
-	defaultHashers   = 2               // at once: 38 MiB, and at most two cores
+	DefaultHashers   = 2               // at once: 38 MiB, and at most two cores
 	maxHashWaiters   = 64              // who come later are told to come again
-	positiveCacheFor = 5 * time.Minute // a reconnect within it costs an HMAC
+	PositiveCacheFor = 5 * time.Minute // a reconnect within it costs an HMAC
 	maxPositive      = 10_000
 )
 
-// passwords verifies passwords a few at a time. Its methods may be called concurrently.
-type passwords struct {
+// Passwords verifies Passwords a few at a time. Its methods may be called concurrently.
+type Passwords struct {
 	gate    chan struct{} // of the hashers
 	waiting atomic.Int64
 	secret  [32]byte // of this process: what the cache holds is worth nothing elsewhere
@@ -108,17 +108,27 @@ type passwords struct {
 	positive map[[sha256.Size]byte]time.Time // until when a password is known to be right, by its HMAC
 }
 
-func newPasswords(hashers int) *passwords {
-	p := &passwords{gate: make(chan struct{}, hashers), positive: map[[sha256.Size]byte]time.Time{}}
+// NewPasswords returns a gate through which so many passwords pass at once; 0 is the default.
+func NewPasswords(hashers int) *Passwords {
+	if hashers <= 0 {
+		hashers = DefaultHashers
+	}
+	p := &Passwords{gate: make(chan struct{}, hashers), positive: map[[sha256.Size]byte]time.Time{}}
 	_, _ = rand.Read(p.secret[:]) // never fails
 	return p
 }
 
-var errManyPasswords = devices.Errorf(devices.Exhausted, "", "too many passwords are being checked; try again")
+// Counts tells how many passwords were hashed, were known from the cache, and were not looked at for want of a turn.
+func (p *Passwords) Counts() (hashed, cached, refused uint64) {
+	return p.hashed.Load(), p.cached.Load(), p.refused.Load()
+}
 
-// verify tells whether the password is that of the hash. It waits for its turn as long as ctx lasts, and is refused with
+// ErrBusy is what Verify returns to who found no turn.
+var ErrBusy = devices.Errorf(devices.Exhausted, "", "too many Passwords are being checked; try again")
+
+// Verify tells whether the password is that of the hash. It waits for its turn as long as ctx lasts, and is refused with
 // Exhausted where too many wait already.
-func (p *passwords) verify(ctx context.Context, password []byte, hash string, now time.Time) (bool, error) {
+func (p *Passwords) Verify(ctx context.Context, password []byte, hash string, now time.Time) (bool, error) {
 	if len(password) > MaxPasswordBytes {
 		return false, nil
 	}
@@ -134,7 +144,7 @@ func (p *passwords) verify(ctx context.Context, password []byte, hash string, no
 	if p.waiting.Add(1) > maxHashWaiters {
 		p.waiting.Add(-1)
 		p.refused.Add(1)
-		return false, errManyPasswords
+		return false, ErrBusy
 	}
 	defer p.waiting.Add(-1)
 	select {
@@ -142,7 +152,7 @@ func (p *passwords) verify(ctx context.Context, password []byte, hash string, no
 		defer func() { <-p.gate }()
 	case <-ctx.Done():
 		p.refused.Add(1)
-		return false, errManyPasswords
+		return false, ErrBusy
 	}
 	p.hashed.Add(1)
 	if !h.verify(password) {
@@ -154,7 +164,7 @@ func (p *passwords) verify(ctx context.Context, password []byte, hash string, no
 
 // key is what a pair of password and hash is remembered by. The hash with its salt is part of it, so that a changed
 // password is forgotten with its account's old hash.
-func (p *passwords) key(password []byte, hash string) [sha256.Size]byte {
+func (p *Passwords) key(password []byte, hash string) [sha256.Size]byte {
 	mac := hmac.New(sha256.New, p.secret[:])
 	mac.Write([]byte(hash))
 	mac.Write([]byte{0})
@@ -162,7 +172,7 @@ func (p *passwords) key(password []byte, hash string) [sha256.Size]byte {
 	return [sha256.Size]byte(mac.Sum(nil))
 }
 
-func (p *passwords) known(key [sha256.Size]byte, now time.Time) bool {
+func (p *Passwords) known(key [sha256.Size]byte, now time.Time) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	until, ok := p.positive[key]
@@ -173,22 +183,22 @@ func (p *passwords) known(key [sha256.Size]byte, now time.Time) bool {
 	return ok
 }
 
-func (p *passwords) remember(key [sha256.Size]byte, now time.Time) {
+func (p *Passwords) remember(key [sha256.Size]byte, now time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if len(p.positive) >= maxPositive {
 		clear(p.positive) // they come back at the price of one hash each
 	}
-	p.positive[key] = now.Add(positiveCacheFor)
+	p.positive[key] = now.Add(PositiveCacheFor)
 }
 
-// hash hashes a password through the same gate. It returns "" where ctx ends first.
-func (p *passwords) hash(ctx context.Context, password []byte) string {
+// Hash hashes a password through the same gate. It returns "" where ctx ends first.
+func (p *Passwords) Hash(ctx context.Context, password []byte) string {
 	select {
 	case p.gate <- struct{}{}:
 		defer func() { <-p.gate }()
 	case <-ctx.Done():
 		return ""
 	}
-	return hashPassword(password)
+	return HashPassword(password)
 }
