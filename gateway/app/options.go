@@ -35,6 +35,7 @@ type Options struct {
 // MQTTOptions are the devices' door: a broker of our own, or another that is consumed.
 type MQTTOptions struct {
 	Listen   string   `help:"Address for devices (MQTT 3.1.1 and 5). Loopback only, unless --device-auth is required; port 0 takes a free one." default:"${mqtt_listen}"`
+	Route    bool     `help:"Deliver what MQTT clients publish to MQTT clients that subscribed to it, as far as their credentials go; at QoS 0, and nothing is retained. Off, the broker only takes in what devices say and sends commands."`
 	Upstream []string `help:"External broker (MQTT 5) that is consumed in place of the embedded one: mqtt://user:password@host:1883 or mqtts://…; several are nodes of one broker. A password is better set by the variable or the file." placeholder:"URL"`
 	ClientID string   `help:"Client id at the external broker: the same over restarts, another for each door. Without it, one is made of the host's name and a file in the data directory." placeholder:"ID"`
 	Group    string   `help:"Group of the shared subscription at the external broker, for several doors that share the messages, such as fleetcast. Without one every door hears all. Mosquitto 2 forgets the subscriptions of groups when it restarts, and drops what it acknowledges until a door is back; those without a group it keeps. Each change wants a new client id." default:"${mqtt_group}" placeholder:"NAME"`

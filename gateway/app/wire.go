@@ -90,7 +90,7 @@ func (p *parts) wireDoor(o *Options, log *slog.Logger) (err error) {
 		}
 		p.broker, err = mqttin.New(mqttin.Options{
 			Inlet: p.store, Listen: o.MQTT.Listen, Router: router, Logger: log, Limits: limits,
-			Auth: p.auth, Required: o.Auth.Device == AuthRequired,
+			Auth: p.auth, Required: o.Auth.Device == AuthRequired, Route: o.MQTT.Route,
 		})
 		p.door = p.broker
 		return err

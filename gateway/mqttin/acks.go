@@ -13,6 +13,7 @@ const (
 const (
 	codeSuccess        byte = 0x00
 	codeUnspecified    byte = 0x80
+	codeNotAuthorized  byte = 0x87
 	codeTopicInvalid   byte = 0x90
 	codePayloadInvalid byte = 0x99
 )

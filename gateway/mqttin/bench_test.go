@@ -32,12 +32,10 @@ func unserved(t testing.TB) (*Broker, *mqtt.Client, *hook) {
 	}
 	ours, theirs := net.Pipe()
 	t.Cleanup(func() { _, _ = ours.Close(), theirs.Close() })
-	cl := b.server.NewClient(&conn{Conn: ours, counters: b.counters}, "mqtt", "c", false)
-	h := &hook{broker: b}
-	if err := h.OnConnect(cl, packets.Packet{}); err != nil {
-		t.Fatal(err)
-	}
-	return b, cl, h
+	c := &conn{Conn: ours, counters: b.counters}
+	cl := b.server.NewClient(c, listenerName, "c", false)
+	c.session = b.newSession(c, cl, anonymous)
+	return b, cl, &hook{broker: b}
 }
 
 // forget empties the queue as a commit does.

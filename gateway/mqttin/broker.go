@@ -29,11 +29,21 @@ type Broker struct {
 	guard     *guard
 	registry  registry
 	committer *committer
+	routes    *routes // nil: nothing is routed
 	server    *mqtt.Server
+
+	auth       Authenticator // nil: nobody is asked
+	required   bool
+	access     access
+	attempts   *attempts
+	logins     chan struct{} // places for those that are asked
+	generation atomic.Uint32 // of what the authenticator said
 
 	started  atomic.Bool
 	stopping atomic.Bool
+	halt     chan struct{}  // closed when the broker stops
 	talking  sync.WaitGroup // the goroutines that read connections
+	writers  sync.WaitGroup // those that write what is sent to clients, and those that end connections
 
 	mu       sync.Mutex
 	listener net.Listener
@@ -58,8 +68,18 @@ func New(o Options) (*Broker, error) {
 	if err := b.intake.init(o.Router, o.OwnTracksFleet, &counters{log: b.log}); err != nil {
 		return nil, err
 	}
+	b.access = access{b.router.AccessTemplates()}
+	if o.Required && o.Auth == nil {
+		return nil, devices.Errorf(devices.Invalid, "auth", "is missing, and credentials are required")
+	}
+	b.auth, b.required, b.attempts = o.Auth, o.Required, newAttempts()
+	b.logins, b.halt = make(chan struct{}, b.limits.Logins), make(chan struct{})
+	b.generation.Store(1)
+	if o.Route {
+		b.routes = new(routes)
+	}
 	b.guard = newGuard(b.limits, b.counters)
-	b.registry.sessions = map[string]*session{}
+	b.registry = newRegistry(b.limits, b.counters)
 	b.committer = newCommitter(o.Inlet, b.door, b.limits, b.counters)
 	b.server = mqtt.New(b.frontEnd())
 	if err := b.server.AddHook(&hook{broker: b}, nil); err != nil {
@@ -135,7 +155,7 @@ func (b *Broker) Stats() Stats {
 	b.counters.read(&s)
 	s.Connections, s.Unidentified = b.guard.gauges()
 	s.Queued, s.QueuedBytes = b.committer.gauges()
-	s.Sessions = b.server.Clients.Len()
+	s.Sessions = b.registry.count()
 	return s
 }
 
@@ -149,9 +169,6 @@ func (b *Broker) Run(ctx context.Context) error {
 	if err := b.Listen(); err != nil { //nolint:contextcheck // binding a port waits for nothing
 		return err
 	}
-	if err := b.server.Serve(); err != nil {
-		return fmt.Errorf("serve mqtt: %w", err)
-	}
 	commitCtx, stopCommitting := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopCommitting()
 	var committing sync.WaitGroup
@@ -160,6 +177,11 @@ func (b *Broker) Run(ctx context.Context) error {
 	acceptCtx, stopAccepting := context.WithCancel(ctx)
 	defer stopAccepting()
 	go func() { accepting <- b.accept(acceptCtx, b.listener) }()
+	var tending sync.WaitGroup
+	tending.Go(func() { b.tend(acceptCtx) })
+	if b.auth != nil {
+		tending.Go(func() { b.watch(acceptCtx) })
+	}
 
 	var failed error
 	select {
@@ -168,7 +190,9 @@ func (b *Broker) Run(ctx context.Context) error {
 		accepting <- nil
 	}
 	b.stopping.Store(true)
+	close(b.halt)
 	stopAccepting()
+	tending.Wait()
 	_ = b.listener.Close() // it may be what failed
 	b.guard.close()
 	<-accepting //nolint:errcheck // it was taken above, or is nil after ctx ended
@@ -201,7 +225,9 @@ func (b *Broker) stop(ctx context.Context, stopCommitting func(), committing *sy
 	if !wait(last, committing) {
 		errs = append(errs, errors.New("stop mqtt broker: the committer did not end in time"))
 	}
-	errs = append(errs, b.server.Close()) // once: it panics the second time. All clients are gone, so it waits for nobody
+	if !wait(last, &b.writers) {
+		errs = append(errs, errors.New("stop mqtt broker: a connection could not be written to in time"))
+	}
 	return errors.Join(errs...)
 }
 
@@ -260,7 +286,7 @@ func (b *Broker) accept(ctx context.Context, l net.Listener) error {
 		switch {
 		case err == nil:
 			pause = acceptPause
-			b.serve(nc)
+			b.serve(ctx, nc)
 			continue
 		case ctx.Err() != nil:
 			return nil //nolint:nilerr // the listener was closed to end this
@@ -280,31 +306,30 @@ func (b *Broker) accept(ctx context.Context, l net.Listener) error {
 }
 
 // serve has a connection read by a goroutine of its own, if the guard lets it in.
-func (b *Broker) serve(nc net.Conn) {
+func (b *Broker) serve(ctx context.Context, nc net.Conn) {
 	if c := b.guard.admit(nc); c != nil {
-		b.talking.Go(func() { b.talk(c) })
+		b.talking.Go(func() { b.talk(ctx, c) })
 	}
 }
 
 // talk reads a connection to its end. mochi has no recover anywhere, and there are packets that make its parser panic
 // (an MQTT 5 SUBSCRIBE that is cut after the filter): whoever sends one loses the connection, and nobody else anything.
-func (b *Broker) talk(c *conn) {
+func (b *Broker) talk(ctx context.Context, c *conn) {
 	defer b.goodbye(c)
 	defer func() {
 		if r := recover(); r != nil {
 			b.counters.note(Panicked, c.remote)
 			if c.session != nil {
-				b.will(c.session) // mochi did not come to ask for it
+				b.will(c.session)
 			}
 		}
 	}()
-	err := b.server.EstablishConnection("mqtt", c)
-	if err != nil {
+	if err := b.converse(ctx, c); err != nil {
 		b.explain(c, err)
 	}
 }
 
-// goodbye queues what the end of a connection means for presence.
+// goodbye queues what the end of a connection means for presence, and ends its session or leaves it to be kept.
 func (b *Broker) goodbye(c *conn) {
 	_ = c.Close()
 	defer b.guard.leave(c)
@@ -313,13 +338,11 @@ func (b *Broker) goodbye(c *conn) {
 		return
 	}
 	s.settle()
-	s.topics, s.lastWill, s.older = topicCache{}, nil, nil
+	s.topics, s.lastWill, s.willOut, s.older = topicCache{}, nil, nil, nil
 	if s.tracked.len() > 0 {
 		b.committer.end(s)
 	}
-	if newest, _ := b.server.Clients.Get(s.client.ID); newest != s.client { // no session is kept
-		b.registry.remove(s.client)
-	}
+	b.part(s, time.Now())
 }
 
 // explain counts why a connection ended.
@@ -330,7 +353,7 @@ func (b *Broker) explain(c *conn, err error) {
 	switch {
 	case isCode && code == packets.ErrPacketTooLarge:
 		reason = PacketTooLarge
-	case isCode && code == packets.ErrClientIdentifierTooLong, isCode && code == packets.ErrRejectPacket:
+	case errors.Is(err, errCounted), isCode && code == packets.ErrRejectPacket:
 		return // counted where it was refused
 	case isCode && code.Code < packets.ErrUnspecifiedError.Code: // a DISCONNECT that asks for the will
 		return

@@ -16,6 +16,7 @@ type conn struct {
 	net.Conn
 	number   uint64 // unique in this run of the door: the Conn of connection events
 	remote   string
+	address  netip.Addr   // of the peer; invalid where it is not known
 	group    netip.Prefix // what PerAddress counts by; invalid where the address is not counted
 	counters *counters
 	write    atomic.Int64 // how long a write may take, ns

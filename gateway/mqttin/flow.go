@@ -2,10 +2,8 @@ package mqttin
 
 import (
 	"sync"
-	"sync/atomic"
 	"time"
 
-	mqtt "github.com/mochi-mqtt/server/v2"
 	"github.com/mochi-mqtt/server/v2/packets"
 )
 
@@ -110,42 +108,9 @@ func (f *flow) adopt(s *session) {
 // expectRelease puts a PUBREC into mochi's inflight map, so that it answers the PUBREL with a PUBCOMP. Created must be
 // set: mochi clears each second what is older than its maximum.
 func (s *session) expectRelease(id uint16) {
-	now := time.Now().Unix()
-	isNew := s.client.State.Inflight.Set(packets.Packet{
+	s.client.State.Inflight.Set(packets.Packet{
 		FixedHeader: packets.FixedHeader{Type: packets.Pubrec},
 		PacketID:    id,
-		Created:     now,
+		Created:     time.Now().Unix(),
 	})
-	if isNew {
-		atomic.AddInt64(&s.broker.server.Info.Inflight, 1)
-	}
-}
-
-// registry knows the newest session of each client id, connected or kept.
-type registry struct {
-	mu       sync.Mutex
-	sessions map[string]*session
-}
-
-// enter makes s the session of its client id and returns the one before it, which is overtaken from now on: its last
-// will and its end no longer speak for the device. mochi ends the older connection afterwards, and in an order of its
-// own, so connections are compared and not ids.
-func (r *registry) enter(s *session) (older *session) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	older = r.sessions[s.client.ID]
-	if older != nil {
-		older.overtaken.Store(true)
-	}
-	r.sessions[s.client.ID] = s
-	return older
-}
-
-// remove forgets the session of a client, unless a newer one has the id.
-func (r *registry) remove(cl *mqtt.Client) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if s := r.sessions[cl.ID]; s != nil && s.client == cl {
-		delete(r.sessions, cl.ID)
-	}
 }

@@ -1,6 +1,7 @@
 package mqttin
 
 import (
+	"context"
 	"io"
 	"net"
 	"testing"
@@ -27,7 +28,7 @@ func FuzzConnection(f *testing.F) {
 			version = 5
 		}
 		ours, theirs := net.Pipe()
-		h.serve(ours)
+		h.serve(context.Background(), ours)
 		drained := make(chan struct{})
 		go func() {
 			defer close(drained)

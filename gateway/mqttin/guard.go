@@ -33,7 +33,8 @@ var keepAlive = net.KeepAliveConfig{Enable: true, Idle: time.Minute, Interval: 1
 // admit takes a connection in, or closes it and returns nil.
 func (g *guard) admit(nc net.Conn) *conn {
 	c := &conn{Conn: nc, number: g.number.Add(1), remote: nc.RemoteAddr().String(), counters: g.counters}
-	c.group = addressGroup(nc.RemoteAddr())
+	c.address = addressOf(nc.RemoteAddr())
+	c.group = addressGroup(c.address)
 	c.write.Store(int64(g.limits.Write))
 	if reason, ok := g.enter(c); !ok {
 		g.counters.note(reason, c.remote)
@@ -136,12 +137,7 @@ func (g *guard) gauges() (all, unidentified int) {
 
 // addressGroup is what connections are counted by: an IPv4 address, a /64 in IPv6 (one customer has at least that), and
 // nothing for loopback.
-func addressGroup(a net.Addr) netip.Prefix {
-	tcp, ok := a.(*net.TCPAddr)
-	if !ok {
-		return netip.Prefix{}
-	}
-	addr := tcp.AddrPort().Addr().Unmap()
+func addressGroup(addr netip.Addr) netip.Prefix {
 	if !addr.IsValid() || addr.IsLoopback() {
 		return netip.Prefix{}
 	}

@@ -135,7 +135,7 @@ func (h *harness) pipe(t testing.TB, o connectOptions) *raw {
 	t.Helper()
 	ours, theirs := net.Pipe()
 	t.Cleanup(func() { _ = theirs.Close() })
-	h.serve(ours)
+	h.serve(context.Background(), ours)
 	r := &raw{Conn: theirs, t: t, version: o.version}
 	_ = theirs.SetDeadline(time.Now().Add(patience))
 	o.keepalive = 60

@@ -167,8 +167,15 @@ type harness struct {
 // start runs a broker on a free port until the test ends.
 func start(t testing.TB, limits Limits) *harness {
 	t.Helper()
+	return startWith(t, Options{Limits: limits})
+}
+
+// startWith does the same with other options.
+func startWith(t testing.TB, o Options) *harness {
+	t.Helper()
 	inlet := new(fakeInlet)
-	b, err := New(Options{Inlet: inlet, Listen: "127.0.0.1:0", Limits: limits})
+	o.Inlet, o.Listen = inlet, "127.0.0.1:0"
+	b, err := New(o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -193,6 +200,13 @@ func start(t testing.TB, limits Limits) *harness {
 
 func (h *harness) event(r Reason) uint64 { return h.Stats().Events[r] }
 
+// sessionOf is the session of a client id, or nil.
+func (h *harness) sessionOf(id string) *session {
+	h.registry.mu.Lock()
+	defer h.registry.mu.Unlock()
+	return h.registry.sessions[id]
+}
+
 // counted waits until a reason was counted at least once.
 func (h *harness) counted(t testing.TB, r Reason) {
 	t.Helper()
@@ -216,6 +230,8 @@ type connectOptions struct {
 	willTopic string
 	will      string
 	retain    bool
+	user      string
+	password  string
 }
 
 func dial(t testing.TB, h *harness) *raw {
@@ -246,6 +262,9 @@ func connectPacket(o connectOptions) []byte {
 			flags |= 1 << 5
 		}
 	}
+	if o.user != "" {
+		flags |= 1<<7 | 1<<6
+	}
 	body := append(str("MQTT"), o.version, flags, byte(o.keepalive>>8), byte(o.keepalive))
 	if o.version == 5 {
 		if o.expiry > 0 {
@@ -261,11 +280,24 @@ func connectPacket(o connectOptions) []byte {
 		}
 		body = append(append(body, str(o.willTopic)...), str(o.will)...)
 	}
+	if o.user != "" {
+		body = append(append(body, str(o.user)...), str(o.password)...)
+	}
 	return frame(0x10, body)
 }
 
 // connect opens a session and returns it with the CONNACK.
 func connect(t testing.TB, h *harness, o connectOptions) (*raw, []byte) {
+	t.Helper()
+	r, body := attempt(t, h, o)
+	if body == nil || body[1] != 0 {
+		t.Fatalf("connack % x", body)
+	}
+	return r, body
+}
+
+// attempt sends a CONNECT and returns what the CONNACK says; nil: there was none.
+func attempt(t testing.TB, h *harness, o connectOptions) (*raw, []byte) {
 	t.Helper()
 	if o.version == 0 {
 		o.version = 4
@@ -276,9 +308,12 @@ func connect(t testing.TB, h *harness, o connectOptions) (*raw, []byte) {
 	r := dial(t, h)
 	r.version, r.id = o.version, o.id
 	r.send(connectPacket(o))
-	first, body := r.read()
-	if first != 0x20 || body[1] != 0 {
-		t.Fatalf("connack %#x % x", first, body)
+	first, body, err := r.tryRead()
+	if err != nil {
+		return r, nil
+	}
+	if first != 0x20 || len(body) < 2 {
+		t.Fatalf("got %#x % x instead of a CONNACK", first, body)
 	}
 	return r, body
 }
@@ -378,7 +413,7 @@ func (r *raw) gone() {
 // well asserts that another client still works.
 func (h *harness) well(t testing.TB) {
 	t.Helper()
-	r, _ := connect(t, h, connectOptions{id: "witness"})
+	r, _ := connect(t, h, connectOptions{id: "witness", user: "witness", password: "right"})
 	before := len(h.inlet.of(bus.KindReading, "witness"))
 	r.publish("fleets/f/devices/witness/telemetry", `{"lat":1,"lon":2}`, 1, 7)
 	r.expect(0x40, 7)

@@ -67,7 +67,12 @@ type topicRoute struct {
 	topic  string // our own copy
 	route  *dialect.Route
 	reason dialect.Reason // why there is no route
-	up     bool           // the device's connection event was sent
+
+	generation uint32           // of what follows: it is asked anew when something was changed about who may do what
+	allowed    bool             // the connection may publish to the topic
+	device     devices.DeviceID // the last one that it was admitted to speak for on the topic
+	named      devices.FleetID  // the fleet that the topic named for it
+	fleet      devices.FleetID  // the one that it is in
 }
 
 // topicCache remembers the routes of a connection's topics, limit of them at most. It is for one goroutine.
@@ -75,7 +80,7 @@ type topicCache struct {
 	limit  int
 	topic  string // the last one, and its route
 	last   *topicRoute
-	routes map[string]*topicRoute
+	routes map[string]*topicRoute // nil while there is one only
 }
 
 // lookup returns the route of a topic, which may lie in a packet.
@@ -97,9 +102,18 @@ func (c *topicCache) resolve(in *intake, topic string) *topicRoute {
 	}
 	r := &topicRoute{topic: strings.Clone(topic)} // the packet must not live as long as the connection
 	r.route, r.reason = in.router.Route(r.topic)
-	if len(c.routes) >= c.limit || c.routes == nil {
+	switch {
+	case c.last == nil: // most devices have one topic, and no map for it
+		return r
+	case len(c.routes) >= c.limit:
 		// Start again rather than choose: a device has a handful of topics, who has more than the bound pays for it.
-		c.routes = make(map[string]*topicRoute, 1)
+		c.routes = nil
+	}
+	if c.routes == nil {
+		c.routes = make(map[string]*topicRoute, 2)
+		if c.topic != "" {
+			c.routes[c.topic] = c.last
+		}
 	}
 	c.routes[r.topic] = r
 	return r

@@ -104,10 +104,7 @@ func TestMosquittoSubMaySubscribeAndHearsNothing(t *testing.T) {
 		b, _ := cmd.CombinedOutput() // it ends with an error: nothing came in its time
 		out <- string(b)
 	}()
-	eventually(t, "the subscription", func() bool {
-		cl, ok := h.server.Clients.Get("sub")
-		return ok && cl.State.Subscriptions.Len() == 1
-	})
+	eventually(t, "the subscriber", func() bool { return h.sessionOf("sub") != nil })
 	publishWith(t, h, "-q", "1", "-r", "-t", "fleets/north/devices/truck-17/telemetry", "-m", `{"fuel":41.5}`)
 	if got := <-out; got != "" && got != "Timed out\n" {
 		t.Errorf("the subscriber prints %q", got)

@@ -25,6 +25,8 @@ type Options struct {
 	Auth Authenticator
 	// Required has every connection show a credential to Auth. Without it nobody is asked, and Auth only admits devices.
 	Required bool
+	// Route delivers what clients publish to the clients that subscribed to it, as far as their rules go. See routes.
+	Route bool
 	// Logger gets rare lines about what the guards did. Nil: none.
 	Logger *slog.Logger
 	Limits Limits
@@ -70,6 +72,17 @@ type Limits struct {
 	KeptSessions int
 	// SessionExpiry bounds how long such a session is kept. Default 1 h.
 	SessionExpiry time.Duration
+	// SessionsPerAccount bounds the sessions of one account, connected and kept: whoever has one credential must not
+	// take all places. Default 64.
+	SessionsPerAccount int
+	// Logins and Login bound how many logins are checked at once, and how long one may take with its wait for a place.
+	// Defaults 64 and 5 s.
+	Logins int
+	Login  time.Duration
+	// DeviceRates and GatewayRates are what an account may send, where its own are not set: whoever sends more is not
+	// read until it is within them. GatewayRates are for whoever is not one device. In open mode there are none.
+	// Defaults 100 messages and 256 KiB a second, 10 s of them at once; 20,000 and 16 MiB, 5 s.
+	DeviceRates, GatewayRates devices.Rates
 	// Stop bounds how long Run takes to end. Default 5 s.
 	Stop time.Duration
 }
@@ -84,7 +97,7 @@ const (
 	routesPerSession = 1024 // topics whose route a connection remembers
 	maxAppend        = 4096 // entries of one append
 	readBuffer       = 1 << 10
-	writesPending    = 16 // packets that mochi queues for a client: none, as nothing is routed
+	writesPending    = 1 // packets that mochi queues for a client: none, as what is routed is not mochi's
 	stopWrite        = 500 * time.Millisecond
 	inletSilence     = 5 * time.Second // an append that takes longer makes the door not ready
 )
@@ -112,6 +125,15 @@ func (l Limits) withDefaults() Limits {
 	set(&l.DevicesPerConnection, 1_024)
 	set(&l.Filters, 64)
 	set(&l.KeptSessions, 10_000)
+	set(&l.SessionsPerAccount, 64)
+	set(&l.Logins, 64)
+	set(&l.DeviceRates.Messages, 100)
+	set(&l.DeviceRates.Bytes, 256<<10)
+	set(&l.DeviceRates.Burst, 10)
+	set(&l.GatewayRates.Messages, 20_000)
+	set(&l.GatewayRates.Bytes, 16<<20)
+	set(&l.GatewayRates.Burst, 5)
+	setTime(&l.Login, 5*time.Second)
 	setTime(&l.FirstPacket, 5*time.Second)
 	setTime(&l.Write, 5*time.Second)
 	setTime(&l.KeepAliveMin, 5*time.Second)

@@ -1,6 +1,7 @@
 package mqttin
 
 import (
+	"slices"
 	"time"
 
 	"github.com/mochi-mqtt/server/v2/packets"
@@ -35,6 +36,9 @@ type message struct {
 	alias   uint16 // 0: none
 	id      uint16
 	qos     byte
+	retain  bool
+	// properties are those of MQTT 5, where messages are routed; else nil.
+	properties *packets.Properties
 }
 
 // receive does with a message what has to be done before the next one of its connection is read.
@@ -60,12 +64,38 @@ func (b *Broker) receive(s *session, m message) {
 		b.offer(s, &d)
 		return
 	}
-	if r.route == nil {
+	b.judge(s, r)
+	switch {
+	case !r.allowed:
+		b.counters.messages[dialect.Rejected].Add(1)
+		b.counters.note(TopicDenied, s.conn.remote)
+		b.refuse(s, &d, codeNotAuthorized)
+	case r.route != nil:
+		b.decode(s, r, &m, &d)
+	case r.reason == dialect.UnknownTopic && b.routes != nil && !isReserved(r.topic):
+		if b.offer(s, &d) { // nothing for the inlet; the acknowledgement keeps its turn
+			b.pass(s, r, &m)
+		}
+	default:
 		b.counters.messages[dialect.Rejected].Add(1)
 		b.counters.reject(r.reason, "")
 		b.refuse(s, &d, codeTopicInvalid)
+	}
+}
+
+// judge says whether the connection may publish to a topic. It is asked once a topic, and again when something was
+// changed about who may do what.
+func (b *Broker) judge(s *session, r *topicRoute) {
+	now := b.generation.Load()
+	if r.generation == now {
 		return
 	}
+	r.generation, r.device = now, devices.DeviceID{}
+	r.allowed = b.access.mayPublish(s.who, r.topic)
+}
+
+// decode takes a message of a format that is understood.
+func (b *Broker) decode(s *session, r *topicRoute, m *message, d *delivery) {
 	w := b.work.Get().(*workspace)
 	defer b.putBack(w)
 	result := &w.result
@@ -74,12 +104,26 @@ func (b *Broker) receive(s *session, m message) {
 	b.counters.dropped.Add(uint64(result.Dropped))
 	if result.Kind == dialect.Rejected {
 		b.counters.reject(result.Reason, r.route.Device().String())
-		b.refuse(s, &d, codePayloadInvalid)
+		b.refuse(s, d, codePayloadInvalid)
 		return
 	}
 	d.entries = w.entries[:0]
-	b.deliver(s, r, result, &d)
+	if b.deliver(s, r, result, d) {
+		b.pass(s, r, m)
+	}
 	w.entries = d.entries
+}
+
+// pass gives a message that was taken to the clients that subscribed to its topic.
+func (b *Broker) pass(s *session, r *topicRoute, m *message) {
+	if b.routes == nil {
+		return
+	}
+	out := routed{from: s, topic: r.topic, payload: m.payload, retain: m.retain}
+	if m.properties != nil {
+		out.properties = *m.properties
+	}
+	b.route(&out)
 }
 
 func keepable(r *topicRoute) string {
@@ -135,45 +179,102 @@ func (b *Broker) refuse(s *session, d *delivery, code byte) {
 	b.offer(s, d)
 }
 
-// deliver makes entries of what was decoded and queues them.
-func (b *Broker) deliver(s *session, r *topicRoute, result *dialect.Result, d *delivery) {
-	speaks := result.Kind != dialect.Command && result.Kind != dialect.Discovery
-	if !r.up && speaks {
-		d.entries = s.appendUp(d.entries, result.Device, result.Fleet)
+// deliver makes entries of what was decoded and queues them. It tells whether the message was taken.
+func (b *Broker) deliver(s *session, r *topicRoute, result *dialect.Result, d *delivery) bool {
+	taken, refused := 0, 0
+	var last devices.DeviceID
+	speak := func(device devices.DeviceID, fleet devices.FleetID) (devices.FleetID, bool) {
+		fleet, why, ok := b.fleetOf(s, r, device, fleet)
+		if !ok {
+			b.counters.note(why, s.conn.remote)
+			refused++
+			return fleet, false
+		}
+		if taken++; device != last {
+			last = device
+			d.entries = s.appendUp(d.entries, device, fleet)
+		}
+		return fleet, true
+	}
+	if !result.Device.IsZero() && result.Kind != dialect.Command && result.Kind != dialect.Discovery {
+		speak(result.Device, result.Fleet)
 	}
 	for i := range result.Messages {
 		m := &result.Messages[i]
-		if m.Device != result.Device && !m.Aside {
-			d.entries = s.appendUp(d.entries, m.Device, m.Fleet)
+		if m.Aside {
+			continue
 		}
-		d.entries = b.appendMessage(d.entries, m, false)
+		if fleet, ok := speak(m.Device, m.Fleet); ok {
+			m.Fleet = fleet
+			d.entries = b.appendMessage(d.entries, m, false)
+		}
+	}
+	if refused > 0 && taken == 0 {
+		b.refuse(s, d, codeNotAuthorized)
+		return false
 	}
 	if len(d.entries) == 0 && d.ticket.kind == 0 {
-		return
+		return true
 	}
 	if !b.offer(s, d) {
-		return
+		return false
 	}
-	r.up = r.up || speaks
 	s.track(d.entries)
+	return true
 }
 
-// appendUp appends the event that the connection speaks for the device, if it does so for the first time.
+// fleetOf returns the fleet of a device for which the connection wants to speak, or why it may not. named is the fleet
+// that the topic or its preset names.
+func (b *Broker) fleetOf(s *session, r *topicRoute, device devices.DeviceID, named devices.FleetID) (devices.FleetID, Reason, bool) {
+	if r.device == device && r.named == named && !device.IsZero() {
+		return r.fleet, 0, true
+	}
+	fleet := named
+	switch {
+	case s.who.Kind == devices.DevicePrincipal:
+		fleet = s.who.Fleet // its credential is the registry's word
+	case b.auth != nil:
+		admitted, err := b.auth.Admit(s.who, device, named)
+		if err != nil {
+			return fleet, DeviceRefused, false
+		}
+		fleet = admitted
+	}
+	if !inScope(s.who, device, fleet, named) {
+		return fleet, DeviceDenied, false
+	}
+	r.device, r.named, r.fleet = device, named, fleet
+	return fleet, 0, true
+}
+
+// appendUp appends the event that the connection speaks for the device, if it does so for the first time, or now in
+// another fleet.
 func (s *session) appendUp(dst []bus.Entry, device devices.DeviceID, fleet devices.FleetID) []bus.Entry {
-	if device.IsZero() || s.tracked.has(device) {
+	if device.IsZero() {
 		return dst
 	}
-	if s.tracked.len() >= s.broker.limits.DevicesPerConnection {
+	before, known := s.tracked.fleetOf(device)
+	switch {
+	case known && before == fleet, saysUp(dst, device):
+		return dst
+	case known:
+		dst = append(dst, connectionEntry(device, before, s.event(false)))
+	case s.tracked.len() >= s.broker.limits.DevicesPerConnection:
 		s.broker.counters.note(DeviceNotTracked, s.conn.remote)
 		return dst
 	}
 	return append(dst, connectionEntry(device, fleet, s.event(true)))
 }
 
+// saysUp tells whether the event of a device is among the entries of its message already.
+func saysUp(entries []bus.Entry, device devices.DeviceID) bool {
+	return slices.ContainsFunc(entries, func(e bus.Entry) bool { return e.Kind == bus.KindConnection && e.Device == device && e.Connection.Up })
+}
+
 // track notes for whom connection events were queued, so that their end will be told.
 func (s *session) track(entries []bus.Entry) {
 	for i := range entries {
-		if e := &entries[i]; e.Kind == bus.KindConnection {
+		if e := &entries[i]; e.Kind == bus.KindConnection && e.Connection.Up {
 			s.tracked.add(e.Device, e.Fleet)
 		}
 	}

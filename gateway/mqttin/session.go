@@ -16,19 +16,29 @@ type session struct {
 	conn   *conn
 	client *mqtt.Client
 
-	clean     bool                 // MQTT 3.1.1: nothing is left for the next connection
-	overtaken atomic.Bool          // a newer connection has the client id
-	flow      atomic.Pointer[flow] // never nil
+	who       *devices.Principal     // who connected; never nil, and not changed
+	clean     bool                   // MQTT 3.1.1: nothing is left for the next connection
+	overtaken atomic.Bool            // a newer connection has the client id
+	ended     atomic.Bool            // nothing of the session is kept
+	revoked   atomic.Bool            // its credential was taken away
+	flow      atomic.Pointer[flow]   // never nil
+	out       atomic.Pointer[outbox] // nil until something is sent that is no answer
+	subs      subscriptionSet
+
+	// Guarded by registry.mu.
+	holder  *holder  // of its account; nil in open mode
+	sibling *session // the next one of the holder's list
+	isKept  bool     // the connection has ended
 
 	// Owned by the reading goroutine.
 	older     *session // the session before, until the CONNACK says whether it is continued
 	isSettled bool     // settled is closed
-	present   bool     // what the CONNACK said
 	expires   bool     // the CONNACK has to say that the session ends with the connection
-	willed    bool     // mochi asked for the will
+	willed    bool     // the will was heard
 	topics    topicCache
 	tracked   trackedDevices
 	lastWill  []bus.Entry
+	willOut   *routed // the will as other clients get it; nil where nothing is routed
 
 	settled chan struct{} // closed when the CONNACK is out, or the connection gone
 
@@ -54,12 +64,13 @@ type trackedDevice struct {
 	fleet  devices.FleetID
 }
 
-func (t *trackedDevices) has(device devices.DeviceID) bool {
+// fleetOf returns the fleet in which the device was spoken for.
+func (t *trackedDevices) fleetOf(device devices.DeviceID) (devices.FleetID, bool) {
 	if t.first.device == device {
-		return true
+		return t.first.fleet, true
 	}
-	_, ok := t.more[device]
-	return ok
+	fleet, ok := t.more[device]
+	return fleet, ok
 }
 
 func (t *trackedDevices) len() int {
@@ -71,9 +82,8 @@ func (t *trackedDevices) len() int {
 
 func (t *trackedDevices) add(device devices.DeviceID, fleet devices.FleetID) {
 	switch {
-	case t.first.device.IsZero():
+	case t.first.device.IsZero(), t.first.device == device:
 		t.first = trackedDevice{device, fleet}
-	case t.first.device == device:
 	default:
 		if t.more == nil {
 			t.more = map[devices.DeviceID]devices.FleetID{}

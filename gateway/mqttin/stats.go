@@ -54,6 +54,25 @@ const (
 	UpstreamSessionLost                  // the external broker had no session of ours any more
 	UpstreamNotSubscribed                // the external broker refused a subscription
 	AckTooLate                           // an acknowledgement whose connection was gone: the message comes again
+	LoginFailed                          // refused: no such account, or a wrong secret
+	LoginForbidden                       // refused: a good credential that is disabled
+	LoginThrottled                       // refused unseen: the user name or the address failed too often
+	LoginExhausted                       // refused: more logins wait than can be checked
+	LoginUnavailable                     // refused: nobody could check the login in time
+	LoginBroken                          // refused: the login could not be checked, by a fault of ours
+	ClientIDTaken                        // refused: another account uses the client id
+	AccountLimit                         // refused: the account has too many sessions
+	Flapping                             // refused: connections with one client id throw each other out
+	WillDenied                           // refused: a last will that the client may not publish
+	TopicDenied                          // refused: a message on a topic that is not the client's
+	DeviceDenied                         // refused: what a message says of a device that is not the client's
+	DeviceRefused                        // refused: what a message says of a device that the registry does not admit
+	Revoked                              // ended: the credential was revoked, disabled or changed
+	CredentialExpired                    // ended: the credential has expired
+	RatePaused                           // a connection that is above its account's rates is not read for a while
+	RateExceeded                         // ended: the same, for longer than its keep-alive
+	WatchFailed                          // the authenticator could not say what changed; everybody is checked again
+	RouteDropped                         // dropped: a routed message for a client that does not read, or takes none so large
 )
 
 var reasonNames = [...]string{
@@ -63,7 +82,9 @@ var reasonNames = [...]string{
 	"queue_full", "kept_newest", "kept_replaced", "stopping", "entry_refused", "reserved_topic", "filter_refused", "will_ignored", "will_outdated",
 	"session_not_kept", "device_not_tracked", "duplicate_joined", "inlet_refused", "append_failed", "uncommitted",
 	"upstream_unreachable", "upstream_refused", "upstream_lost", "upstream_session_lost", "upstream_not_subscribed",
-	"ack_too_late",
+	"ack_too_late", "login_failed", "login_forbidden", "login_throttled", "login_exhausted", "login_unavailable",
+	"login_broken", "client_id_taken", "account_limit", "flapping", "will_denied", "topic_denied", "device_denied", "device_refused",
+	"revoked", "credential_expired", "rate_paused", "rate_exceeded", "watch_failed", "route_dropped",
 }
 
 // Reasons is the number of reasons.

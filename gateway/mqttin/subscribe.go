@@ -2,64 +2,220 @@ package mqttin
 
 import (
 	"strings"
+	"sync"
 
-	mqtt "github.com/mochi-mqtt/server/v2"
 	"github.com/mochi-mqtt/server/v2/packets"
 )
 
-// Filters that stand in mochi's tree for those of clients. Nothing is routed, so what a client subscribes to makes no
-// difference to what it receives; but mochi's tree takes seconds of a global lock for a filter of 30,000 levels, keeps
-// subscriptions of sessions that are gone, and races when a wildcard meets a retained message. With one literal filter
-// for all, none of that can be reached, and clients that subscribe as a matter of course are told that they may.
+// subscription is a filter that was granted.
+type subscription struct {
+	filter  string // without the group
+	group   string // of a shared subscription, or ""
+	id      int    // the subscription identifier of MQTT 5, 0 for none
+	noLocal bool
+	asIs    bool // retain as published
+}
+
+// subscriptionSet are those of a session. mochi's tree is not used: it takes seconds of a global lock for a filter of
+// 30,000 levels, keeps the subscriptions of sessions that are gone, and refuses a SUBSCRIBE whose id happens to be that
+// of a message on its way.
+type subscriptionSet struct {
+	mu    sync.Mutex
+	gone  bool
+	list  []subscription
+	owner *session
+}
+
+// Codes of a SUBACK (MQTT 5.0 section 3.9.3). MQTT 3.1.1 knows the last of them only.
 const (
-	parkedFilter  = "$fleetcast/parked"
-	refusedFilter = "$fleetcast/refused" // OnACLCheck refuses it
-	invalidFilter = ""                   // mochi refuses it as no filter at all
+	subGranted        byte = 0x00
+	subDenied         byte = 0x87
+	subInvalid        byte = 0x8f
+	subQuota          byte = 0x97
+	subNoShared       byte = 0x9e
+	subRefused        byte = 0x80
+	unsubNone         byte = 0x11 // of an UNSUBACK
+	subackByte        byte = 0x90
+	unsubackByte      byte = 0xb0
+	maxSubscriptions       = 64 // of a session
+	subackHeaderBytes      = 8
 )
 
-// OnSubscribe puts a filter of ours in the place of each, by what the client is to be told.
-func (h *hook) OnSubscribe(cl *mqtt.Client, pk packets.Packet) packets.Packet {
+// subscribe answers a SUBSCRIBE. Granted are QoS 0 and, to who may be sent commands, QoS 1: see routes.go.
+func (b *Broker) subscribe(s *session, pk *packets.Packet) error {
+	if code := pk.SubscribeValidate(); code != packets.CodeSuccess {
+		return code
+	}
+	codes := make([]byte, len(pk.Filters))
 	for i := range pk.Filters {
-		f := &pk.Filters[i]
-		f.Filter = standIn(f.Filter)
-		if f.Filter != parkedFilter {
-			h.broker.counters.note(FilterRefused, cl.Net.Remote)
+		codes[i] = b.subscribeOne(s, &pk.Filters[i])
+		if codes[i] >= subRefused {
+			b.counters.note(FilterRefused, s.conn.remote)
+			if s.client.Properties.ProtocolVersion < 5 {
+				codes[i] = subRefused
+			}
 		}
 	}
-	return pk
+	s.answer(subackByte, pk.PacketID, codes)
+	return nil
 }
 
-// OnUnsubscribe does the same, so that a filter is found again.
-func (h *hook) OnUnsubscribe(_ *mqtt.Client, pk packets.Packet) packets.Packet {
-	for i := range pk.Filters {
-		pk.Filters[i].Filter = standIn(pk.Filters[i].Filter)
-	}
-	return pk
-}
-
-func standIn(filter string) string {
+func (b *Broker) subscribeOne(s *session, f *packets.Subscription) byte {
+	group, filter, shared := sharedFilter(f.Filter)
 	switch {
-	case len(filter) > maxFilterBytes || strings.Count(filter, "/") >= maxFilterLevels:
-		return refusedFilter
-	case !validFilter(filter):
-		return invalidFilter
-	case isSysTopic(filter), len(filter) >= len("$share") && strings.EqualFold(filter[:len("$share")], "$share"):
-		return refusedFilter
+	case len(f.Filter) > maxFilterBytes || strings.Count(f.Filter, "/") >= maxFilterLevels:
+		return subDenied
+	case !validFilter(filter), shared && (group == "" || strings.ContainsAny(group, "+#")):
+		return subInvalid
+	case isReserved(filter):
+		return subDenied
+	case shared && b.routes == nil:
+		return subNoShared
+	case shared && f.NoLocal:
+		return subInvalid // [MQTT-3.8.3-4]
+	case !b.access.maySubscribe(s.who, filter):
+		return subDenied
 	}
-	return parkedFilter
+	if b.routes == nil && !isCommands(filter) { // nothing will ever be sent for it
+		return min(f.Qos, b.mostQos(s, filter))
+	}
+	sub := subscription{filter: strings.Clone(filter), group: strings.Clone(group), id: f.Identifier, noLocal: f.NoLocal, asIs: f.RetainAsPublished}
+	if !s.subs.add(s, sub, b.routes) {
+		return subQuota
+	}
+	return min(f.Qos, b.mostQos(s, filter))
 }
 
-// validFilter holds a filter to MQTT 5.0 section 4.7: a wildcard is a whole level, and '#' is the last.
-func validFilter(filter string) bool {
-	if filter == "" {
+// mostQos is the QoS at which messages for a filter are sent: commands at 1, by a path of their own, and what is routed
+// at 0. In open mode nothing is sent without --mqtt-route, and clients that subscribe as a matter of course are told what
+// they asked for.
+func (b *Broker) mostQos(s *session, filter string) byte {
+	switch {
+	case isCommands(filter):
+		return 1
+	case b.routes == nil && s.who == anonymous:
+		return 2
+	}
+	return 0
+}
+
+// unsubscribe answers an UNSUBSCRIBE.
+func (b *Broker) unsubscribe(s *session, pk *packets.Packet) error {
+	if code := pk.UnsubscribeValidate(); code != packets.CodeSuccess {
+		return code
+	}
+	codes := make([]byte, len(pk.Filters))
+	for i := range pk.Filters {
+		group, filter, _ := sharedFilter(pk.Filters[i].Filter)
+		if !s.subs.drop(filter, group, b.routes) && (b.routes != nil || isCommands(filter)) {
+			codes[i] = unsubNone
+		}
+	}
+	if s.client.Properties.ProtocolVersion < 5 {
+		codes = nil
+	}
+	s.answer(unsubackByte, pk.PacketID, codes)
+	return nil
+}
+
+// answer writes a SUBACK or UNSUBACK.
+func (s *session) answer(kind byte, id uint16, codes []byte) {
+	out := make([]byte, 0, subackHeaderBytes+len(codes))
+	body := 2 + len(codes)
+	if s.client.Properties.ProtocolVersion == 5 {
+		body++
+	}
+	out = append(out, kind)
+	out = appendLength(out, body)
+	out = append(out, byte(id>>8), byte(id))
+	if s.client.Properties.ProtocolVersion == 5 {
+		out = append(out, 0) // no properties
+	}
+	s.write(append(out, codes...))
+}
+
+// appendLength appends a remaining length (MQTT 5.0 section 1.5.5).
+func appendLength(dst []byte, n int) []byte {
+	for n >= 0x80 {
+		dst = append(dst, byte(n)|0x80)
+		n >>= 7
+	}
+	return append(dst, byte(n))
+}
+
+// isReserved tells whether a filter or a topic is of those that belong to a broker.
+func isReserved(filter string) bool { return strings.HasPrefix(filter, "$") }
+
+// isCommands tells whether a filter is for commands of ours, and of nothing else.
+func isCommands(filter string) bool { return covers("fleets/+/devices/+/commands/#", filter) }
+
+// add grants a subscription, or replaces the one with the same filter. It returns false where there are too many.
+func (l *subscriptionSet) add(s *session, sub subscription, routes *routes) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.owner = s
+	if l.gone { // a newer connection has the session
+		return true
+	}
+	for i := range l.list {
+		if old := &l.list[i]; old.filter == sub.filter && old.group == sub.group {
+			*old = sub
+			routes.add(s, sub)
+			return true
+		}
+	}
+	if len(l.list) >= maxSubscriptions {
 		return false
 	}
-	for rest, more := filter, true; more; {
-		var level string
-		level, rest, more = strings.Cut(rest, "/")
-		if (strings.Contains(level, "+") && level != "+") || (strings.Contains(level, "#") && (level != "#" || more)) {
-			return false
+	l.list = append(l.list, sub)
+	routes.add(s, sub)
+	return true
+}
+
+// drop ends a subscription and tells whether there was one.
+func (l *subscriptionSet) drop(filter, group string, routes *routes) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i := range l.list {
+		if old := &l.list[i]; old.filter == filter && old.group == group {
+			routes.remove(l.owner, *old)
+			l.list = append(l.list[:i:i], l.list[i+1:]...)
+			return true
 		}
 	}
-	return true
+	return false
+}
+
+// take ends all subscriptions of the session, and any that it would add, and returns them.
+func (l *subscriptionSet) take(routes *routes) []subscription {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.gone = true
+	list := l.list
+	l.list = nil
+	for i := range list {
+		routes.remove(l.owner, list[i])
+	}
+	return list
+}
+
+// put gives a session the subscriptions of the one before it, as far as its account may still have them.
+func (l *subscriptionSet) put(s *session, list []subscription, routes *routes) {
+	for _, sub := range list {
+		if s.broker.access.maySubscribe(s.who, sub.filter) {
+			l.add(s, sub, routes)
+		}
+	}
+}
+
+// wants tells whether the session subscribed to a topic.
+func (l *subscriptionSet) wants(topic string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i := range l.list {
+		if covers(l.list[i].filter, topic) {
+			return true
+		}
+	}
+	return false
 }

@@ -1,0 +1,236 @@
+package mqttin
+
+import (
+	"sync"
+	"time"
+)
+
+// registry knows the newest session of each client id, connected or kept, and the sessions of each account. Sessions
+// belong to accounts: a client id is the account's that uses it, until its session has ended.
+type registry struct {
+	limits   Limits
+	counters *counters
+
+	mu       sync.Mutex
+	sessions map[string]*session // by client id
+	accounts map[string]*holder  // by account; in open mode there are none
+	kept     map[*session]time.Time
+	expiring map[*session]struct{} // whose credential ends by itself
+	flaps    buckets               // takeovers, by client id
+}
+
+// holder is what the sessions of one account share. It outlives them for as long as its meter is not full again, so
+// that nobody gets a new burst by connecting anew.
+type holder struct {
+	meter meter
+
+	// Guarded by registry.mu.
+	first *session // a list by session.sibling
+	count int
+}
+
+func newRegistry(limits Limits, c *counters) registry {
+	return registry{
+		limits: limits, counters: c, sessions: map[string]*session{}, accounts: map[string]*holder{},
+		kept: map[*session]time.Time{}, expiring: map[*session]struct{}{},
+		flaps: newBuckets(maxTracked, flapBurst, flapRefill),
+	}
+}
+
+// A connection that takes another's place with the same client id costs one of flapBurst, and one comes back each
+// flapRefill. Two clients that throw each other out would go on for ever otherwise.
+const (
+	flapBurst  = 15
+	flapRefill = 10 * time.Second
+)
+
+// enter makes s the session of its client id. The one before it becomes s.older and is overtaken from now on: its last
+// will and its end no longer speak for the device.
+func (r *registry) enter(s *session, now time.Time) *refusal {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	id, account := s.client.ID, s.who.Account
+	older := r.sessions[id]
+	h := r.accounts[account]
+	foreign := older != nil && older.who.Account != account
+	switch {
+	case foreign && !s.mayEvict(id):
+		return refusals[ClientIDTaken]
+	case account != "" && h != nil && h.count >= r.limits.SessionsPerAccount && (older == nil || foreign) && !r.dropKept(h):
+		return refusals[AccountLimit]
+	case older != nil && !older.isKept && !r.flaps.take(id, now):
+		return refusals[Flapping]
+	}
+	if older != nil {
+		older.overtaken.Store(true)
+		r.unlink(older)
+		s.older = older
+	}
+	r.sessions[id] = s
+	r.link(s, account)
+	return nil
+}
+
+// mayEvict tells whether a client id is the session's own: the name of its device. Whoever uses it besides is a squatter.
+func (s *session) mayEvict(clientID string) bool {
+	return !s.who.Device.IsZero() && s.who.Device.String() == clientID
+}
+
+// link needs r.mu.
+func (r *registry) link(s *session, account string) {
+	if account == "" {
+		return
+	}
+	h := r.accounts[account]
+	if h == nil {
+		h = new(holder)
+		r.accounts[account] = h
+	}
+	s.holder = h
+	s.sibling, h.first = h.first, s
+	h.count++
+	if !s.who.Expires.IsZero() {
+		r.expiring[s] = struct{}{}
+	}
+}
+
+// unlink needs r.mu.
+func (r *registry) unlink(s *session) {
+	delete(r.kept, s)
+	delete(r.expiring, s)
+	h := s.holder
+	if h == nil || !h.drop(s) {
+		return
+	}
+	h.count--
+}
+
+func (h *holder) drop(s *session) bool {
+	for at := &h.first; *at != nil; at = &(*at).sibling {
+		if *at == s {
+			*at, s.sibling = s.sibling, nil
+			return true
+		}
+	}
+	return false
+}
+
+// dropKept ends one kept session of the account to make room for a new one. It needs r.mu.
+func (r *registry) dropKept(h *holder) bool {
+	for s := h.first; s != nil; s = s.sibling {
+		if s.isKept {
+			r.discard(s)
+			return true
+		}
+	}
+	return false
+}
+
+// discard forgets a kept session. It needs r.mu.
+func (r *registry) discard(s *session) {
+	s.ended.Store(true)
+	r.unlink(s)
+	if r.sessions[s.client.ID] == s {
+		delete(r.sessions, s.client.ID)
+	}
+}
+
+// keep notes that the connection has ended and its session is kept until then. It returns false where a newer
+// connection has the session.
+func (r *registry) keep(s *session, until time.Time) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.sessions[s.client.ID] != s {
+		return false
+	}
+	s.isKept = true
+	r.kept[s] = until
+	return true
+}
+
+// remove forgets a session.
+func (r *registry) remove(s *session) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.discard(s)
+}
+
+// expired returns the kept sessions whose time has come.
+func (r *registry) expired(now time.Time) (list []*session) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for s, until := range r.kept {
+		if now.After(until) {
+			list = append(list, s)
+		}
+	}
+	return list
+}
+
+// outdated returns the sessions whose credential has ended by itself.
+func (r *registry) outdated(now time.Time) (list []*session) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for s := range r.expiring {
+		if s.who.ExpiredAt(now) {
+			list = append(list, s)
+		}
+	}
+	return list
+}
+
+// of returns the sessions of some accounts, or of all that have one.
+func (r *registry) of(accounts []string) (list []*session) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	add := func(h *holder) {
+		for s := h.first; s != nil; s = s.sibling {
+			list = append(list, s)
+		}
+	}
+	for _, account := range accounts {
+		if h := r.accounts[account]; h != nil {
+			add(h)
+		}
+	}
+	if len(accounts) == 0 {
+		for _, h := range r.accounts {
+			add(h)
+		}
+	}
+	return list
+}
+
+// all returns every session.
+func (r *registry) all() []*session {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	list := make([]*session, 0, len(r.sessions))
+	for _, s := range r.sessions {
+		list = append(list, s)
+	}
+	return list
+}
+
+// sweep forgets accounts that have no session and could send a whole burst again.
+func (r *registry) sweep(now time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for account, h := range r.accounts {
+		if h.count == 0 && h.meter.isFull(now) {
+			delete(r.accounts, account)
+		}
+	}
+}
+
+func (r *registry) keptSessions() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.kept)
+}
+
+func (r *registry) count() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.sessions)
+}
