@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"time"
 
 	"github.com/fleetcast/fleetcast/simulator/fleet"
 	"github.com/fleetcast/fleetcast/simulator/mqttlite"
 	"github.com/fleetcast/fleetcast/simulator/payload"
+	"github.com/fleetcast/fleetcast/simulator/report"
 	"github.com/fleetcast/fleetcast/simulator/routes"
 	"github.com/fleetcast/fleetcast/simulator/tracker"
 	"github.com/fleetcast/fleetcast/simulator/units"
@@ -123,12 +125,18 @@ func (c *fleetCommand) Run(ctx context.Context, t *terminal) error {
 	if len(lacks) > 0 {
 		return errors.New("this machine cannot hold so many connections")
 	}
-	runErr := f.Run(ctx)
-	s := f.Summary()
-	if runErr == nil && s.Whole.Connects == 0 {
-		runErr = errors.New("no device was connected")
+	thresholds, err := c.Output.thresholds("devices")
+	if err != nil {
+		return err
 	}
-	return errors.Join(runErr, t.write(s, c.Output.JSON))
+	recorded := report.Options{Name: "fleet", Command: os.Args, Devices: []report.DeviceGroup{{Name: "devices", Fleet: f}}, Thresholds: thresholds}
+	return c.Output.record(ctx, recorded, func(ctx context.Context) error {
+		err := f.Run(ctx)
+		if err == nil && f.Counts().Connects == 0 {
+			err = errors.New("no device was connected")
+		}
+		return err
+	}, func() error { return t.write(f.Summary(), c.Output.JSON) })
 }
 
 func (c *fleetCommand) options(t *terminal) (o fleet.Options, err error) {

@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"time"
 
 	"github.com/fleetcast/fleetcast/simulator/fleet"
 	"github.com/fleetcast/fleetcast/simulator/floor"
+	"github.com/fleetcast/fleetcast/simulator/report"
 	"github.com/fleetcast/fleetcast/simulator/units"
 	"github.com/fleetcast/fleetcast/simulator/watch"
 )
@@ -44,8 +46,12 @@ func (c *watchCommand) Run(ctx context.Context, t *terminal) error {
 	if lacks := fleet.Preflight(c.Viewers, ""); len(lacks) > 0 {
 		return fmt.Errorf("this machine cannot hold so many connections: %s", lacks[0])
 	}
-	runErr := w.Run(ctx)
-	return errors.Join(runErr, t.write(w.Report(), c.Output.JSON))
+	thresholds, err := c.Output.thresholds("viewers")
+	if err != nil {
+		return err
+	}
+	recorded := report.Options{Name: "watch", Command: os.Args, Viewers: []report.ViewerGroup{{Name: "viewers", Watch: w}}, Thresholds: thresholds}
+	return c.Output.record(ctx, recorded, w.Run, func() error { return t.write(w.Report(), c.Output.JSON) })
 }
 
 func (c *watchCommand) options(t *terminal) (watch.Options, error) {

@@ -1,11 +1,15 @@
 package main
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
 	"os"
+	"sync"
+
+	"github.com/fleetcast/fleetcast/simulator/report"
 )
 
 // accessFlags say what devices show to a broker, and how they reach it.
@@ -50,8 +54,63 @@ func (f *accessFlags) config() (*tls.Config, error) {
 	return c, nil
 }
 
-// outputFlags say what is told.
+// outputFlags say what is told, and where.
 type outputFlags struct {
 	JSON  bool `name:"json" help:"Write the summary as JSON."`
 	Quiet bool `help:"No progress."`
+
+	Report         string   `help:"Write the whole report as JSON to a file, for simulator compare-reports." placeholder:"FILE"`
+	HTML           string   `name:"html" help:"Write it as one page with plots." placeholder:"FILE"`
+	HGRM           string   `name:"hgrm" help:"Write a percentile file of each latency into a directory." placeholder:"DIR"`
+	PrometheusFile string   `help:"Write the values in Prometheus's text format to a file." placeholder:"FILE"`
+	Prometheus     string   `help:"Serve them at /metrics of an address while it runs." placeholder:"HOST:PORT"`
+	Threshold      []string `help:"What has to be kept, repeatable: fresh_p99<250ms, silent_loss==0; simulator values lists the names. The exit code is 99 where one is not." sep:"none"`
+}
+
+// exitThreshold is what a run ends with that has not kept a threshold, as k6 does.
+const exitThreshold = 99
+
+// thresholds reads them; groups are the names that may stand before a value's.
+func (f *outputFlags) thresholds(groups ...string) (all []report.Threshold, err error) {
+	for _, text := range f.Threshold {
+		t, err := report.ParseThreshold(text, groups)
+		if err != nil {
+			return nil, codedError{err, 2}
+		}
+		all = append(all, t)
+	}
+	return all, nil
+}
+
+// record runs something under a recorder, writes what the flags ask for, and returns what broke first: a threshold, or
+// what run returned. tell writes the report for people or programs.
+func (f *outputFlags) record(ctx context.Context, o report.Options, run func(context.Context) error, tell func() error) error {
+	r, err := report.NewRecorder(o)
+	if err != nil {
+		return err
+	}
+	recording, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	var running sync.WaitGroup
+	running.Go(func() { r.Run(recording) })
+	served := make(chan error, 1)
+	if f.Prometheus != "" {
+		running.Go(func() { served <- r.Serve(recording, f.Prometheus) })
+	} else {
+		served <- nil
+	}
+	runErr := run(ctx)
+	stop()
+	running.Wait()
+	out := r.Report(nil, nil)
+	errs := []error{runErr, <-served, tell(), f.write(out, r)}
+	if err := out.Err(); err != nil {
+		return codedError{errors.Join(append([]error{err}, errs...)...), exitThreshold}
+	}
+	return errors.Join(errs...)
+}
+
+func (f *outputFlags) write(out *report.Report, r *report.Recorder) error {
+	files := report.Files{JSON: f.Report, HTML: f.HTML, HGRM: f.HGRM, Prometheus: f.PrometheusFile}
+	return files.Write(out, r.Histograms())
 }

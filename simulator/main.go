@@ -22,6 +22,9 @@ type cli struct {
 	Bare  bareCommand  `cmd:"" name:"bare-mqtt" help:"Serve the least that taking messages can cost, for comparison."`
 	Bench benchCommand `cmd:"" help:"Measure a gateway."`
 	Prove proveCommand `cmd:"" help:"Number every message, make faults, and say what became of each."`
+
+	CompareReports compareReportsCommand `cmd:"" help:"Say what is better and what is worse in the second of two reports."`
+	Values         valuesCommand         `cmd:"" help:"List the values that thresholds may name."`
 }
 
 // terminal is where commands write: reports to out, progress and complaints to err.
@@ -68,11 +71,11 @@ func run(args []string, out, errs io.Writer) int {
 	return 0
 }
 
-// report is a summary of a command.
-type report interface{ WriteText(w io.Writer) error }
+// summary is what a command ends with.
+type summary interface{ WriteText(w io.Writer) error }
 
 // write writes a report for people or for programs.
-func (t *terminal) write(r report, asJSON bool) error {
+func (t *terminal) write(r summary, asJSON bool) error {
 	if !asJSON {
 		return r.WriteText(t.out)
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -44,6 +45,29 @@ func TestAFleetIsRunFromTheCommandLine(t *testing.T) {
 	var s fleet.Summary
 	if err := json.Unmarshal(out.Bytes(), &s); err != nil || code != 0 || s.Whole.Connects != 5 || s.Whole.Sent == 0 {
 		t.Errorf("exit code %d, %v: %s%s", code, err, out.String(), errs.String())
+	}
+}
+
+func TestAThresholdThatIsNotKeptIsTheExitCode99(t *testing.T) {
+	address, file := testbroker.Start(t), filepath.Join(t.TempDir(), "r.json")
+	var out, errs bytes.Buffer
+	args := []string{"fleet", "--mqtt", address, "--devices", "5", "--rate", "20/s", "--for", "200ms", "--qos", "1", "--quiet", "--report", file}
+	if code := run(append(args, "--threshold", "achieved_share>=0", "--threshold", "refused==0"), &out, &errs); code != 0 {
+		t.Errorf("exit code %d: %s", code, errs.String())
+	}
+	if code := run(append(args, "--threshold", "achieved_rate>1000000/s"), &out, &errs); code != 99 || !strings.Contains(errs.String(), "achieved_rate>1000000/s") {
+		t.Errorf("exit code %d: %s", code, errs.String())
+	}
+	if code := run(append(args, "--threshold", "speed<1"), &out, &errs); code != 2 {
+		t.Errorf("exit code %d: %s", code, errs.String())
+	}
+	out.Reset()
+	if code := run([]string{"compare-reports", file, file, "--strict"}, &out, &errs); code != 0 || !strings.Contains(out.String(), "0 values are worse") {
+		t.Errorf("exit code %d: %s%s", code, out.String(), errs.String())
+	}
+	out.Reset()
+	if code := run([]string{"values"}, &out, &errs); code != 0 || !strings.Contains(out.String(), "silent_loss") {
+		t.Errorf("exit code %d: %s", code, out.String())
 	}
 }
 

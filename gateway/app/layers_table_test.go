@@ -57,6 +57,7 @@ var layers = map[string]int{
 	"simulator/measure":             5,
 	"simulator/sseclient":           5,
 	"simulator/wsclient":            5,
+	"simulator/report":              5,
 	"simulator/units":               5,
 	"simulator/internal/testbroker": 5,
 }

@@ -90,3 +90,64 @@ func TestProgressOnATerminalIsOneLine(t *testing.T) {
 		t.Errorf("%q", b.String())
 	}
 }
+
+func TestWhatCameSinceTheLookBefore(t *testing.T) {
+	h, s := NewHistogram(), Since{}
+	h.Record(10 * time.Millisecond)
+	if p := s.Look(h); p.Count != 1 {
+		t.Errorf("%+v", p)
+	}
+	h.Record(50 * time.Millisecond)
+	h.Record(50 * time.Millisecond)
+	if p := s.Look(h); p.Count != 2 || p.P50 < 49 || p.Max > 51 {
+		t.Errorf("%+v", p)
+	}
+	if p := s.Look(h); p.Count != 0 || p.P99 != 0 {
+		t.Errorf("%+v", p)
+	}
+	h.Reset()
+	h.Record(time.Second)
+	if p := s.Look(h); p.Count != 1 || p.P50 < 900 {
+		t.Errorf("after a reset: %+v", p)
+	}
+}
+
+func TestACurveRises(t *testing.T) {
+	h := NewHistogram()
+	if len(h.Curve()) != 0 {
+		t.Error("nothing has a curve")
+	}
+	for i := range 10_000 {
+		h.Record(time.Duration(i) * time.Microsecond)
+	}
+	points := h.Curve()
+	for i := 1; i < len(points); i++ {
+		if points[i].Quantile < points[i-1].Quantile || points[i].Value < points[i-1].Value {
+			t.Errorf("%+v after %+v", points[i], points[i-1])
+		}
+	}
+	if n := len(points); n < 20 || n > 200 || points[n-1].Quantile != 1 {
+		t.Errorf("%d points", n)
+	}
+	var b bytes.Buffer
+	if err := h.WriteHGRM(&b); err != nil || !bytes.Contains(b.Bytes(), []byte("1/(1-Percentile)")) {
+		t.Errorf("%v: %s", err, &b)
+	}
+}
+
+func TestAScreenIsWrittenAnewInItsPlace(t *testing.T) {
+	var b bytes.Buffer
+	s := &Screen{w: &b, tty: true, width: 6}
+	s.Show([]string{"one", "two-long"})
+	s.Show([]string{"three"})
+	if want := "\x1b[2Kone\n\x1b[2Ktwo-l\n\x1b[2A\x1b[2Kthree\n\x1b[2K\n"; b.String() != want {
+		t.Errorf("%q", b.String())
+	}
+	b.Reset()
+	file := NewScreen(&b)
+	file.Show([]string{"one", "two"})
+	if b.String() != "one\n" || file.Every() != 5*time.Second {
+		t.Errorf("%q", b.String())
+	}
+	NewScreen(nil).Show([]string{"nobody reads this"})
+}

@@ -34,7 +34,7 @@ type Message struct {
 type Format struct {
 	Name  string
 	About string
-	// Topic is the template of the topic, with {fleet}, {device} and {id}, the format's own number of a device; Status
+	// Topic is the template of the topic, the one under which gateways look for the format unless they are told another, with {fleet}, {device} and {id}, the format's own number of a device; Status
 	// and Will likewise, "" where there is none.
 	Topic, Status, Will string
 	// Retain says that fixes are retained, as that maker's are.

@@ -100,17 +100,17 @@ func find(v any, name string) (any, bool) {
 
 func TestUnitsAndClocksAreThoseOfTheFormats(t *testing.T) {
 	for name, members := range map[string]map[string]any{
-		"native":        {"speed": 20.0, "at": 1795348800250.0, "battery": 67.0, "heading": 271.5, "seq": 12.0},
-		"owntracks":     {"vel": 72.0, "tst": 1795348800.0, "batt": 67.0, "cog": 272.0},
-		"teltonika":     {"sp": "72", "ts": 1795348800250.0, "113": 67.0, "latlng": "60.1569490,-24.6871110", "sat": "9"},
-		"traccar":       {"speed": 38.877, "fixTime": "2026-11-22T12:00:00.250+0000", "batteryLevel": 67.0, "course": 271.5},
-		"geojson":       {"speed": 20.0, "time": "2026-11-22T12:00:00.250Z"},
-		"homeassistant": {"gps_accuracy": 6.2, "battery_level": 67.0},
-		"shadow":        {"spd": 20.0, "SoC": 67.0, "lng": -24.687111},
-		"meshtastic":    {"latitude_i": 601569490.0, "ground_speed": 72.0, "ground_track": 27150000.0, "timestamp": 1795348800.0},
-		"chirpstack":    {"latitude": 60.156949, "time": "2026-11-22T12:00:00.250000000+00:00", "devEui": "70b3d57ed0000007"},
-		"tts":           {"longitude": -24.687111, "device_id": "van-7"},
-		"hfp":           {"spd": 20.0, "tst": "2026-11-22T12:00:00.250Z", "long": -24.687111, "acc": 0.0},
+		"native":         {"speed": 20.0, "at": 1795348800250.0, "battery": 67.0, "heading": 271.5, "seq": 12.0},
+		"owntracks":      {"vel": 72.0, "tst": 1795348800.0, "batt": 67.0, "cog": 272.0},
+		"teltonika":      {"sp": "72", "ts": 1795348800250.0, "113": 67.0, "latlng": "60.1569490,-24.6871110", "sat": "9"},
+		"traccar":        {"speed": 38.877, "fixTime": "2026-11-22T12:00:00.250+0000", "batteryLevel": 67.0, "course": 271.5},
+		"geojson":        {"speed": 20.0, "time": "2026-11-22T12:00:00.250Z"},
+		"homeassistant":  {"gps_accuracy": 6.2, "battery_level": 67.0},
+		"aws":            {"spd": 20.0, "SoC": 67.0, "lng": -24.687111},
+		"meshtastic":     {"latitude_i": 601569490.0, "ground_speed": 72.0, "ground_track": 27150000.0, "timestamp": 1795348800.0},
+		"chirpstack":     {"latitude": 60.156949, "time": "2026-11-22T12:00:00.250000000+00:00", "devEui": "70b3d57ed0000007"},
+		"thethingsstack": {"longitude": -24.687111, "device_id": "van-7"},
+		"hsl":            {"spd": 20.0, "tst": "2026-11-22T12:00:00.250Z", "long": -24.687111, "acc": 0.0},
 	} {
 		f, err := ByName(name)
 		if err != nil {

@@ -8,7 +8,7 @@ import (
 
 // geoJSON is a feature with a point (RFC 7946): longitude first.
 var geoJSON = Format{
-	Name: "geojson", About: "a GeoJSON feature", Topic: "geojson/{fleet}/{device}", known: "{device}",
+	Name: "geojson", About: "a GeoJSON feature", Topic: "geo/{device}", known: "{device}",
 	append: func(dst []byte, d *Device, m *Message) []byte {
 		dst = append(dst, `{"type":"Feature","id":"`...)
 		dst = append(dst, d.Name...)
@@ -36,7 +36,7 @@ var geoJSON = Format{
 
 // nmea is a sentence RMC of NMEA 0183: degrees and minutes, knots, two digits of the year, a checksum.
 var nmea = Format{
-	Name: "nmea", About: "NMEA 0183 sentences RMC", Topic: "nmea/{fleet}/{device}", known: "{device}", append: appendNMEA,
+	Name: "nmea", About: "NMEA 0183 sentences RMC", Topic: "nmea/{device}", known: "{device}", append: appendNMEA,
 }
 
 func appendNMEA(dst []byte, _ *Device, m *Message) []byte {
@@ -88,7 +88,7 @@ func appendMinutes(dst []byte, degrees float64, width int, positive, negative by
 
 // senML is a pack of records (RFC 8428) with a base name and a base time; units are lat, lon, m, m/s, deg and %EL.
 var senML = Format{
-	Name: "senml", About: "SenML packs in JSON", Topic: "senml/{fleet}/{device}", known: "{id}",
+	Name: "senml", About: "SenML packs in JSON", Topic: "senml/{device}", known: "{id}",
 	id: func(d *Device) string { return "urn:dev:ow:" + fmt.Sprintf("%016x", 0x10e2073a00000000+d.Index) }, append: appendSenML,
 }
 
@@ -117,7 +117,7 @@ func appendSenML(dst []byte, d *Device, m *Message) []byte {
 
 // shadow is what Nordic's asset trackers report to a device shadow: groups, each with its own time in milliseconds.
 var shadow = Format{
-	Name: "shadow", About: "groups with their own times, as Nordic's asset tracker", Topic: "$aws/things/{device}/shadow/update", known: "{device}",
+	Name: "aws", About: "groups with their own times, as Nordic's asset tracker", Topic: "$aws/things/{device}/shadow/update", known: "{device}",
 	append: func(dst []byte, _ *Device, m *Message) []byte {
 		dst = append(dst, `{"state":{"reported":{"fg":{"v":{"SoC":`...)
 		dst = fixed(dst, m.Battery, 0)
@@ -201,7 +201,7 @@ func appendChirpStack(dst []byte, d *Device, m *Message) []byte {
 
 // tts is an uplink of The Things Stack 3 with a decoded payload: what is empty is left out.
 var tts = Format{
-	Name: "tts", About: "The Things Stack 3 uplinks with a decoded payload", Topic: "v3/{fleet}@simulator/devices/{device}/up", known: "{device}",
+	Name: "thethingsstack", About: "The Things Stack 3 uplinks with a decoded payload", Topic: "v3/{fleet}@simulator/devices/{device}/up", known: "{device}",
 	id: eui, append: appendTTS,
 }
 

@@ -69,7 +69,7 @@ func appendOwnTracks(dst []byte, d *Device, m *Message) []byte {
 // teltonika is Codec JSON of firmware 03.27 and newer: IO elements by number, km/h, milliseconds, and the position as one
 // text. Without satellites it says 0,0 until the first fix.
 var teltonika = Format{
-	Name: "teltonika", About: "Teltonika Codec JSON, shadow topics", Topic: "$aws/things/{id}/shadow/update", known: "{id}",
+	Name: "teltonika", About: "Teltonika Codec JSON", Topic: "{fleet}/simulator/teltonika/{id}/data", known: "{id}",
 	id: func(d *Device) string { return digits("35", d.Index, 15) }, append: appendTeltonika,
 }
 
@@ -115,7 +115,7 @@ func bit(b bool) byte {
 
 // traccar is a position as Traccar forwards it over MQTT: knots, and times with a zone without a colon.
 var traccar = Format{
-	Name: "traccar", About: "positions that Traccar forwards", Topic: "traccar/positions/{device}", known: "{device}", append: appendTraccar,
+	Name: "traccar", About: "positions that Traccar forwards", Topic: "traccar/positions", known: "{device}", append: appendTraccar,
 }
 
 const traccarTime = "2006-01-02T15:04:05.000+0000"
@@ -157,7 +157,7 @@ func appendTraccar(dst []byte, d *Device, m *Message) []byte {
 
 // homeAssistant is what a device tracker gives as its attributes: no time at all.
 var homeAssistant = Format{
-	Name: "homeassistant", About: "Home Assistant's JSON attributes", Topic: "homeassistant/device_tracker/{device}/attributes", known: "{device}",
+	Name: "homeassistant", About: "Home Assistant's JSON attributes", Topic: "location/{device}", known: "{device}",
 	append: func(dst []byte, _ *Device, m *Message) []byte {
 		dst = append(dst, `{"latitude":`...)
 		dst = fixed(dst, m.Lat, 6)
@@ -169,7 +169,7 @@ var homeAssistant = Format{
 
 // hfp is the vehicle position of HSL's High-frequency positioning, version 2: m/s, and "acc" is an acceleration.
 var hfp = Format{
-	Name: "hfp", About: "HSL high-frequency positions of public transport", Topic: "/hfp/v2/journey/ongoing/vp/bus/{id}/1001/1/Harbour/08:15/1020450/5/60;24/19/73/54",
+	Name: "hsl", About: "HSL high-frequency positions of public transport", Topic: "/hfp/v2/journey/ongoing/vp/bus/{id}/1001/1/Harbour/08:15/1020450/5/60;24/19/73/54",
 	id:    func(d *Device) string { return fmt.Sprintf("0018/%05d", d.Index%1e5) },
 	known: "{id}", append: appendHFP,
 }

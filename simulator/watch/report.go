@@ -88,6 +88,8 @@ type Report struct {
 	// Slow is how many of the viewers read slowly, and SlowReady how many of them were ever past ready: the others have
 	// no latency, and their assets count as snapshots.
 	Slow int `json:"slow_viewers"`
+	// EverReady is how many viewers were past ready at least once.
+	EverReady int `json:"viewers_past_ready"`
 	// Transports are how many listen over sse (HTTP/1.1), http2 and websocket.
 	Transports map[string]int `json:"transports"`
 	SlowReady  int            `json:"slow_viewers_past_ready"`
@@ -119,6 +121,7 @@ func (w *Watch) Report() Report {
 	for i := range w.viewers {
 		v := &w.viewers[i]
 		r.Transports[v.transport.String()]++
+		r.EverReady += int(min(v.count.ready.Load(), 1))
 		if v.slow {
 			r.Slow++
 			r.SlowReady += int(min(v.count.ready.Load(), 1))
