@@ -76,8 +76,8 @@ func TestWrongRequestsAreProblemsBeforeTheStreamStarts(t *testing.T) {
 		status         int
 		want           string
 	}{
-		{"GET", "/s?bbox=1,2,3,4", 400, `"parameter":"bbox"`},
-		{"HEAD", "/s?bbox=1,2,3,4", 400, ""},
+		{"GET", "/s?bbox=1,4,3,2", 400, `"parameter":"bbox"`},
+		{"HEAD", "/s?bbox=1,4,3,2", 400, ""},
 		{"GET", "/s?every=1", 400, `"parameter":"every"`},
 		{"POST", "/s", 405, "method_not_allowed"},
 		{"DELETE", "/s", 405, "method_not_allowed"},

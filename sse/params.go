@@ -25,6 +25,8 @@ const (
 	MaxLastEventID = 4 << 10
 	// maxFields bounds the list of members, which has far fewer names than that.
 	maxFields = 512
+	// maxBBox bounds the text of four numbers.
+	maxBBox = 256
 )
 
 // request is a stream that was asked for.
@@ -91,18 +93,20 @@ func (p *parser) parameter(name, escaped string) error {
 		return p.fleet(value)
 	case "device":
 		return p.device(value)
-	case "fields", "every", "format", "last_event_id":
+	case "bbox", "fields", "every", "format", "last_event_id":
 		if p.seen[name] {
 			return devices.Errorf(devices.Invalid, name, "is given more than once")
 		}
 		p.seen[name] = true
 		return p.single(name, value)
 	}
-	return devices.Errorf(devices.Invalid, name, "is no parameter of this stream; there are fleet, device, fields, every, format, last_event_id")
+	return devices.Errorf(devices.Invalid, name, "is no parameter of this stream; there are fleet, device, bbox, fields, every, format, last_event_id")
 }
 
 func (p *parser) single(name, value string) error {
 	switch name {
+	case "bbox":
+		return p.bbox(value)
 	case "fields":
 		return p.fields(value)
 	case "every":
@@ -137,6 +141,14 @@ func (p *parser) device(value string) error {
 	}
 	p.query.Devices = append(p.query.Devices, id)
 	return nil
+}
+
+func (p *parser) bbox(value string) (err error) {
+	if len(value) > maxBBox {
+		return devices.Errorf(devices.Invalid, "bbox", "is longer than %d bytes", maxBBox)
+	}
+	p.query.BBox, err = devices.ParseBBox(value)
+	return err
 }
 
 func (p *parser) fields(value string) (err error) {

@@ -34,7 +34,12 @@ func TestAQueryIsReadWhole(t *testing.T) {
 func TestWrongParametersAreNamed(t *testing.T) {
 	many := func(name string, n int) string { return strings.Repeat("&"+name+"=x", n) }
 	for _, c := range []struct{ query, parameter string }{
-		{"bbox=1,2,3,4", "bbox"},
+		{"bbox=1,4,3,2", "bbox"},
+		{"bbox=1,2,3", "bbox"},
+		{"bbox=NaN,2,3,4", "bbox"},
+		{"bbox=-181,2,3,4", "bbox"},
+		{"bbox=1,2,3,4&bbox=1,2,3,4", "bbox"},
+		{"bbox=" + strings.Repeat("0", 400) + "1,2,3,4", "bbox"},
 		{"Fleet=north", "Fleet"},
 		{"fleet[]=north", "fleet[]"},
 		{"=x", ""},
@@ -82,6 +87,9 @@ func TestWrongParametersAreNamed(t *testing.T) {
 	}
 	if req, err := parseQuery("fleet=a;device=b"); err != nil || len(req.query.Fleets) != 1 {
 		t.Errorf("a fleet may be called a;device=b: %v", err)
+	}
+	if req, err := parseQuery("bbox=170,-10.5,-170,10"); err != nil || req.query.BBox.String() != "170,-10.5,-170,10" {
+		t.Errorf("a box across 180 is %v: %v", req.query.BBox, err)
 	}
 	for _, ms := range []string{"100", "60000"} {
 		if _, err := parseQuery("every=" + ms); err != nil {

@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"bytes"
 	"fmt"
 	"testing"
 	"time"
@@ -17,7 +18,6 @@ type benchHub struct {
 	*Hub
 	world *world
 	next  int
-	found gathered
 	dirty []*view
 }
 
@@ -25,6 +25,7 @@ func newBenchHub(b *testing.B, fleets int) *benchHub {
 	b.Helper()
 	w := newWorld(b, 1)
 	for i := range benchDevices {
+		w.where[dev(i)] = [2]float64{float64(i*7919%16000)/100 - 80, float64(i*104729%36000)/100 - 180}
 		w.set(fmt.Sprintf("fleet-%d", i%fleets), dev(i), 120)
 	}
 	w.flush()
@@ -66,9 +67,9 @@ func (h *benchHub) apply(b *testing.B, batches []*bus.Batch) {
 
 func (h *benchHub) tickAll() {
 	for _, v := range h.dirty {
-		v.dirty.Store(false)
-		v.tick(beat{}, &h.found)
+		v.due = time.Time{}
 	}
+	h.tickDue(h.dirty, time.Now())
 }
 
 // viewers are up to date.
@@ -193,7 +194,7 @@ func BenchmarkHeartbeat(b *testing.B) {
 	for b.Loop() {
 		h.apply(b, batches)
 		h.tickAll()
-		h.beat(uint64(h.next), &h.found)
+		h.beat(uint64(h.next))
 	}
 }
 
@@ -212,4 +213,48 @@ func (h *benchHub) lists(b *testing.B) {
 		}
 		return Query{Devices: list}
 	})
+}
+
+// BenchmarkFilters is a batch, and the ticks of 1,000 views that each read something else of 10,000 devices: what is
+// delivered is the measure, so it is reported.
+func BenchmarkFilters(b *testing.B) {
+	for name, query := range map[string]func(b *testing.B, i int) Query{
+		"one fleet of 1000": func(b *testing.B, i int) Query {
+			b.Helper()
+			return Query{Fleets: []devices.FleetID{fleetID(b, fmt.Sprintf("fleet-%d", i))}}
+		},
+		"ten devices": func(b *testing.B, i int) Query {
+			b.Helper()
+			var q Query
+			for n := range 10 {
+				q.Devices = append(q.Devices, deviceID(b, dev((i*10+n*977)%benchDevices)))
+			}
+			return q
+		},
+		"a box": func(b *testing.B, i int) Query { // a square of ten degrees with about twenty devices
+			b.Helper()
+			return Query{BBox: bbox(b, fmt.Sprintf("%d,%d,%d,%d", i%35*10-180, i/35%16*10-80, i%35*10-170, i/35%16*10-70)), Every: time.Duration(100+i) * time.Millisecond}
+		},
+	} {
+		for _, changed := range []int{100, 1000} {
+			b.Run(fmt.Sprintf("%s/changed=%d", name, changed), func(b *testing.B) {
+				h := newBenchHub(b, 1000)
+				viewers := h.viewers(b, 1000, func(i int) Query { return query(b, i) })
+				batches := h.batches(changed)
+				b.ReportAllocs()
+				delivered := 0
+				for b.Loop() {
+					h.apply(b, batches)
+					h.tickAll()
+					for _, v := range viewers {
+						for p := v.poll(); p != nil; p = v.poll() {
+							delivered += bytes.Count(p, []byte("\nA ")) + 1
+						}
+					}
+				}
+				b.ReportMetric(float64(delivered)/float64(b.N), "assets/op")
+				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(max(delivered, 1)), "ns/asset")
+			})
+		}
+	}
 }

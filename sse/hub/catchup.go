@@ -88,12 +88,14 @@ func (v *Viewer) step(s *viewState) (cursor, step) {
 		return cursor{}, stepReset
 	}
 	next, parts := v.behind.cursor, v.behind.parts
-	var lags, early bool
+	var lags, early, expired bool
 	for n := range parts {
 		i := (v.turn + n) % len(parts)
 		p, head := &parts[i], s.head.at[i]
-		now, oldest, why := v.view.tables[i].answers(p, v.behind.cursor.toIn(i))
+		now, oldest, why := v.view.tables[i].answers(v.view, p, v.behind.cursor.toIn(i))
 		switch {
+		case why == resetExpired:
+			expired, lags = true, lags || p.seen() > now.Offset
 		case why != noReset:
 			v.reset = why
 			return cursor{}, stepReset
@@ -115,6 +117,11 @@ func (v *Viewer) step(s *viewState) (cursor, step) {
 	switch {
 	case v.waitedEnough(lags):
 		v.reset = resetAhead
+		return cursor{}, stepReset
+	case expired && lags: // a snapshot now would show devices as they were before what the viewer has seen
+		return cursor{}, stepWait
+	case expired:
+		v.reset = resetExpired
 		return cursor{}, stepReset
 	case next.active:
 		return next, stepSlice
@@ -141,12 +148,12 @@ func (v *Viewer) waitedEnough(lags bool) bool {
 	return false
 }
 
-// answers tells the table's position, the oldest offset since which it can say what changed, and why it cannot say it
-// of p; to is the end of a pass in progress.
-func (t *table) answers(p *markPart, to uint64) (now bus.Position, oldest uint64, why reason) {
+// answers tells the table's position, the oldest offset since which it can tell the view what changed, and why it cannot
+// say it of p; to is the end of a pass in progress.
+func (t *table) answers(v *view, p *markPart, to uint64) (now bus.Position, oldest uint64, why reason) {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
-	now, oldest = t.position, max(t.floor.Tombstones, t.floor.Events)
+	now, oldest = t.position, t.oldest(v)
 	switch {
 	case now.Epoch == 0 || p.fresh && p.at.Epoch == 0:
 		return now, oldest, noReset

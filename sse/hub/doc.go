@@ -6,5 +6,6 @@
 //
 // In the walk of a message it comes after the bus: a batch changes the table, the tick makes one chunk of bytes per view
 // out of what changed, and every viewer that is up to date gets that same chunk. A viewer that is behind, or comes
-// back, reads the table in passes of bounded slices instead. See view.go for the chunk and pass.go for the pass.
+// back, reads the table in passes of bounded slices instead. See view.go for the chunk, pass.go for the pass, and
+// interest.go and grid.go for how a change finds the views that it concerns.
 package hub

@@ -34,10 +34,21 @@ func (g *gathered) reset() {
 
 func (g *gathered) empty() bool { return len(g.events)+len(g.removed)+len(g.frames) == 0 }
 
+// tell adds an event.
+func (g *gathered) tell(e *bus.Event) {
+	g.events = append(g.events, *e)
+	g.bytes += len(e.Data) + messageOverhead
+}
+
+// remove adds that the row is gone, from the table or from the view.
+func (g *gathered) remove(r *row) {
+	g.removed = append(g.removed, removal{r.device, r.fleet.id})
+	g.bytes += len(r.device.String()) + len(r.fleet.id.String()) + 40
+}
+
 func (g *gathered) add(r *row) {
 	if r.frame == nil {
-		g.removed = append(g.removed, removal{r.device, r.fleet.id})
-		g.bytes += len(r.device.String()) + len(r.fleet.id.String()) + 40
+		g.remove(r)
 		return
 	}
 	g.frames = append(g.frames, r.frame)
@@ -62,12 +73,14 @@ func (s since) wants(r *row) bool {
 // when that is more than limit bytes.
 func (v *view) changes(t *table, from since, limit int, g *gathered) bool {
 	switch {
+	case v.byHash == nil && !v.query.BBox.IsZero():
+		return false // the walk costs what is in the box
 	case v.byHash != nil && t.changedAtMost(len(v.byHash)/listSlack, from):
 		v.changesNamed(t, from, g)
 		return g.bytes <= limit
 	case v.byHash != nil:
 		for _, w := range v.byHash {
-			v.changedRows(t.devices[w.id], from, g)
+			v.changedRows(t, t.devices[w.id], from, g)
 			if g.bytes > limit {
 				return false
 			}
@@ -97,19 +110,30 @@ const listSlack = 8
 func (v *view) changesNamed(t *table, from since, g *gathered) {
 	for f := range t.changedFleets(from) {
 		for r := f.newest; r != nil && (from.fresh || r.offset > from.offset); r = r.before {
-			if from.wants(r) && v.matches(r) {
-				g.add(r)
+			if v.names(r.hash, r.device) {
+				v.pick(t, r, from, g)
 			}
 		}
 	}
 }
 
 // changedRows gathers one device's rows: the live one and the tombstones that it left in other fleets.
-func (v *view) changedRows(r *row, from since, g *gathered) {
+func (v *view) changedRows(t *table, r *row, from since, g *gathered) {
 	for ; r != nil; r = r.older {
-		if from.wants(r) && (v.fleets == nil || v.fleets[r.fleet.id]) {
+		v.pick(t, r, from, g)
+	}
+}
+
+// pick gathers a row that the view may have to be told of since from: what it is, or that it left the box.
+func (v *view) pick(t *table, r *row, from since, g *gathered) {
+	switch {
+	case !v.readsFleet(r):
+	case v.reads(r):
+		if from.wants(r) {
 			g.add(r)
 		}
+	case !from.fresh && v.interest(t).left[r] > from.offset:
+		g.remove(r)
 	}
 }
 
@@ -139,8 +163,7 @@ func (v *view) eventsBetween(t *table, from since, to uint64, g *gathered) {
 	})
 	for ; i < len(t.events) && t.events[i].Offset <= to; i++ {
 		if e := &t.events[i].Event; v.matchesEvent(e) {
-			g.events = append(g.events, *e)
-			g.bytes += len(e.Data) + messageOverhead
+			g.tell(e)
 		}
 	}
 }

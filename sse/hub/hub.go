@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"log/slog"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -63,7 +64,12 @@ type Hub struct {
 	dirtyMu sync.Mutex
 	dirty   []*view
 
+	// The ticker's.
+	due     []*view
+	scratch []gathered // one for each goroutine that ticks
+
 	sliceBytes atomic.Int64 // that all views keep
+	left       atomic.Int64 // devices that left a box, of all views
 }
 
 // New checks the options and makes a hub. It starts nothing.
@@ -76,7 +82,7 @@ func New(o Options) (*Hub, error) {
 	}
 	h := &Hub{
 		options: o, log: o.Logger, views: map[viewKey]*view{},
-		nudge: make(chan struct{}, 1), stopped: make(chan struct{}),
+		nudge: make(chan struct{}, 1), stopped: make(chan struct{}), scratch: make([]gathered, runtime.GOMAXPROCS(0)),
 	}
 	h.options.Window = orDefault(o.Window, DefaultWindow)
 	h.options.Heartbeat = orDefault(o.Heartbeat, DefaultHeartbeat)
@@ -87,6 +93,7 @@ func New(o Options) (*Hub, error) {
 	}
 	for p := range o.Partitions {
 		h.tables = append(h.tables, newTable(p, o.Partitions))
+		h.tables[p].names = h.tables[0].names
 	}
 	return h, nil
 }
@@ -226,7 +233,7 @@ func (h *Hub) Attach(q Query, f Format, lastEventID string) (*Viewer, error) {
 		return nil, devices.Errorf(devices.Exhausted, "", "there are %d different filters in use, which is the limit", len(h.views))
 	} else {
 		v.enlist = func(v *view) { h.enlist(v.markDirty(nil)...) }
-		v.slices.all = &h.sliceBytes
+		v.slices.all, v.allLeft = &h.sliceBytes, &h.left
 		h.views[v.key] = v
 		v.takeHead()
 		v.register()

@@ -356,7 +356,12 @@ func TestEveryWayOutRemovesTheViewerAndItsView(t *testing.T) {
 		w := newWorld(t, 3)
 		h := startHub(t, w)
 		queries := []Query{
-			{}, {Fleets: []devices.FleetID{fleetID(t, "north"), fleetID(t, "south")}}, {Devices: []devices.DeviceID{deviceID(t, "a")}},
+			{},
+			{Fleets: []devices.FleetID{fleetID(t, "north"), fleetID(t, "south")}},
+			{Devices: []devices.DeviceID{deviceID(t, "a")}},
+			{BBox: bbox(t, "170,0,-170,1")},
+			{BBox: bbox(t, "1,0,2,1"), Fleets: []devices.FleetID{fleetID(t, "north"), fleetID(t, "south")}},
+			{BBox: bbox(t, "1,0,2,1"), Devices: []devices.DeviceID{deviceID(t, "a")}},
 		}
 		var viewers []*Viewer
 		for _, q := range queries {
@@ -370,8 +375,9 @@ func TestEveryWayOutRemovesTheViewerAndItsView(t *testing.T) {
 			t.Errorf("%d viewers and %d views are left", s.Viewers, s.Views)
 		}
 		for _, tb := range h.tables {
-			if len(tb.views)+len(tb.deviceViews)+len(tb.fleets) != 0 {
-				t.Errorf("partition %d still knows views: %d, %d, %d", tb.partition, len(tb.views), len(tb.deviceViews), len(tb.fleets))
+			known := len(tb.views) + len(tb.names.views) + len(tb.fleets) + len(tb.boxed) + tb.boxes.size + len(tb.boxes.at) + len(tb.boxes.byFleet) + len(tb.boxes.anyone)
+			if known != 0 {
+				t.Errorf("partition %d still knows views", tb.partition)
 			}
 		}
 	})

@@ -45,16 +45,16 @@ func TestSlowViewersCostNoMoreTheLongerTheyAreSlow(t *testing.T) {
 			}
 		}
 		slow(10)
-		before := heap()
+		before := heapBytes()
 		slow(190)
-		if after := heap(); after > before+viewers*2<<10 {
+		if after := heapBytes(); after > before+viewers*2<<10 {
 			t.Errorf("the heap grew from %d to %d kB with %d slow viewers", before>>10, after>>10, viewers)
 		}
 		runtime.KeepAlive(stopped)
 	})
 }
 
-func heap() uint64 {
+func heapBytes() uint64 {
 	runtime.GC()
 	runtime.GC() // the first one only queues finalizers and ages pools
 	var m runtime.MemStats

@@ -136,6 +136,7 @@ func runModel(t *testing.T, partitions int, seed uint64) {
 	hubs := []*Hub{startHub(t, w), startHub(t, w)}
 	rnd := newRand(seed)
 	north := []devices.FleetID{fleetID(t, "north")}
+	crossing, small := bbox(t, "178,-2,-178,2"), bbox(t, "179.9,0,179.95,0.05") // half of the devices, and a few
 	browsers := []*browser{
 		{query: Query{}, habit: habit{}},
 		{query: Query{Every: time.Second}, habit: habit{}},
@@ -148,8 +149,15 @@ func runModel(t *testing.T, partitions int, seed uint64) {
 		{query: Query{Fleets: []devices.FleetID{fleetID(t, "north"), fleetID(t, "south")}}, habit: habit{rate: 9000, drop: 3 * time.Second}},
 		{query: Query{Devices: []devices.DeviceID{deviceID(t, dev(1)), deviceID(t, dev(2)), deviceID(t, dev(99))}}, habit: habit{stall: time.Second, drop: 4 * time.Second}},
 		{query: Query{Fleets: north, Devices: []devices.DeviceID{deviceID(t, dev(1)), deviceID(t, dev(5))}}, habit: habit{rate: 500}},
+		{query: Query{BBox: crossing}, habit: habit{}},
+		{query: Query{BBox: crossing}, habit: habit{rate: 3000, drop: 2 * time.Second, absent: 500 * time.Millisecond}},
+		{query: Query{BBox: crossing, Every: time.Second}, habit: habit{stall: 3 * time.Second, drop: 5 * time.Second}},
+		{query: Query{BBox: small, Fleets: north}, habit: habit{rate: 1000}},
+		{packed: true, query: Query{BBox: small}, habit: habit{drop: 2 * time.Second, absent: time.Second}},
+		{query: Query{BBox: bbox(t, "-180,-90,180,90")}, habit: habit{rate: 30000, drop: 3 * time.Second}},
+		{query: Query{BBox: crossing, Devices: []devices.DeviceID{deviceID(t, dev(0)), deviceID(t, dev(2)), deviceID(t, dev(50))}}, habit: habit{stall: time.Second, drop: 4 * time.Second}},
 		{packed: true, query: Query{}, habit: habit{rate: 2000}},
-		{packed: true, query: Query{}, habit: habit{rate: 5000, drop: time.Second, absent: 300 * time.Millisecond}},
+		{packed: true, query: Query{}, habit: habit{rate: 20000, drop: time.Second, absent: 300 * time.Millisecond}},
 		{packed: true, query: Query{Fleets: north}, habit: habit{drop: 2 * time.Second, absent: time.Second}},
 	}
 	ctx, cancel := context.WithCancel(t.Context())
@@ -160,6 +168,7 @@ func runModel(t *testing.T, partitions int, seed uint64) {
 		if r.packed {
 			r.format = packedFormat{}
 		}
+		r.box = r.query.BBox
 		r.rand, r.hubs = newRand(seed*100+uint64(i)), hubs
 		wg.Go(func() { r.run(ctx) })
 	}
@@ -173,7 +182,7 @@ func runModel(t *testing.T, partitions int, seed uint64) {
 	synctest.Wait()
 	for _, r := range browsers {
 		r.mu.Lock()
-		r.mustShow(w.shows(r.wants))
+		r.mustShow(w.showsIn(r.wants, r.box))
 		r.mu.Unlock()
 	}
 	cancel()
@@ -211,6 +220,9 @@ func liveTheirLives(t *testing.T, w *world, rnd *rand.Rand, browsers []*browser)
 	worst := make([]time.Duration, len(browsers))
 	change := func(fleet, device string) {
 		before := newest[device]
+		if rnd.IntN(3) == 0 { // it moves a little, or far, or has no position
+			w.move(rnd, device)
+		}
 		w.set(fleet, device, 20+rnd.IntN(100))
 		newest[device] = w.n
 		over[before] = time.Now()
@@ -243,6 +255,27 @@ func liveTheirLives(t *testing.T, w *world, rnd *rand.Rand, browsers []*browser)
 		}
 	}
 	return worst
+}
+
+// move puts a device somewhere around the antimeridian, often at an edge of a box.
+func (w *world) move(rnd *rand.Rand, device string) {
+	at := w.where[device]
+	switch rnd.IntN(10) {
+	case 0:
+		delete(w.where, device)
+		return
+	case 1, 2, 3:
+		at = [2]float64{float64(rnd.IntN(9) - 4), 176 + float64(rnd.IntN(9))}
+	case 4, 5:
+		at = [2]float64{rnd.Float64() / 10, 179.85 + rnd.Float64()/5}
+	default:
+		at[0], at[1] = at[0]+rnd.Float64()-0.5, at[1]+rnd.Float64()-0.5
+	}
+	at[0] = min(max(at[0], -90), 90)
+	if at[1] > 180 {
+		at[1] -= 360
+	}
+	w.where[device] = [2]float64{at[0], max(at[1], -180)}
 }
 
 // disturb does now and then what the hub must survive.

@@ -2,6 +2,7 @@ package hub
 
 import (
 	"cmp"
+	"container/heap"
 	"iter"
 	"slices"
 )
@@ -130,4 +131,46 @@ func (o *ordered) from(hash uint64, begun bool) []*row {
 		return 1
 	})
 	return o.sorted[i:]
+}
+
+// merged yields the rows of several lists, each in the order of hashes, in that order.
+func merged(lists [][]*row) iter.Seq[*row] {
+	lists = slices.DeleteFunc(lists, func(l []*row) bool { return len(l) == 0 })
+	switch len(lists) {
+	case 0:
+		return func(func(*row) bool) {}
+	case 1:
+		return slices.Values(lists[0])
+	}
+	return func(yield func(*row) bool) {
+		h := mergeHeap(lists)
+		heap.Init(&h)
+		for len(h) > 0 {
+			if !yield(h[0][0]) {
+				return
+			}
+			if h[0] = h[0][1:]; len(h[0]) == 0 {
+				heap.Pop(&h)
+			} else {
+				heap.Fix(&h, 0)
+			}
+		}
+	}
+}
+
+// mergeHeap is a heap of lists that are not empty, by their first row.
+type mergeHeap [][]*row
+
+func (h mergeHeap) Len() int           { return len(h) }
+func (h mergeHeap) Less(i, j int) bool { return h[i][0].hash < h[j][0].hash }
+func (h mergeHeap) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
+
+// Push implements heap.Interface; nothing is ever pushed.
+func (h *mergeHeap) Push(any) {}
+
+// Pop implements heap.Interface.
+func (h *mergeHeap) Pop() any {
+	last := (*h)[len(*h)-1]
+	*h = (*h)[:len(*h)-1]
+	return last
 }

@@ -1,6 +1,8 @@
 package hub
 
 import (
+	"iter"
+	"slices"
 	"sync/atomic"
 	"time"
 )
@@ -80,22 +82,50 @@ func (v *view) walk(t *table, from since, c cursor, begun bool, limit int, g *ga
 	if v.byHash != nil {
 		return v.walkDevices(t, from, c, begun, limit, g)
 	}
-	rows := t.rows.from(c.hash, begun)
-	if len(v.fleets) == 1 {
-		rows = nil
-		if f := t.fleets[v.query.Fleets[0]]; f != nil {
-			rows = f.rows.from(c.hash, begun)
+	visits, last := 0, uint64(0)
+	for r := range v.ordered(t, from, c.hash, begun) {
+		if visits > 0 && (g.bytes >= limit || visits >= maxSliceVisits) && last != r.hash {
+			return cursor{active: true, part: c.part, to: c.to, hash: last}
 		}
-	}
-	for i, r := range rows {
-		if i > 0 && (g.bytes >= limit || i >= maxSliceVisits) && rows[i-1].hash != r.hash {
-			return cursor{active: true, part: c.part, to: c.to, hash: rows[i-1].hash}
-		}
-		if from.wants(r) && (v.fleets == nil || v.fleets[r.fleet.id]) {
-			g.add(r)
-		}
+		v.pick(t, r, from, g)
+		visits, last = visits+1, r.hash
 	}
 	return cursor{}
+}
+
+// ordered yields, in the order of hashes behind the cursor, the rows that the view may have to be told of: those of its
+// fleets or around its box rather than of the whole partition, where they are known.
+func (v *view) ordered(t *table, from since, hash uint64, begun bool) iter.Seq[*row] {
+	switch box := v.query.BBox; {
+	case !box.IsZero() && !t.grid.wide(box):
+		return v.around(t, from, hash, begun)
+	case len(v.fleets) > 0:
+		lists := make([][]*row, 0, len(v.fleets))
+		for id := range v.fleets {
+			if f := t.fleets[id]; f != nil {
+				lists = append(lists, f.rows.from(hash, begun))
+			}
+		}
+		return merged(lists)
+	}
+	return slices.Values(t.rows.from(hash, begun))
+}
+
+// around are the rows in the view's box and those that left it.
+func (v *view) around(t *table, from since, hash uint64, begun bool) iter.Seq[*row] {
+	var rows []*row
+	for r := range t.inBox(v.query.BBox) {
+		if from.wants(r) && !(begun && r.hash <= hash) {
+			rows = append(rows, r)
+		}
+	}
+	for r, offset := range v.interest(t).left {
+		if !from.fresh && offset > from.offset && !(begun && r.hash <= hash) {
+			rows = append(rows, r)
+		}
+	}
+	slices.SortFunc(rows, byHash)
+	return slices.Values(rows)
 }
 
 func (v *view) walkDevices(t *table, from since, c cursor, begun bool, limit int, g *gathered) cursor {
@@ -107,7 +137,7 @@ func (v *view) walkDevices(t *table, from since, c cursor, begun bool, limit int
 		if i > 0 && g.bytes >= limit && last != w.hash {
 			return cursor{active: true, part: c.part, to: c.to, hash: last}
 		}
-		v.changedRows(t.devices[w.id], from, g)
+		v.changedRows(t, t.devices[w.id], from, g)
 		last = w.hash
 	}
 	return cursor{}

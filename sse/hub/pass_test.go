@@ -269,9 +269,8 @@ func TestASliceLooksAtABoundedNumberOfRows(t *testing.T) {
 		s.Devices = append(s.Devices, bus.Versioned{Offset: 1, Change: bus.Change{Device: deviceID(t, dev(i)), Fleet: fleetID(t, "east"), Frame: []byte("{}")}})
 	}
 	mustLoad(t, tb, s)
-	v := newView(Query{Fleets: []devices.FleetID{fleetID(t, "north"), fleetID(t, "south")}}, lineFormat{}, []*table{tb})
-	m := v.freshMark().join(0, 1)
-	m.cursor = cursor{active: true, to: 1}
+	v := newView(Query{Every: time.Second}, lineFormat{}, []*table{tb})
+	m := newMark([]markPart{{at: tb.position}}, cursor{active: true, to: 1}, v.filter) // nothing changed since
 	if got := v.build(m, m.cursor, MaxSliceBytes); got.bytes != nil || !got.next.cursor.active {
 		t.Errorf("the slice has %d bytes, and the pass goes on: %v", len(got.bytes), got.next.cursor.active)
 	}

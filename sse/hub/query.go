@@ -35,6 +35,7 @@ type Packer interface {
 type Query struct {
 	Fleets  []devices.FleetID  // empty: every fleet
 	Devices []devices.DeviceID // empty: every device of those fleets
+	BBox    devices.BBox       // zero: everywhere
 	Fields  devices.Projection
 	Every   time.Duration // the view's own tick; the hub's window where it is shorter
 }
@@ -62,6 +63,7 @@ func (q Query) hash() [sha256.Size]byte {
 		h.Write(append([]byte(id.String()), 0))
 	}
 	h.Write([]byte{0, byte(q.Fields.Key()), byte(q.Fields.Key() >> 8)})
+	h.Write([]byte(q.BBox.String()))
 	return [sha256.Size]byte(h.Sum(nil))
 }
 

@@ -1,7 +1,6 @@
 package hub
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 	"sync"
@@ -35,8 +34,12 @@ type table struct {
 
 	unsettled []*fleetRows // whose rows changed in number since the last settle
 
-	views       []*view                      // that read every fleet
-	deviceViews map[devices.DeviceID][]*view // that read this device
+	views []*view     // that read every fleet
+	names *nameIndex  // of views that name devices; one of all tables
+	boxes boxIndex    // of views of a box
+	boxed []*interest // of all views with a box, those that also name devices included
+	grid  rowGrid
+	loads uint64 // how often the table was loaded
 }
 
 // fleetRows is the part of a table that a fleet's views read.
@@ -63,11 +66,17 @@ type row struct {
 	hash     uint64
 	lat, lon float64
 	placed   bool // lat and lon hold
+	inGrid   bool
+	cell     cell // its square in the grid, and its place there
+	inCell   int
 	dead     bool // pruned; still in ordered until it is compacted
 	after    *row // changed later than this one
 	before   *row // changed earlier
 	older    *row // the same device's tombstone in another fleet
 }
+
+// spot is where the row shows on a map.
+func (r *row) spot() spot { return spot{r.lat, r.lon, r.frame != nil && r.placed} }
 
 type tomb struct {
 	row    *row
@@ -79,11 +88,12 @@ func (n tomb) holds() bool { return n.row.frame == nil && n.row.offset == n.offs
 
 func newTable(partition, partitions int) *table {
 	return &table{
-		partition:   partition,
-		partitions:  partitions,
-		fleets:      map[devices.FleetID]*fleetRows{},
-		devices:     map[devices.DeviceID]*row{},
-		deviceViews: map[devices.DeviceID][]*view{},
+		partition:  partition,
+		partitions: partitions,
+		fleets:     map[devices.FleetID]*fleetRows{},
+		devices:    map[devices.DeviceID]*row{},
+		names:      newNameIndex(),
+		grid:       rowGrid{},
 	}
 }
 
@@ -105,15 +115,18 @@ func (t *table) apply(b *bus.Batch, dirty []*view) ([]*view, error) {
 	}
 	t.position = b.Position
 	t.hear(b.LagMS)
+	t.names.mu.RLock()
+	defer t.names.mu.RUnlock()
 	for i := range b.Changes {
-		f := t.change(&b.Changes[i], b.Position.Offset)
-		dirty = t.markDevice(b.Changes[i].Device, t.mark(f, dirty))
+		r, was := t.change(&b.Changes[i], b.Position.Offset)
+		dirty = t.noteChange(r, was, t.mark(r.fleet, dirty))
 	}
 	for i := range b.Events {
-		t.events = append(t.events, bus.VersionedEvent{Event: b.Events[i], Offset: b.Position.Offset})
+		e := bus.VersionedEvent{Event: b.Events[i], Offset: b.Position.Offset}
+		t.events = append(t.events, e)
 		f := t.fleet(b.Events[i].Fleet)
 		t.unsettled = append(t.unsettled, f)
-		dirty = t.markDevice(b.Events[i].Device, t.mark(f, dirty))
+		dirty = t.noteEvent(e, t.mark(f, dirty))
 	}
 	for i := range b.Changes {
 		t.fleets[b.Changes[i].Fleet].marked = false
@@ -124,39 +137,6 @@ func (t *table) apply(b *bus.Batch, dirty []*view) ([]*view, error) {
 	t.raiseFloor(b.Floor)
 	t.settle()
 	return dirty, nil
-}
-
-// load replaces the table by a snapshot. Within the same epoch the rows keep their offsets, so that viewers go on as if
-// the batches in between had been seen; a new epoch makes every older position meaningless. An older snapshot of the same
-// epoch, from a copy that lags, is refused: it would take every viewer back in time.
-func (t *table) load(s *bus.Snapshot) error {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if s.Position.Epoch == t.position.Epoch && s.Position.Offset < t.position.Offset {
-		return errGap{t.position, s.Position}
-	}
-	old := t.fleets
-	t.fleets = make(map[devices.FleetID]*fleetRows, len(old))
-	for id, f := range old { // views stay registered
-		if len(f.views) > 0 {
-			t.fleets[id] = &fleetRows{id: id, views: f.views}
-		}
-	}
-	t.devices = make(map[devices.DeviceID]*row, len(s.Devices))
-	t.newest, t.rows, t.tombs, t.live, t.unsettled = nil, ordered{}, nil, 0, nil
-	t.events = slices.Clone(s.Events)
-	t.position, t.floor = s.Position, s.Floor
-	t.hear(s.LagMS)
-	byOffset := make([]*bus.Versioned, len(s.Devices))
-	for i := range s.Devices {
-		byOffset[i] = &s.Devices[i]
-	}
-	slices.SortFunc(byOffset, func(a, b *bus.Versioned) int { return cmp.Compare(a.Offset, b.Offset) })
-	for _, d := range byOffset {
-		t.change(&d.Change, d.Offset)
-	}
-	t.settle()
-	return nil
 }
 
 func (t *table) hear(lagMS int64) {
@@ -172,10 +152,11 @@ func (t *table) fleet(id devices.FleetID) *fleetRows {
 	return f
 }
 
-// change sets one device's row and makes it the newest of its fleet.
-func (t *table) change(c *bus.Change, offset uint64) *fleetRows {
+// change sets one device's row and makes it the newest of its fleet. It returns the row and where it was.
+func (t *table) change(c *bus.Change, offset uint64) (*row, spot) {
 	f := t.fleet(c.Fleet)
 	r := t.row(f, c.Device)
+	was := r.spot()
 	if r.frame != nil {
 		f.live--
 		t.live--
@@ -189,19 +170,28 @@ func (t *table) change(c *bus.Change, offset uint64) *fleetRows {
 		t.live++
 		t.front(r)
 	}
+	t.grid.move(r)
 	f.touch(r)
 	t.touch(f, offset)
-	return f
+	return r, was
+}
+
+// find returns the row of a device in a fleet, or nil.
+func (t *table) find(f devices.FleetID, id devices.DeviceID) *row {
+	for r := t.devices[id]; r != nil; r = r.older {
+		if r.fleet.id == f {
+			return r
+		}
+	}
+	return nil
 }
 
 // row finds or makes the row of a device in a fleet.
 func (t *table) row(f *fleetRows, id devices.DeviceID) *row {
-	newest := t.devices[id]
-	for r := newest; r != nil; r = r.older {
-		if r.fleet == f {
-			return r
-		}
+	if r := t.find(f.id, id); r != nil {
+		return r
 	}
+	newest := t.devices[id]
 	r := &row{device: id, fleet: f, hash: id.Hash()}
 	if newest != nil && newest.frame != nil { // it stays the first until change knows that r is live
 		r.older, newest.older = newest.older, r
@@ -253,12 +243,46 @@ func (t *table) mark(f *fleetRows, dirty []*view) []*view {
 	return dirty
 }
 
-func (t *table) markDevice(id devices.DeviceID, dirty []*view) []*view {
-	if len(t.deviceViews) == 0 {
+// noteChange tells the views that name the row's device, and those of boxes that it is in or has left.
+func (t *table) noteChange(r *row, was spot, dirty []*view) []*view {
+	for _, v := range t.names.of(r.device) {
+		if i := v.interest(t); i != nil && i.note(r, was, r.offset) {
+			dirty = v.markDirty(dirty)
+		}
+	}
+	if t.boxes.size == 0 {
 		return dirty
 	}
-	for _, v := range t.deviceViews[id] {
-		dirty = v.markDirty(dirty)
+	now := r.spot()
+	for _, s := range [...]spot{now, was} {
+		for i := range t.boxes.around(s) {
+			if s != now && now.in(i.view.query.BBox) { // told already
+				continue
+			}
+			if i.note(r, was, r.offset) {
+				dirty = i.view.markDirty(dirty)
+			}
+		}
+		if was == now {
+			break
+		}
+	}
+	return dirty
+}
+
+// noteEvent tells the views that name the event's device, and those of boxes that read its fleet.
+func (t *table) noteEvent(e bus.VersionedEvent, dirty []*view) []*view {
+	for _, v := range t.names.of(e.Event.Device) {
+		if i := v.interest(t); i != nil && i.tell(e) {
+			dirty = v.markDirty(dirty)
+		}
+	}
+	for _, interests := range [...][]*interest{t.boxes.anyone, t.boxes.byFleet[e.Event.Fleet]} {
+		for _, i := range interests {
+			if i.tell(e) {
+				dirty = i.view.markDirty(dirty)
+			}
+		}
 	}
 	return dirty
 }
@@ -285,6 +309,7 @@ func (t *table) raiseFloor(floor bus.Floor) {
 
 func (t *table) forget(r *row) {
 	r.dead = true
+	t.grid.remove(r)
 	r.fleet.unlink(r)
 	r.fleet.rows.dead++
 	t.rows.dead++

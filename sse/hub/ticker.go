@@ -3,17 +3,18 @@ package hub
 import (
 	"context"
 	"strconv"
+	"sync"
+	"sync/atomic"
 	"time"
 )
 
-// tick is the hub's one clockwork: it ticks the views that changed, each at its own pace, and tells heartbeats.
+// tick is the hub's one clockwork: it has the views ticked that changed, each at its own pace, and tells heartbeats.
 func (h *Hub) tick(ctx context.Context) {
 	heartbeat := time.NewTicker(h.options.Heartbeat)
 	defer heartbeat.Stop()
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
 	var waiting []*view // dirty, not due yet
-	var found gathered
 	beats := uint64(0)
 	for {
 		select {
@@ -21,13 +22,13 @@ func (h *Hub) tick(ctx context.Context) {
 			return
 		case <-heartbeat.C:
 			beats++
-			h.beat(beats, &found)
+			h.beat(beats)
 			continue
 		case <-h.nudge:
 			h.gather(ctx)
 		case <-timer.C:
 		}
-		waiting = h.tickDue(h.takeDirty(waiting), time.Now(), &found)
+		waiting = h.tickDue(h.takeDirty(waiting), time.Now())
 		timer.Reset(h.untilDue(waiting))
 	}
 }
@@ -55,8 +56,8 @@ func (h *Hub) takeDirty(waiting []*view) []*view {
 }
 
 // tickDue ticks the views whose time has come and returns the others.
-func (h *Hub) tickDue(views []*view, now time.Time, found *gathered) []*view {
-	rest := views[:0]
+func (h *Hub) tickDue(views []*view, now time.Time) []*view {
+	rest, due := views[:0], h.due[:0]
 	for _, v := range views {
 		if v.due.After(now.Add(h.options.Window/tickSlack)) && !v.hurry.Load() {
 			rest = append(rest, v)
@@ -65,11 +66,36 @@ func (h *Hub) tickDue(views []*view, now time.Time, found *gathered) []*view {
 		v.due = nextDue(v.due, now, v.query.Every)
 		v.hurry.Store(false) // both before the tick looks at the tables: a change from now on makes it dirty again
 		v.dirty.Store(false)
-		v.tick(beat{}, found)
-		h.stats.ticks.Add(1)
+		due = append(due, v)
 	}
+	h.stats.ticks.Add(uint64(len(due)))
+	h.each(due, func(v *view, found *gathered) { v.tick(beat{}, found) })
+	clear(due)
 	clear(views[len(rest):])
+	h.due = due[:0]
 	return rest
+}
+
+// each does f to every view, on all cores: views of different filters have nothing in common but the tables, which they
+// only read, and a view that is packed takes as long as its bytes. found is scratch of f. It returns when all is done, so
+// no view is ever in two hands.
+func (h *Hub) each(views []*view, f func(v *view, found *gathered)) {
+	var next atomic.Int64
+	work := func(found *gathered) {
+		for {
+			i := int(next.Add(1)) - 1
+			if i >= len(views) {
+				return
+			}
+			f(views[i], found)
+		}
+	}
+	var helpers sync.WaitGroup
+	for i := 1; i < min(len(h.scratch), len(views)); i++ {
+		helpers.Go(func() { work(&h.scratch[i]) })
+	}
+	work(&h.scratch[0])
+	helpers.Wait()
 }
 
 // tickSlack is the part of a window by which a tick may come before it is due. Without it a view whose first batch was
@@ -100,7 +126,7 @@ func (h *Hub) untilDue(waiting []*view) time.Duration {
 }
 
 // beat tells every viewer that its stream lives, and how late its data may be.
-func (h *Hub) beat(number uint64, found *gathered) {
+func (h *Hub) beat(number uint64) {
 	h.mu.Lock()
 	views := make([]*view, 0, len(h.views))
 	for _, v := range h.views {
@@ -108,7 +134,7 @@ func (h *Hub) beat(number uint64, found *gathered) {
 	}
 	h.mu.Unlock()
 	now := time.Now()
-	for _, v := range views {
+	h.each(views, func(v *view, found *gathered) {
 		b := beat{number: number, data: heartbeatData(now, v.lag(now))}
 		b.bytes = v.event("heartbeat", b.data, "")
 		if v.dirty.Load() { // its tick will come: the heartbeat must not make it come early
@@ -118,7 +144,7 @@ func (h *Hub) beat(number uint64, found *gathered) {
 		} else {
 			v.tick(b, found)
 		}
-	}
+	})
 }
 
 func heartbeatData(now time.Time, lag time.Duration) []byte {

@@ -2,6 +2,7 @@ package hub
 
 import (
 	"cmp"
+	"math"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -22,12 +23,16 @@ type view struct {
 	byHash []wanted // the query's devices in the order of passes; nil where it names none
 	fleets map[devices.FleetID]bool
 
+	interests []*interest // by partition; nil for views of whole fleets
+
 	state  atomic.Pointer[viewState] // what viewers look at without a lock; written by the ticker
 	dirty  atomic.Bool               // it is in the hub's list of views to tick
 	moved  atomic.Bool               // a viewer waits for the head to move, even if nothing changed
 	hurry  atomic.Bool               // a table was loaded: the tick does not wait for due
 	due    time.Time                 // ticker's: not before
 	enlist func(*view)
+
+	allLeft *atomic.Int64 // entries of interest.left of all views
 
 	mu        sync.Mutex
 	viewers   []*Viewer
@@ -68,7 +73,7 @@ type beat struct {
 }
 
 func newView(q Query, f Format, tables []*table) *view {
-	v := &view{query: q, format: f, tables: tables}
+	v := &view{query: q, format: f, tables: tables, allLeft: new(atomic.Int64)}
 	hash := q.hash()
 	v.key = viewKey{filter: hash, every: q.Every, format: f.Name()}
 	copy(v.filter[:], hash[:])
@@ -82,7 +87,21 @@ func newView(q Query, f Format, tables []*table) *view {
 		v.byHash = append(v.byHash, wanted{id, id.Hash()})
 	}
 	slices.SortFunc(v.byHash, func(a, b wanted) int { return cmp.Compare(a.hash, b.hash) })
+	if v.byHash != nil || !q.BBox.IsZero() {
+		v.interests = make([]*interest, tables[0].partitions)
+		for _, t := range tables {
+			v.interests[t.partition] = &interest{view: v}
+		}
+	}
 	return v
+}
+
+// interest is what the view has in a table, or nil.
+func (v *view) interest(t *table) *interest {
+	if v.interests == nil {
+		return nil
+	}
+	return v.interests[t.partition]
 }
 
 // takeHead gives a new view its first state. A batch may hand the view to the ticker as soon as it is in one index, so
@@ -101,12 +120,19 @@ func (v *view) takeHead() {
 // tick must look for it.
 func (v *view) register() {
 	head, missed := v.state.Load().head, false
+	if v.byHash != nil {
+		v.tables[0].names.add(v)
+	}
 	for i, t := range v.tables {
 		t.mu.Lock()
-		switch {
-		case v.byHash != nil:
-			for _, w := range v.byHash {
-				t.deviceViews[w.id] = append(t.deviceViews[w.id], v)
+		switch in := v.interest(t); {
+		case in != nil:
+			in.loads, in.floor, in.lost = t.loads, t.position.Offset, head.at[i] != t.position
+			if !v.query.BBox.IsZero() {
+				t.boxed = append(t.boxed, in)
+			}
+			if v.byHash == nil {
+				t.boxes.add(in)
 			}
 		case v.fleets != nil:
 			for _, id := range v.query.Fleets {
@@ -127,13 +153,16 @@ func (v *view) register() {
 }
 
 func (v *view) unregister() {
+	if v.byHash != nil {
+		v.tables[0].names.remove(v)
+	}
 	for _, t := range v.tables {
 		t.mu.Lock()
-		for _, w := range v.byHash {
-			if left := without(t.deviceViews[w.id], v); len(left) > 0 {
-				t.deviceViews[w.id] = left
-			} else {
-				delete(t.deviceViews, w.id)
+		if i := v.interest(t); i != nil {
+			i.raise(math.MaxUint64)
+			t.boxed = without(t.boxed, i)
+			if v.byHash == nil {
+				t.boxes.remove(i)
 			}
 		}
 		for _, id := range v.query.Fleets {
@@ -147,8 +176,8 @@ func (v *view) unregister() {
 	}
 }
 
-func without(views []*view, v *view) []*view {
-	return slices.DeleteFunc(views, func(other *view) bool { return other == v })
+func without[T comparable](list []T, one T) []T {
+	return slices.DeleteFunc(list, func(other T) bool { return other == one })
 }
 
 // markDirty appends the view to dirty unless it is waiting for its tick already.
@@ -159,13 +188,12 @@ func (v *view) markDirty(dirty []*view) []*view {
 	return dirty
 }
 
-// matches tells whether the view reads the row.
-func (v *view) matches(r *row) bool {
-	if v.fleets != nil && !v.fleets[r.fleet.id] {
-		return false
-	}
-	return v.byHash == nil || v.names(r.hash, r.device)
+// reads tells whether a row that the view names, if it names any, is of its fleets and in its box now.
+func (v *view) reads(r *row) bool {
+	return v.readsFleet(r) && (v.query.BBox.IsZero() || r.spot().in(v.query.BBox))
 }
+
+func (v *view) readsFleet(r *row) bool { return v.fleets == nil || v.fleets[r.fleet.id] }
 
 func (v *view) names(hash uint64, id devices.DeviceID) bool {
 	i, _ := slices.BinarySearchFunc(v.byHash, hash, func(w wanted, h uint64) int { return cmp.Compare(w.hash, h) })
@@ -201,7 +229,8 @@ func (v *view) tick(b beat, found *gathered) {
 	for i, t := range v.tables {
 		t.mu.RLock()
 		next.head.at[i] = t.position
-		whole = whole && v.advance(t, old.head.at[i], found)
+		all := v.advance(t, old.head.at[i], found) // of every table: it takes the news
+		whole = whole && all
 		t.mu.RUnlock()
 	}
 	if !v.moved.Swap(false) && whole && found.empty() && b.number == 0 {
@@ -223,20 +252,28 @@ func (v *view) tick(b beat, found *gathered) {
 
 // advance gathers what changed in a locked table since from, and tells whether that is all that viewers need.
 func (v *view) advance(t *table, from bus.Position, found *gathered) bool {
-	if from == t.position {
-		return true
+	i := v.interest(t)
+	answers := from.Epoch == t.position.Epoch && from.Offset >= t.oldest(v)
+	if i != nil {
+		whole := i.take(t, found)
+		return from == t.position || answers && whole
 	}
-	if from.Epoch != t.position.Epoch || t.forgot(from.Offset) {
-		return false
+	if from == t.position || !answers {
+		return from == t.position
 	}
 	start := since{offset: from.Offset}
 	v.eventsBetween(t, start, t.position.Offset, found)
 	return v.changes(t, start, MaxChunkBytes, found)
 }
 
-// forgot tells whether tombstones or events after the offset may be gone.
-func (t *table) forgot(offset uint64) bool {
-	return offset < t.floor.Tombstones || offset < t.floor.Events
+// oldest is the offset since which a locked table can tell a view what changed: before, tombstones or events may be gone,
+// or who left the view's box.
+func (t *table) oldest(v *view) uint64 {
+	oldest := max(t.floor.Tombstones, t.floor.Events)
+	if i := v.interest(t); i != nil && !v.query.BBox.IsZero() {
+		oldest = max(oldest, i.floor)
+	}
+	return oldest
 }
 
 // publish shows the state to the viewers. It never waits for one: a viewer that was told already is told once.
@@ -312,23 +349,35 @@ func (v *view) size() int {
 	n := 0
 	for _, t := range v.tables {
 		t.mu.RLock()
-		switch {
-		case v.byHash != nil:
-			for _, w := range v.byHash {
-				if r := t.devices[w.id]; r != nil && r.frame != nil && v.matches(r) {
-					n++
-				}
-			}
-		case v.fleets != nil:
-			for id := range v.fleets {
-				if f := t.fleets[id]; f != nil {
-					n += f.live
-				}
-			}
-		default:
-			n += t.live
-		}
+		n += v.sizeIn(t)
 		t.mu.RUnlock()
+	}
+	return n
+}
+
+// sizeIn is how many of them are in a locked table.
+func (v *view) sizeIn(t *table) (n int) {
+	switch {
+	case v.byHash != nil:
+		for _, w := range v.byHash {
+			if r := t.devices[w.id]; r != nil && r.frame != nil && v.reads(r) {
+				n++
+			}
+		}
+	case !v.query.BBox.IsZero():
+		for r := range t.inBox(v.query.BBox) {
+			if v.readsFleet(r) {
+				n++
+			}
+		}
+	case v.fleets != nil:
+		for id := range v.fleets {
+			if f := t.fleets[id]; f != nil {
+				n += f.live
+			}
+		}
+	default:
+		return t.live
 	}
 	return n
 }

@@ -49,8 +49,7 @@ func TestAViewThatABatchFindsHasAState(t *testing.T) {
 	second.mu.Unlock()
 	v := <-attached
 	defer v.Close()
-	var found gathered
-	h.tickDue(h.takeDirty(dirty), time.Now(), &found)
+	h.tickDue(h.takeDirty(dirty), time.Now())
 	c := newClient(t, "client", everything)
 	c.drain(v)
 	if c.ready != 1 || len(c.held) != 1 {

@@ -99,6 +99,7 @@ type world struct {
 	partitions []*worldPartition
 	n          int // grows with every change: the version in every frame
 	fleetOf    map[devices.DeviceID]devices.FleetID
+	where      map[string][2]float64 // latitude and longitude that set gives a device
 }
 
 type worldPartition struct {
@@ -112,7 +113,7 @@ type worldPartition struct {
 }
 
 func newWorld(tb testing.TB, partitions int) *world {
-	w := &world{tb: tb, fleetOf: map[devices.DeviceID]devices.FleetID{}}
+	w := &world{tb: tb, fleetOf: map[devices.DeviceID]devices.FleetID{}, where: map[string][2]float64{}}
 	for i := range partitions {
 		w.partitions = append(w.partitions, &worldPartition{
 			number: i, position: bus.Position{Epoch: bus.NewEpoch()}, state: map[[2]string]bus.Versioned{},
@@ -184,10 +185,15 @@ func (w *world) set(fleet, device string, padding int) {
 	}
 	w.fleetOf[id] = f
 	w.n++
-	frame := fmt.Sprintf(`{"id":%q,"fleet":%q,"status":"online","received":%d,"metrics":{"n":%d,"pad":%q}}`,
-		device, fleet, time.Now().UnixMilli(), w.n, strings.Repeat("x", padding))
+	at, placed := w.where[device]
+	position := ""
+	if placed {
+		position = fmt.Sprintf(`"lat":%v,"lon":%v,`, at[0], at[1])
+	}
+	frame := fmt.Sprintf(`{"id":%q,"fleet":%q,"status":"online","received":%d,%s"metrics":{"n":%d,"pad":%q}}`,
+		device, fleet, time.Now().UnixMilli(), position, w.n, strings.Repeat("x", padding))
 	p := w.partition(f)
-	p.pending = append(p.pending, bus.Change{Device: id, Fleet: f, Frame: []byte(frame)})
+	p.pending = append(p.pending, bus.Change{Device: id, Fleet: f, Frame: []byte(frame), Lat: at[0], Lon: at[1], HasPosition: placed})
 }
 
 func (w *world) remove(fleet, device string) {
@@ -263,10 +269,14 @@ func (w *world) restart() {
 
 // shows is what a client with the filter must hold in the end.
 func (w *world) shows(wants func(fleet, device string) bool) map[string]string {
+	return w.showsIn(wants, devices.BBox{})
+}
+
+func (w *world) showsIn(wants func(fleet, device string) bool, box devices.BBox) map[string]string {
 	out := map[string]string{}
 	for _, p := range w.partitions {
 		for k, v := range p.state {
-			if !v.Removed() && wants(k[0], k[1]) {
+			if !v.Removed() && wants(k[0], k[1]) && (box.IsZero() || v.HasPosition && box.Contains(v.Lat, v.Lon)) {
 				out[k[1]] = string(v.Frame)
 			}
 		}
@@ -306,6 +316,7 @@ type client struct {
 	beats  int
 	bytes  int
 	format Format
+	box    devices.BBox
 }
 
 func newClient(t *testing.T, name string, wants func(fleet, device string) bool) *client {
@@ -341,6 +352,7 @@ func (c *client) read(piece []byte) {
 func (c *client) asset(frame string) {
 	var a struct {
 		ID, Fleet string
+		Lat, Lon  *float64
 		Metrics   struct{ N int }
 	}
 	if err := json.Unmarshal([]byte(frame), &a); err != nil {
@@ -348,6 +360,9 @@ func (c *client) asset(frame string) {
 	}
 	if !c.wants(a.Fleet, a.ID) {
 		c.t.Errorf("%s was given %s of %s, which its filter leaves out", c.name, a.ID, a.Fleet)
+	}
+	if !c.box.IsZero() && (a.Lat == nil || !c.box.Contains(*a.Lat, *a.Lon)) {
+		c.t.Errorf("%s was given %s, which is not in %v", c.name, frame, c.box)
 	}
 	if a.Metrics.N < c.n[a.ID] {
 		c.t.Errorf("%s: %s went back from %d to %d", c.name, a.ID, c.n[a.ID], a.Metrics.N)
@@ -434,6 +449,15 @@ func mustLoad(tb testing.TB, t *table, s *bus.Snapshot) {
 	if err := t.load(s); err != nil {
 		tb.Fatal(err)
 	}
+}
+
+func bbox(tb testing.TB, s string) devices.BBox {
+	tb.Helper()
+	b, err := devices.ParseBBox(s)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return b
 }
 
 func everything(string, string) bool { return true }
