@@ -194,12 +194,12 @@ func (c *collector) metricText(name, text string) {
 
 // flatten stores the leaves below v as metrics, their names joined by dots behind the prefix. skip tells, by the name
 // that the metric would have, what the caller has read itself. Arrays are left out.
-func (c *collector) flatten(prefix string, v value, skip func(name []byte) bool) {
+func (c *collector) flatten(prefix string, v value, skip func(name []byte, v value) bool) {
 	c.path = append(c.path[:0], prefix...)
 	c.flattenInto(v, skip)
 }
 
-func (c *collector) flattenInto(v value, skip func(name []byte) bool) {
+func (c *collector) flattenInto(v value, skip func(name []byte, v value) bool) {
 	parent := len(c.path)
 	for m := v.first(); m.exists(); m = m.next() {
 		c.path = c.path[:parent]
@@ -208,7 +208,7 @@ func (c *collector) flattenInto(v value, skip func(name []byte) bool) {
 		}
 		c.path = append(c.path, m.key()...)
 		switch {
-		case skip != nil && skip(c.path):
+		case skip != nil && skip(c.path, m):
 		case m.is(objectNode):
 			c.flattenInto(m, skip)
 		case m.is(arrayNode):
@@ -228,8 +228,8 @@ func (c *collector) flattenInto(v value, skip func(name []byte) bool) {
 const maxReadingMetrics = MaxLeaves
 
 // isOneOf makes a skip of a list of names.
-func isOneOf(names ...string) func([]byte) bool {
-	return func(name []byte) bool { return slices.Contains(names, string(name)) }
+func isOneOf(names ...string) func([]byte, value) bool {
+	return func(name []byte, _ value) bool { return slices.Contains(names, string(name)) }
 }
 
 // keyOf hashes a format's own id of a message to a reading's key. n tells the readings of one message apart.

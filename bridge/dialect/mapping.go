@@ -3,6 +3,7 @@ package dialect
 import (
 	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/fleetcast/fleetcast/devices"
 )
@@ -70,8 +71,8 @@ type Mapping struct {
 	measures []measureSource
 	metrics  []metricSource
 	status   *statusSource
-	rest     bool // all other members are metrics
-	used     []pointer
+	rest     bool            // all other members are metrics
+	used     map[string]bool // the names that rest would give to what is read already
 }
 
 // part is a piece of a device's id: text, or the level of that name.
@@ -79,6 +80,9 @@ type part struct{ text, level string }
 
 // pointer is a JSON pointer (RFC 6901), taken apart.
 type pointer []string
+
+// name is what a metric of the value there would be called.
+func (p pointer) name() string { return strings.Join(p, ".") }
 
 // source is where a value comes from: the payload, or a constant.
 type source struct {
@@ -257,9 +261,10 @@ func (m *Mapping) isWhole() string {
 }
 
 func (m *Mapping) collectUsed() {
+	m.used = map[string]bool{}
 	add := func(s *source) {
-		if len(s.at) > 0 && s.fromRoot == !m.hasEach {
-			m.used = append(m.used, s.at)
+		if len(s.at) > 0 && (!s.fromRoot || !m.hasEach) {
+			m.used[s.at.name()] = true
 		}
 	}
 	for i := range m.measures {
@@ -275,10 +280,10 @@ func (m *Mapping) collectUsed() {
 		add(&m.status.source)
 	}
 	if m.inBody {
-		m.used = append(m.used, m.device)
+		m.used[m.device.name()] = true
 	}
 	if m.fleetIn {
-		m.used = append(m.used, m.fleetAt)
+		m.used[m.fleetAt.name()] = true
 	}
 }
 

@@ -98,9 +98,7 @@ func (m *Mapping) element(in *input, out *Result, root, e value) Reason {
 }
 
 // isUsed tells whether a member is one that the mapping reads by itself.
-func (m *Mapping) isUsed(name []byte) bool {
-	return slices.ContainsFunc(m.used, func(p pointer) bool { return strings.Join(p, ".") == string(name) })
-}
+func (m *Mapping) isUsed(name []byte, _ value) bool { return m.used[string(name)] }
 
 // owner finds whose the element is, where the topic does not say it.
 func (m *Mapping) owner(in *input, root, e value) Reason {

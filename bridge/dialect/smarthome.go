@@ -15,8 +15,8 @@ func decodeTasmota(in *input, out *Result) bool {
 		return out.decline(reason)
 	}
 	c := out.begin(in)
-	c.flatten("", root, func(name []byte) bool {
-		return string(name) == "Time" || root.get(string(name)).get("mac").is(textNode)
+	c.flatten("", root, func(name []byte, v value) bool {
+		return string(name) == "Time" || v.get("mac").is(textNode)
 	})
 	parent := in.device.String()
 	own := len(c.reading.Metrics) > 0

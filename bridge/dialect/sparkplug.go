@@ -28,6 +28,17 @@ func decodeSparkplug(kind sparkKind) decoder {
 		if reason := readSparkplug(in.payload, p); reason != None {
 			return out.decline(reason)
 		}
+		// Section 6.4: every payload has its time, but a death, which was written when its session began, the session's number.
+		hasNumber := false
+		if kind == nodeDeath {
+			_, hasNumber = p.bdSeq()
+		}
+		if len(in.payload) == 0 {
+			return out.decline(Empty)
+		}
+		if p.at == 0 && !hasNumber {
+			return out.decline(Declined)
+		}
 		m := sparkMessage{in: in, out: out, payload: p, group: in.level("group"), node: in.level("node"), device: in.level("device")}
 		in.router.sparkplug.apply(kind, &m)
 		clear(p.metrics) // they point into the payload

@@ -158,7 +158,7 @@ func (s *sparkplug) nodeBirth(n *sparkNode, m *sparkMessage) {
 	s.stats.Births++
 	s.forget(n)
 	n.born, n.seq = true, m.payload.seq
-	n.bdSeq, n.hasBD = m.bdSeq()
+	n.bdSeq, n.hasBD = m.payload.bdSeq()
 	s.learn(n, m)
 	s.birth(n, m)
 }
@@ -175,7 +175,7 @@ func (s *sparkplug) birth(n *sparkNode, m *sparkMessage) {
 // the next. Without a birth there is nothing to compare, and the node is gone.
 func (s *sparkplug) nodeDeath(n *sparkNode, m *sparkMessage) {
 	m.out.Kind = Presence
-	if bdSeq, ok := m.bdSeq(); n.born && n.hasBD && (!ok || bdSeq != n.bdSeq) {
+	if bdSeq, ok := m.payload.bdSeq(); n.born && n.hasBD && (!ok || bdSeq != n.bdSeq) {
 		s.stats.StaleDeaths++
 		return
 	}
@@ -196,9 +196,10 @@ func (s *sparkplug) forget(n *sparkNode) {
 	clear(n.aliases)
 }
 
-func (m *sparkMessage) bdSeq() (uint64, bool) {
-	for i := range m.payload.metrics {
-		if metric := &m.payload.metrics[i]; string(metric.name) == bdSeqMetric && metric.whole {
+// bdSeq is the number of the session that a birth or a death of a node is of.
+func (p *sparkPayload) bdSeq() (uint64, bool) {
+	for i := range p.metrics {
+		if metric := &p.metrics[i]; string(metric.name) == bdSeqMetric && metric.whole {
 			return uint64(metric.value.num), true
 		}
 	}

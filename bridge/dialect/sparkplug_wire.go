@@ -38,8 +38,8 @@ const (
 	typeInt64 = 4
 )
 
-// maxSparkplugMetrics bounds the metrics of one payload. A payload of the largest size holds no more by much.
-const maxSparkplugMetrics = 8192
+// maxSparkplugMetrics bounds the metrics of one payload: each costs 16 bytes on the wire at least, if it says anything.
+const maxSparkplugMetrics = 4096
 
 // sparkMetric is a metric as it stands in a payload, whose memory it shares.
 type sparkMetric struct {
