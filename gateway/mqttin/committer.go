@@ -73,7 +73,7 @@ type committer struct {
 	flying  batch
 	scratch []bus.Entry
 	touched []origin
-	began   time.Time // the last commit
+	began   time.Time      // the last commit
 	writers sync.WaitGroup // the goroutines that write acknowledgements
 
 	mu       sync.Mutex

@@ -14,7 +14,7 @@ const (
 	// connectRate is connections a second, of devices and of viewers.
 	connectRate = 1000
 	// connectTimeout bounds the time until all are connected.
-	connectTimeout = 3 * time.Minute
+	connectTimeout = 4 * time.Minute
 )
 
 // running is something that runs until it is told to stop.

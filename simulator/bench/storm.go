@@ -53,11 +53,11 @@ func (o *Storm) run(ctx context.Context, l *lab) (*Section, error) {
 		if err != nil {
 			return err
 		}
-		few, err := l.startCrowd(ctx, s, watch.Options{Viewers: max(o.Viewers/5, 1)})
+		few, err := l.startCrowd(ctx, s, watch.Options{Viewers: max(o.Viewers/5, 1), Blind: true})
 		if err != nil {
 			return errors.Join(err, stay.stop())
 		}
-		rest, err := l.startCrowd(ctx, s, watch.Options{Viewers: max(o.Viewers-few.viewers, 1)})
+		rest, err := l.startCrowd(ctx, s, watch.Options{Viewers: max(o.Viewers-few.viewers, 1), Blind: true})
 		if err != nil {
 			return errors.Join(err, stay.stop(), few.stop())
 		}
@@ -167,7 +167,7 @@ func total(crowds []*crowd) (bytes, resets int64) {
 
 func (o *Storm) section(rows []*StormRow, broken []string) *Section {
 	s := &Section{Title: fmt.Sprintf("Reconnect storm: a fleet of %d devices, %d viewers come back at once", o.Devices, o.Viewers), Result: rows}
-	s.say("All connections end in one moment and every viewer connects anew at once, from one process that also reads what they get: the time until all are current has the generator's own work in it. The devices send %.0f updates a second.", float64(o.Devices)*float64(o.Rate))
+	s.say("All connections end in one moment and every viewer connects anew at once, from one process that also reads what they get, though only those who stay look into it: the time until all are current has the generator's own work in it. The devices send %.0f updates a second.", float64(o.Devices)*float64(o.Rate))
 	t := Table{Head: []string{"storm", "until current p50 / p99 / max", "never back", "resets", "MB sent", "server CPU s", "RSS before → peak", "kB more a viewer", "p99 of those who stayed, before → in the storm"}}
 	for _, r := range rows {
 		s.say("%d viewers %s: %s", r.Viewers, r.Kind, healthText("in the storm", &r.Generator))

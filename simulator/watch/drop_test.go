@@ -61,3 +61,10 @@ func TestDroppedViewersAreCountedUntilTheyAreBack(t *testing.T) {
 		t.Errorf("%v, %+v", err, w.Counts())
 	}
 }
+
+func TestABlindViewerCountsAndChecksNothing(t *testing.T) {
+	r, err := watchScripts(t, Options{Blind: true}, retry+asset("a", "f", 9, 9)+ready+asset("a", "f", 5, 6)+"data: nonsense\n\n"+heartbeat)
+	if err != nil || r.Updates != 2 || r.Snapshots != 1 || r.Violations.Total() != 0 || r.Latency.Count != 0 || r.Devices != 0 {
+		t.Errorf("%v, %+v", err, r)
+	}
+}

@@ -38,6 +38,9 @@ type Options struct {
 	// Raw viewers count bytes and look at nothing: they are live when the answer began. Decompressing a thousand streams
 	// is beyond a load generator; a second watch of few viewers is the sample.
 	Raw bool
+	// Blind viewers read events and count assets, and look into none: nothing of them is checked, there is no latency, and
+	// a viewer holds nothing. It is for thousands of viewers of a large fleet, beside others that look.
+	Blind bool
 	// Ages takes latencies before ready too: where every device speaks all the time they say how old what a viewer reads is.
 	Ages bool
 	// CheckShare of the viewers decode every message fully.

@@ -140,6 +140,10 @@ func (v *viewer) onEvent(e sseclient.Event, arrived time.Time) error {
 }
 
 func (v *viewer) asset(data []byte, arrived time.Time) {
+	if v.watch.options.Blind {
+		v.counted()
+		return
+	}
 	u, err := scan(data)
 	if err == nil && v.full {
 		err = checkFully(data)
@@ -148,11 +152,7 @@ func (v *viewer) asset(data []byte, arrived time.Time) {
 		v.violate(&v.count.malformed, "%v", err)
 		return
 	}
-	if v.live {
-		v.count.updates.Add(1)
-	} else {
-		v.count.snapshots.Add(1)
-	}
+	v.counted()
 	h := v.hold(v.watch.ids.number(u.id))
 	switch {
 	case u.at < h.at:
@@ -166,6 +166,14 @@ func (v *viewer) asset(data []byte, arrived time.Time) {
 	h.at, h.received, h.fleet = max(u.at, h.at), u.received, v.fleetNumber(u.fleet)
 	if len(v.allowed) > 0 && !slices.Contains(v.allowed, h.fleet) {
 		v.violate(&v.count.leaked, "device %s of fleet %s was told to a viewer of others", u.id, u.fleet)
+	}
+}
+
+func (v *viewer) counted() {
+	if v.live {
+		v.count.updates.Add(1)
+	} else {
+		v.count.snapshots.Add(1)
 	}
 }
 
