@@ -36,7 +36,9 @@ type Options struct {
 	Assets Assets
 	Inlet  Inlet
 	Stream http.Handler // at /stream/assets
-	Trails Trails       // at /api/assets/{id}/trail; nil: nothing is there
+	// DeadLetters is what doors did not understand; nil: nothing is at /api/dead-letters. A process with any role has it.
+	DeadLetters DeadLetters
+	Trails      Trails // at /api/assets/{id}/trail; nil: nothing is there
 	// Registry is who there is, as people say; nil: nothing is at /api/devices and its neighbours.
 	Registry  *registry.Registry
 	Dashboard http.Handler // at / and whatever is not ours; nil: nothing is there
@@ -124,6 +126,9 @@ func (a *API) routes(hosts hostGuard) {
 		get("/readyz", a.ready)
 		get("/api/stats", a.stats)
 		get(problem.TypePrefix+"{name}", a.explain)
+		if a.options.DeadLetters != nil {
+			get("/api/dead-letters", a.deadLetters)
+		}
 		if !isEdge {
 			return
 		}

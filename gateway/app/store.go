@@ -26,6 +26,7 @@ type store struct {
 	shared  bool                        // with other processes, so that another may own what this one does not
 	healthy func(context.Context) error // nil, or why nothing can be kept now
 	stats   func() BusStats
+	letters sharedLetters // nil where nothing is shared
 }
 
 // openStore opens the bus that the settings name. It is to be closed, also where another step fails later.
@@ -38,7 +39,7 @@ func openStore(ctx context.Context, o *Options, log *slog.Logger) (*store, error
 			return nil, err
 		}
 		stats := func() BusStats { s := b.Stats(); return BusStats{Kind: "redis", Redis: &s} }
-		return &store{Bus: b, shared: true, healthy: b.Healthy, stats: stats}, nil
+		return &store{Bus: b, shared: true, healthy: b.Healthy, stats: stats, letters: b}, nil
 	case o.keepsNothing():
 		b, err := bus.NewMemory(bus.MemoryOptions{MaxTombstones: o.Fleet.MaxDevices})
 		if err != nil {

@@ -28,6 +28,7 @@ type parts struct {
 	hub    *hub.Hub
 	stream *sse.Handler
 	api    *api.API
+	dead   *deadLetters // nil where there are none
 }
 
 // A door takes in what devices say: the embedded broker, or the consumer of another.
@@ -35,6 +36,7 @@ type door interface {
 	Run(ctx context.Context) error
 	Ready() error
 	Stats() mqttin.Stats
+	Letters(number uint64, reason string) []mqttin.Letter
 }
 
 // wire makes the parts and ties them together. It starts nothing. This is the path of a message:
@@ -109,6 +111,9 @@ func (p *parts) wireDoor(o *Options, log *slog.Logger) (err error) {
 // health, readiness and counters.
 func (p *parts) wireAPI(o *Options, log *slog.Logger, stats func() Stats) (err error) {
 	options := api.Options{Hosts: o.HTTP.Hosts, Checks: p.checks(), Stats: func() any { return stats() }, Logger: log}
+	if p.dead = p.letters(log); p.dead != nil {
+		options.DeadLetters = p.dead
+	}
 	if p.hub != nil {
 		options.Assets, options.Inlet, options.Stream, options.Registry = p.hub, p.store, p.stream, p.people
 		options.Decode = func(topic string, payload []byte) (any, error) { return o.Decode(topic, payload, time.Now()) }
@@ -190,6 +195,9 @@ func (a *App) start(ctx context.Context) error {
 	}
 	if p.bridge != nil {
 		a.stack.push("bridge", bridgeBound, a.runner.start(life, "bridge", p.bridge.Run))
+	}
+	if p.dead != nil && p.dead.door != nil && p.dead.shared != nil {
+		a.stack.push("dead letters", busBound, a.runner.start(life, "dead letters", p.dead.Run))
 	}
 	if p.door != nil {
 		a.stack.push("mqtt", mqttBound, a.runner.start(life, "mqtt", p.door.Run))

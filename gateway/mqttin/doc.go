@@ -17,6 +17,8 @@
 // The external broker is met through paho: external.go and its neighbours. What both doors share is the committer with its
 // append.go and newest.go, and intake.go; the committer knows a connection of either as an origin.
 //
+// What is not understood it keeps, within bounds, for people to look at (letters.go): nothing of it is logged.
+//
 // In the walk of a message this is the first package: a PUBLISH enters at hook.OnPublish, becomes entries in
 // publish.go, waits in the committer, and is acknowledged by acks.go when the inlet has it. In the other door it enters at
 // Upstream.onPublish and is acknowledged by link.acknowledge.

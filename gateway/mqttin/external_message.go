@@ -2,8 +2,6 @@ package mqttin
 
 import (
 	"github.com/eclipse/paho.golang/paho"
-
-	"github.com/fleetcast/fleetcast/bridge/dialect"
 )
 
 // link is one connection to the external broker, as the committer knows it.
@@ -68,19 +66,14 @@ func (u *Upstream) answer(l *link, p *paho.Publish) {
 func (u *Upstream) receive(l *link, p *paho.Publish) {
 	r := u.topics.lookup(&u.intake, p.Topic)
 	if r.route == nil {
-		u.counters.messages[dialect.Rejected].Add(1)
-		u.counters.reject(r.reason, "")
+		u.rejectTopic(r.reason, p.Topic, p.Payload, sender{})
 		u.answer(l, p)
 		return
 	}
 	w := u.work.Get().(*workspace)
 	defer u.putBack(w)
 	result := &w.result
-	r.route.Decode(p.Payload, result)
-	u.counters.messages[result.Kind].Add(1)
-	u.counters.dropped.Add(uint64(result.Dropped))
-	if result.Kind == dialect.Rejected {
-		u.counters.reject(result.Reason, r.route.Device().String())
+	if !u.decode(r, p.Payload, w, sender{}) {
 		u.answer(l, p)
 		return
 	}

@@ -14,6 +14,7 @@ import (
 type intake struct {
 	router   *dialect.Router
 	counters *counters
+	letters  letters
 	work     sync.Pool // of *workspace
 }
 
@@ -39,6 +40,44 @@ type workspace struct {
 func (in *intake) putBack(w *workspace) {
 	clear(w.entries) // the readings are the inlet's now
 	in.work.Put(w)
+}
+
+// sender is who sent a message, as far as people are told.
+type sender struct{ client, account string }
+
+// decode fills the result of w with what a payload says. A message that is not understood, or on which a decoder of ours
+// breaks, is counted and kept as a dead letter, and decode returns false: it is to be answered, or it would come again for
+// ever.
+func (in *intake) decode(r *topicRoute, payload []byte, w *workspace, from sender) (understood bool) {
+	var device string
+	defer func() {
+		if recover() == nil {
+			return
+		}
+		understood = false
+		w.result = dialect.Result{} // what is in it is half made
+		in.counters.messages[dialect.Rejected].Add(1)
+		in.counters.note(Panicked, "")
+		in.letters.keep(panickedLetter, r.topic, from, device, payload)
+	}()
+	result := &w.result
+	device = r.route.Device().String()
+	r.route.Decode(payload, result)
+	in.counters.messages[result.Kind].Add(1)
+	in.counters.dropped.Add(uint64(result.Dropped))
+	if result.Kind != dialect.Rejected {
+		return true
+	}
+	in.counters.reject(result.Reason, device)
+	in.letters.keep(result.Reason.String(), r.topic, from, device, payload)
+	return false
+}
+
+// rejectTopic counts a message on a topic that has no route, and keeps it. topic may lie in a packet.
+func (in *intake) rejectTopic(reason dialect.Reason, topic string, payload []byte, from sender) {
+	in.counters.messages[dialect.Rejected].Add(1)
+	in.counters.reject(reason, "")
+	in.letters.keep(reason.String(), topic, from, "", payload)
 }
 
 // appendMessage appends the entry of a decoded message. retained says that the broker had kept it: the embedded one keeps

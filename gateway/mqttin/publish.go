@@ -71,14 +71,13 @@ func (b *Broker) receive(s *session, m message) {
 		b.counters.note(TopicDenied, s.conn.remote)
 		b.refuse(s, &d, codeNotAuthorized)
 	case r.route != nil:
-		b.decode(s, r, &m, &d)
+		b.understand(s, r, &m, &d)
 	case r.reason == dialect.UnknownTopic && b.routes != nil && !isReserved(r.topic):
 		if b.offer(s, &d) { // nothing for the inlet; the acknowledgement keeps its turn
 			b.pass(s, r, &m)
 		}
 	default:
-		b.counters.messages[dialect.Rejected].Add(1)
-		b.counters.reject(r.reason, "")
+		b.rejectTopic(r.reason, m.topic, m.payload, s.sender())
 		b.refuse(s, &d, codeTopicInvalid)
 	}
 }
@@ -94,21 +93,18 @@ func (b *Broker) judge(s *session, r *topicRoute) {
 	r.allowed = b.access.mayPublish(s.who, r.topic)
 }
 
-// decode takes a message of a format that is understood.
-func (b *Broker) decode(s *session, r *topicRoute, m *message, d *delivery) {
+func (s *session) sender() sender { return sender{client: s.client.ID, account: s.who.Account} }
+
+// understand takes a message on a topic that has a route.
+func (b *Broker) understand(s *session, r *topicRoute, m *message, d *delivery) {
 	w := b.work.Get().(*workspace)
 	defer b.putBack(w)
-	result := &w.result
-	r.route.Decode(m.payload, result)
-	b.counters.messages[result.Kind].Add(1)
-	b.counters.dropped.Add(uint64(result.Dropped))
-	if result.Kind == dialect.Rejected {
-		b.counters.reject(result.Reason, r.route.Device().String())
+	if !b.decode(r, m.payload, w, s.sender()) {
 		b.refuse(s, d, codePayloadInvalid)
 		return
 	}
 	d.entries = w.entries[:0]
-	if b.deliver(s, r, result, d) {
+	if b.deliver(s, r, &w.result, d) {
 		b.pass(s, r, m)
 	}
 	w.entries = d.entries
