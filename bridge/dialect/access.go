@@ -18,6 +18,8 @@ type AccessTemplate struct {
 	Preset string
 	// Down says that a device subscribes to it; it publishes on all others.
 	Down bool
+	// Asked says that a format sends requests of its own on it: Result.Requests.
+	Asked bool
 	// FromPayload says that the topic names no device.
 	FromPayload bool
 
@@ -30,10 +32,13 @@ func (r *Router) AccessTemplates() []AccessTemplate {
 	all := make([]AccessTemplate, len(r.rows))
 	for i := range r.rows {
 		b := &r.rows[i]
-		all[i] = AccessTemplate{Preset: b.preset, Down: b.down, FromPayload: len(b.id) == 0, row: b}
+		all[i] = AccessTemplate{Preset: b.preset, Down: b.down, Asked: b.asked, FromPayload: len(b.id) == 0, row: b}
 	}
 	return all
 }
+
+// Filter is the filter of all topics of the template.
+func (a AccessTemplate) Filter() string { return a.row.template.filterWith(nil) }
 
 // ForDevice returns the filter of the topics of one device, which is registered with that fleet. It tells whether there
 // are any: an id that does not fit the template's levels has none, nor has a template that names no device.

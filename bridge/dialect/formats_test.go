@@ -84,6 +84,7 @@ func FuzzSenML(f *testing.F) {
 		f.Add(sample(f, "senml", name))
 	}
 	f.Add([]byte{0x9f, 0xa2, 0x01, 0x63, 'l', 'a', 't', 0x02, 0xf9, 0x7c, 0x00, 0xff}) // an indefinite array, a half-precision infinity
+	f.Add([]byte("\x9f\xa2\x23a0\x02\xf9|0\xff"))                                      // a NaN
 	router := everything(f, "")
 	route, _ := router.Route("senml/gw")
 	f.Fuzz(func(t *testing.T, payload []byte) { checkDecoded(t, route, string(payload)) })

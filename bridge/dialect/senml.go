@@ -65,7 +65,7 @@ func decodeSenML(in *input, out *Result) bool {
 	case len(records) == 0:
 		return out.decline(Declined)
 	}
-	values, reason := in.resolve(records)
+	values, reason := out.resolve(in, records)
 	if reason != None {
 		return out.reject(reason)
 	}
@@ -150,34 +150,38 @@ type senmlValue struct {
 // relativeTime bounds the times that count from now. RFC 8428 section 4.5.3.
 const relativeTime = 1 << 28
 
-func (in *input) resolve(records []senmlRecord) ([]senmlValue, Reason) {
+func (r *Result) resolve(in *input, records []senmlRecord) ([]senmlValue, Reason) {
 	values := make([]senmlValue, 0, len(records))
 	var base senmlRecord
 	for i := range records {
-		r := &records[i]
-		override(&base.BaseName, r.BaseName)
-		override(&base.BaseTime, r.BaseTime)
-		override(&base.BaseUnit, r.BaseUnit)
-		override(&base.BaseValue, r.BaseValue)
-		if r.Version != nil && *r.Version > newestSenML {
+		record := &records[i]
+		override(&base.BaseName, record.BaseName)
+		override(&base.BaseTime, record.BaseTime)
+		override(&base.BaseUnit, record.BaseUnit)
+		override(&base.BaseValue, record.BaseValue)
+		if record.Version != nil && *record.Version > newestSenML {
 			return nil, Declined
 		}
-		v := senmlValue{unit: or(r.Unit, or(base.BaseUnit, "")), at: in.senmlTime(or(base.BaseTime, 0) + or(r.Time, 0))}
+		v := senmlValue{unit: or(record.Unit, or(base.BaseUnit, "")), at: in.senmlTime(or(base.BaseTime, 0) + or(record.Time, 0))}
 		switch {
-		case r.Value != nil:
-			v.leaf = leaf{kind: devices.Number, num: or(base.BaseValue, 0) + *r.Value}
-		case r.Text != nil:
-			v.leaf = leaf{kind: devices.Text, text: []byte(*r.Text)}
-		case r.Bool != nil:
+		case record.Value != nil:
+			v.leaf = leaf{kind: devices.Number, num: or(base.BaseValue, 0) + *record.Value}
+			if math.IsNaN(v.leaf.num) || math.IsInf(v.leaf.num, 0) { // CBOR has words for them
+				r.Dropped++
+				continue
+			}
+		case record.Text != nil:
+			v.leaf = leaf{kind: devices.Text, text: []byte(*record.Text)}
+		case record.Bool != nil:
 			v.leaf = leaf{kind: devices.Bool}
-			if *r.Bool {
+			if *record.Bool {
 				v.leaf.num = 1
 			}
 		default: // a sum, data, or base fields alone
 			continue
 		}
 		var ok bool
-		if v.device, v.metric, ok = in.senmlName(or(base.BaseName, ""), or(r.Name, "")); !ok {
+		if v.device, v.metric, ok = in.senmlName(or(base.BaseName, ""), or(record.Name, "")); !ok {
 			return nil, BadDevice
 		}
 		values = append(values, v)
@@ -214,12 +218,10 @@ func (in *input) senmlName(base, name string) (devices.DeviceID, string, bool) {
 // senmlTime makes unix ms of seconds, which count from now where they are few; 0 stands for now.
 func (in *input) senmlTime(seconds float64) int64 {
 	switch {
-	case seconds == 0:
+	case seconds == 0 || math.IsNaN(seconds) || math.Abs(seconds) > mostMillis/1000:
 		return 0
 	case seconds < relativeTime:
 		return max(in.now().UnixMilli()+int64(math.Round(seconds*1000)), 1)
-	case seconds*1000 > mostMillis:
-		return 0
 	}
 	return int64(math.Round(seconds * 1000))
 }

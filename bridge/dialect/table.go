@@ -9,6 +9,7 @@ type row struct {
 	decode  decoder
 	status  bool // the topics carry nothing but online and offline
 	down    bool // the way to a device: nothing that is read here, but what a device may subscribe to
+	asked   bool // the format itself sends requests on it
 	// filter is what is subscribed to and may be published on, where that is less than what the template matches.
 	filter string
 }
@@ -85,7 +86,7 @@ var presets = []preset{
 			{template: "spBv1.0/{group}/NBIRTH/{node}", id: sparkplugNode, decode: decodeSparkplug(nodeBirth)},
 			{template: "spBv1.0/{group}/NDATA/{node}", id: sparkplugNode, decode: decodeSparkplug(nodeData)},
 			{template: "spBv1.0/{group}/NDEATH/{node}", id: sparkplugNode, decode: decodeSparkplug(nodeDeath)},
-			{template: "spBv1.0/{group}/NCMD/{node}", id: sparkplugNode, decode: decodeCommand, down: true},
+			{template: "spBv1.0/{group}/NCMD/{node}", id: sparkplugNode, decode: decodeCommand, down: true, asked: true},
 			{template: "spBv1.0/{group}/DBIRTH/{node}/{device}", id: sparkplugDeviceID, decode: decodeSparkplug(deviceBirth)},
 			{template: "spBv1.0/{group}/DDATA/{node}/{device}", id: sparkplugDeviceID, decode: decodeSparkplug(deviceData)},
 			{template: "spBv1.0/{group}/DDEATH/{node}/{device}", id: sparkplugDeviceID, decode: decodeSparkplug(deviceDeath)},

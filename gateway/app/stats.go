@@ -83,6 +83,8 @@ type MQTTStats struct {
 	Messages     map[string]uint64 `json:"messages"` // by what they were
 	Rejected     map[string]uint64 `json:"rejected"` // by reason
 	Events       map[string]uint64 `json:"events"`   // by reason
+
+	Sparkplug *dialect.SparkplugStats `json:"sparkplug,omitempty"` // where any node was heard
 }
 
 // HubStats are the edge's tables and views'.
@@ -122,6 +124,9 @@ func (a *App) stats() Stats {
 	stats := Stats{Roles: a.opts.Roles, Bus: p.store.stats()}
 	if p.door != nil {
 		s := mqttStats(p.door.Stats())
+		if sparkplug := p.router.SparkplugStats(); sparkplug != (dialect.SparkplugStats{}) {
+			s.Sparkplug = &sparkplug
+		}
 		stats.MQTT = &s
 	}
 	if s := a.config.Load(); s != nil {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/fleetcast/fleetcast/bridge"
+	"github.com/fleetcast/fleetcast/bridge/dialect"
 	"github.com/fleetcast/fleetcast/devices/registry"
 	"github.com/fleetcast/fleetcast/gateway/api"
 	"github.com/fleetcast/fleetcast/gateway/mqttin"
@@ -21,7 +22,8 @@ import (
 type parts struct {
 	store  *store
 	door   door
-	broker *mqttin.Broker // the door, where devices connect to it
+	broker *mqttin.Broker  // the door, where devices connect to it
+	router *dialect.Router // the door's, of topics to formats
 	auth   mqttin.Authenticator
 	people *registry.Registry // who there is, as people say
 	bridge *bridge.Bridge
@@ -82,8 +84,7 @@ func wire(o *Options, s *store, people *registry.Registry, log *slog.Logger, sta
 // wireDoor makes the devices' door.
 func (p *parts) wireDoor(o *Options, log *slog.Logger) (err error) {
 	limits := mqttin.Limits{Stop: mqttBound - stopMargin}
-	router, err := o.router()
-	if err != nil {
+	if p.router, err = o.router(); err != nil {
 		return err
 	}
 	if o.embedsBroker() {
@@ -91,7 +92,7 @@ func (p *parts) wireDoor(o *Options, log *slog.Logger) (err error) {
 			return err
 		}
 		p.broker, err = mqttin.New(mqttin.Options{
-			Inlet: p.store, Listen: o.MQTT.Listen, Router: router, Logger: log, Limits: limits,
+			Inlet: p.store, Listen: o.MQTT.Listen, Router: p.router, Logger: log, Limits: limits,
 			Auth: p.auth, Required: o.Auth.Device == AuthRequired, Route: o.MQTT.Route,
 		})
 		p.door = p.broker
@@ -102,7 +103,7 @@ func (p *parts) wireDoor(o *Options, log *slog.Logger) (err error) {
 		return err
 	}
 	p.door, err = mqttin.NewUpstream(mqttin.UpstreamOptions{
-		URLs: o.MQTT.Upstream, ClientID: id, Group: o.MQTT.Group, Unshared: o.MQTT.Group == "", Inlet: p.store, Router: router, Logger: log, Limits: limits,
+		URLs: o.MQTT.Upstream, ClientID: id, Group: o.MQTT.Group, Unshared: o.MQTT.Group == "", Inlet: p.store, Router: p.router, Logger: log, Limits: limits,
 	})
 	return err
 }

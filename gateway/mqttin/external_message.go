@@ -84,6 +84,7 @@ func (u *Upstream) receive(l *link, p *paho.Publish) {
 		d.entries = u.appendMessage(d.entries, &result.Messages[i], p.Retain)
 	}
 	w.entries = d.entries
+	u.ask(l, result)
 	if len(d.entries) == 0 {
 		u.answer(l, p)
 		return

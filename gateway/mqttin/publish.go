@@ -106,6 +106,7 @@ func (b *Broker) understand(s *session, r *topicRoute, m *message, d *delivery) 
 	d.entries = w.entries[:0]
 	if b.deliver(s, r, &w.result, d) {
 		b.pass(s, r, m)
+		b.ask(s, &w.result)
 	}
 	w.entries = d.entries
 }

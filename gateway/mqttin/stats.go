@@ -73,6 +73,8 @@ const (
 	RateExceeded                         // ended: the same, for longer than its keep-alive
 	WatchFailed                          // the authenticator could not say what changed; everybody is checked again
 	RouteDropped                         // dropped: a routed message for a client that does not read, or takes none so large
+	RequestSent                          // something that a format wants sent back was sent
+	RequestUnsent                        // not sent: the client did not subscribe to it, or the connection was gone
 )
 
 var reasonNames = [...]string{
@@ -84,7 +86,7 @@ var reasonNames = [...]string{
 	"upstream_unreachable", "upstream_refused", "upstream_lost", "upstream_session_lost", "upstream_not_subscribed",
 	"ack_too_late", "login_failed", "login_forbidden", "login_throttled", "login_exhausted", "login_unavailable",
 	"login_broken", "client_id_taken", "account_limit", "flapping", "will_denied", "topic_denied", "device_denied", "device_refused",
-	"revoked", "credential_expired", "rate_paused", "rate_exceeded", "watch_failed", "route_dropped",
+	"revoked", "credential_expired", "rate_paused", "rate_exceeded", "watch_failed", "route_dropped", "request_sent", "request_unsent",
 }
 
 // Reasons is the number of reasons.
@@ -146,7 +148,7 @@ func (c *counters) noteMany(r Reason, n int) {
 func (c *counters) note(r Reason, remote string) {
 	if total, say := c.count(r); say {
 		tell := c.log.Warn
-		if r == Stopping || r == WillOutdated { // a stop or a takeover as it should be
+		if r == Stopping || r == WillOutdated || r == RequestSent { // a stop or a takeover as it should be
 			tell = c.log.Debug
 		}
 		tell("mqtt guard acted", "reason", r.String(), "remote", remote, "total", total)

@@ -76,7 +76,7 @@ func (b *Broker) subscribeOne(s *session, f *packets.Subscription) byte {
 	case !b.access.maySubscribe(s.who, filter):
 		return subDenied
 	}
-	if b.routes == nil && !isCommands(filter) { // nothing will ever be sent for it
+	if b.routes == nil && !isCommands(filter) && !b.access.isAsked(filter) { // nothing will ever be sent for it
 		return min(f.Qos, b.mostQos(s, filter))
 	}
 	sub := subscription{filter: strings.Clone(filter), group: strings.Clone(group), id: f.Identifier, noLocal: f.NoLocal, asIs: f.RetainAsPublished}
