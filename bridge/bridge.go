@@ -27,7 +27,8 @@ const (
 // Bus is what a bridge needs of a bus.
 type Bus interface {
 	bus.Owner
-	Partitions() int
+	bus.Inlet
+	LiveDoors(ctx context.Context) ([]bus.DoorLease, error)
 }
 
 // Options say what a bridge owns and where its limits are. Zero values stand for the defaults.
@@ -45,13 +46,18 @@ type Options struct {
 	MaxDevices int
 	// Settings are what people set for their fleets; nil: the defaults for all. A change holds from the next entries on.
 	Settings Settings
-	Logger   *slog.Logger
+	// Registry is who there is; nil: whoever is heard.
+	Registry Registry
+	// Closed: only registered devices have state.
+	Closed bool
+	Logger *slog.Logger
 }
 
 // Bridge owns every partition of a bus that it can get. Its methods may be called concurrently.
 type Bridge struct {
 	opts       Options
 	started    atomic.Bool
+	doors      *atomic.Pointer[doorsNow] // nil where the bus does not say
 	partitions []*partition
 }
 
@@ -60,11 +66,11 @@ func New(opts Options) (*Bridge, error) {
 	if err := opts.complete(); err != nil {
 		return nil, fmt.Errorf("make bridge: %w", err)
 	}
-	b := &Bridge{opts: opts}
+	b := &Bridge{opts: opts, doors: new(atomic.Pointer[doorsNow])}
 	index := newFleetIndex()
 	for id := range opts.Bus.Partitions() {
 		b.partitions = append(b.partitions, &partition{
-			id: id, opts: &b.opts, index: index, log: opts.Logger.With("partition", id),
+			id: id, opts: &b.opts, index: index, doors: b.doors, log: opts.Logger.With("partition", id),
 		})
 	}
 	return b, nil
@@ -123,8 +129,10 @@ func (b *Bridge) Run(ctx context.Context) error {
 	}
 	done := make(chan struct{})
 	watchdog.Go(func() { killLate(ctx, kill, done, b.opts.StopTimeout) })
+	watchdog.Go(func() { b.watchDoors(ctx) })
 	owners.Wait()
 	close(done)
+	cancel()
 	watchdog.Wait()
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("run bridge: %w", err)

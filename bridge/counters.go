@@ -17,6 +17,15 @@ const (
 	countOwned                     // times that the partition came to be owned
 	countFixes                     // fixes that went to a trail
 
+	// What the registry did.
+	countDeleted       // devices removed because they were deleted there
+	countMoved         // devices moved to another fleet
+	countForwarded     // entries passed on to the partition of a device's new fleet
+	countRetired       // devices removed because they were silent for long
+	countSilent        // devices that went offline or unknown because they were silent
+	countDeadConns     // connections whose door died
+	reasonUnregistered // an entry of a device that is not registered, where only such have state
+
 	// What is normal in the field, but tells how devices and doors behave.
 	reasonOlder     // a reading of which some field was older than what is held
 	reasonDuplicate // a reading that was there already: redelivered, or heard over two gateways
@@ -57,7 +66,9 @@ const (
 	reasonPublishError
 	reasonReadError
 	reasonOwnError
-	reasonLost // leases lost to another owner
+	reasonLookupError    // times that the registry's store did not answer
+	reasonForwardRefused // entries that the bus would not take for another partition
+	reasonLost           // leases lost to another owner
 
 	reasonCount // how many there are
 )
@@ -65,12 +76,15 @@ const (
 var reasonNames = [reasonCount]string{
 	countReadings: "readings", countConnections: "connections", countStatuses: "statuses", countRemovals: "removals",
 	countFlushes: "flushes", countBeats: "beats", countAssets: "assets", countOwned: "owned", countFixes: "trail_fixes",
+	countDeleted: "deleted", countMoved: "moved_fleet", countForwarded: "forwarded", countRetired: "retired",
+	countSilent: "silent", countDeadConns: "dead_connections",
 	reasonOlder: "older", reasonDuplicate: "duplicate", reasonReplayed: "replayed", reasonRemoved: "removed",
 	reasonRetained: "retained", reasonTakeover: "takeover", reasonUnknown: "unknown_device",
 	reasonKept: "retained_reading", reasonAhead: "clock_ahead", reasonStanding: "standing", reasonMoved: "moved", reasonTrailOld: "trail_old", reasonTrailHad: "trail_duplicate",
 	reasonOutOfRange: "out_of_range", reasonNullIsland: "null_island", reasonClock: "clock",
 	reasonWeekRollover: "week_rollover", reasonZone: "zone", reasonTooOld: "too_old", reasonInaccurate: "inaccurate",
 	reasonOutsideArea: "outside_area", reasonAxesSwapped: "axes_swapped", reasonJump: "jump",
+	reasonUnregistered: "unregistered", reasonLookupError: "lookup_error", reasonForwardRefused: "forward_refused",
 	reasonFleetConflict: "fleet_conflict", reasonDeviceLimit: "device_limit", reasonMetricLimit: "metric_limit",
 	reasonAssetBytes: "asset_bytes", reasonBadMetric: "bad_metric", reasonConnLimit: "connection_limit",
 	reasonBadEntry: "bad_entry", reasonBadRecord: "bad_record", reasonPanic: "panic",

@@ -212,3 +212,12 @@ func (l *fakeLease) Release(ctx context.Context) error {
 	}
 	return nil
 }
+
+// Append takes entries in as a door's. It does not know what was repeated.
+func (b *fakeBus) Append(_ context.Context, a bus.Append) error {
+	b.append(a.Entries...)
+	return nil
+}
+
+// LiveDoors are none that anybody keeps.
+func (b *fakeBus) LiveDoors(context.Context) ([]bus.DoorLease, error) { return nil, errBroken }

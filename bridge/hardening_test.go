@@ -165,7 +165,7 @@ func TestAnEntryOnWhichOurCodeBreaksStopsNothing(t *testing.T) {
 	poison := otherDevice(r, "truck-18")
 	poison.Reading = &devices.Reading{Metrics: numbers("secret", "payload")}
 	good := bus.Entry{Kind: bus.KindReading, Reading: &devices.Reading{Measures: at(1, 2)}}
-	o.apply([]bus.Entry{*r.entry(poison), *r.entry(poison), *r.entry(good)})
+	o.apply(t.Context(), []bus.Entry{*r.entry(poison), *r.entry(poison), *r.entry(good)})
 	if n := o.counters.get(reasonPanic); n != 2 {
 		t.Errorf("%d panics are counted, want 2", n)
 	}

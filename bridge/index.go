@@ -37,3 +37,10 @@ func (x *fleetIndex) release(device devices.DeviceID, fleet devices.FleetID) {
 		delete(x.fleets, device)
 	}
 }
+
+// move makes device one of fleet, whatever it belonged to.
+func (x *fleetIndex) move(device devices.DeviceID, fleet devices.FleetID) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.fleets[device] = fleet
+}

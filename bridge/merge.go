@@ -32,8 +32,11 @@ type device struct {
 	next    int         // place in recent of the next reading
 	conns   []conn      // live, the oldest first
 	since   int64       // when the device was removed, if it came back since: older readings do not count
+	unseen  bool        // nobody saw how its last connection ended: it goes unknown then, not offline
 	offline int64       // when it goes offline unless it is heard, by the inlet's clock; 0: it does not
 	applied bus.EntryID // the last entry applied
+	born    int64       // when it was registered; 0: it was not, as far as is known
+	every   int64       // the longest it is known to be silent while all is well, ms; see learn
 	suspect *suspect    // the last fix that was taken for a jump, nil where the last was none
 	tail    trail.Tail  // the open block of its trail
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/fleetcast/fleetcast/bridge/bus"
+	"github.com/fleetcast/fleetcast/devices"
 )
 
 const (
@@ -27,15 +28,26 @@ type ownership struct {
 	lease bus.Lease
 	state *state
 	start time.Time
+	out   outbound
+	feed  RegistryFeed // nil without a registry
 
 	lastFlush time.Time // when the last publish that succeeded began
 	flushAt   time.Time // when the pending changes are due; zero while nothing is pending
 	pause     backOff   // of failed publishes
 	retryAt   time.Time // when the failed publish is tried again; zero where the last succeeded
 	lastPanic time.Time
+
+	swept   time.Time // when the devices were last looked at
+	heardAt time.Time // when the last entries were applied
+	quiet   int64     // by the inlet's clock: since when silence would prove something
+	atEnd   bool      // the last read was not full
 }
 
 func (o *ownership) run(ctx, hard context.Context) error {
+	if o.opts.Registry != nil {
+		o.feed = o.opts.Registry.Follow()
+		defer o.feed.Close()
+	}
 	readCtx, stopReading := context.WithCancel(ctx)
 	entries := make(chan []bus.Entry, readAhead)
 	failed := make(chan error, 1)
@@ -87,6 +99,10 @@ func isFinal(err error) bool { return errors.Is(err, bus.ErrLost) || errors.Is(e
 func (o *ownership) loop(ctx, hard context.Context, entries <-chan []bus.Entry, failed <-chan error) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
+	var news <-chan struct{}
+	if o.feed != nil {
+		news = o.feed.C()
+	}
 	for {
 		timer.Reset(time.Until(o.wake()))
 		select {
@@ -98,12 +114,19 @@ func (o *ownership) loop(ctx, hard context.Context, entries <-chan []bus.Entry, 
 			}
 			return err
 		case batch := <-entries:
-			o.apply(batch)
+			if !o.apply(ctx, batch) {
+				return nil
+			}
+		case <-news:
+			o.followNews()
 		case <-timer.C:
 		}
 		now := time.Now()
 		if len(entries) == 0 {
 			o.state.expire(now.Sub(o.start))
+		}
+		if !now.Before(o.swept.Add(sweepEvery)) {
+			o.sweep(now, len(entries) == 0 && o.atEnd)
 		}
 		if o.isDue(now) {
 			if err := o.flush(hard); isFinal(err) {
@@ -113,11 +136,39 @@ func (o *ownership) loop(ctx, hard context.Context, entries <-chan []bus.Entry, 
 	}
 }
 
-func (o *ownership) apply(batch []bus.Entry) {
+// apply applies entries. It returns false where ctx ended first: the rest is the next owner's.
+func (o *ownership) apply(ctx context.Context, batch []bus.Entry) bool {
 	now := time.Since(o.start)
+	o.heardAt, o.atEnd = time.Now(), len(batch) < readMax
 	o.state.refreshRules()
 	for i := range batch {
+		if o.state.mustAsk(&batch[i]) && !o.ask(ctx, batch[i].Device) {
+			return false
+		}
 		o.applyOne(&batch[i], now)
+	}
+	return true
+}
+
+// ask asks the registry's store about a device until it answers or ctx ends. Meanwhile nothing is applied: what a door
+// acknowledged for a device that it knows of must not be dropped because this process does not know of it yet.
+func (o *ownership) ask(ctx context.Context, id devices.DeviceID) bool {
+	var pause backOff
+	for ctx.Err() == nil {
+		reg, known, err := o.opts.Registry.Lookup(ctx, id)
+		if err == nil {
+			o.state.answered(id, answer{reg, known})
+			return true
+		}
+		o.counters.add(reasonLookupError)
+		wait(ctx, pause.next())
+	}
+	return false
+}
+
+func (o *ownership) followNews() {
+	if news, ok := o.feed.Take(); ok {
+		o.state.follow(news)
 	}
 }
 
@@ -155,6 +206,9 @@ func (o *ownership) wake() time.Time {
 		if due := o.start.Add(d.presence.due); due.Before(at) {
 			at = due
 		}
+	}
+	if due := o.swept.Add(sweepEvery); due.Before(at) {
+		at = due
 	}
 	return at
 }
@@ -194,9 +248,7 @@ func (o *ownership) flush(hard context.Context) error {
 	defer cancel()
 	began := time.Now()
 	f := o.state.makeFlush(began.UnixMilli())
-	if _, err := o.lease.Publish(ctx, f); err != nil {
-		o.counters.add(reasonPublishError)
-		err = fmt.Errorf("publish flush: %w", err)
+	if err := o.publish(ctx, f); err != nil {
 		if !isFinal(err) {
 			o.log.Warn("flush was not published, trying again", "error", err)
 			o.retryAt = time.Now().Add(o.pause.next())
@@ -213,5 +265,17 @@ func (o *ownership) flush(hard context.Context) error {
 	o.lastFlush, o.flushAt, o.retryAt, o.pause = began, time.Time{}, time.Time{}, 0
 	o.devices.Store(int64(len(o.state.live)))
 	o.report(began)
+	return nil
+}
+
+// publish passes on what other partitions are to have, and then publishes.
+func (o *ownership) publish(ctx context.Context, f *bus.Flush) error {
+	if err := o.sendOutbox(ctx); err != nil {
+		return err
+	}
+	if _, err := o.lease.Publish(ctx, f); err != nil {
+		o.counters.add(reasonPublishError)
+		return fmt.Errorf("publish flush: %w", err)
+	}
 	return nil
 }

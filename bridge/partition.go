@@ -25,6 +25,7 @@ type partition struct {
 	id    int
 	opts  *Options
 	index *fleetIndex
+	doors *atomic.Pointer[doorsNow]
 	log   *slog.Logger
 
 	// Read by anybody.
@@ -71,6 +72,7 @@ func (p *partition) run(ctx, hard context.Context) error {
 func (p *partition) hold(ctx, hard context.Context, lease bus.Lease) error {
 	defer p.release(hard, lease)
 	s := newState(p.opts, &p.counters, p.index)
+	s.partition = p.id
 	s.load(lease.State())
 	defer s.unload()
 	p.counters.add(countOwned)
@@ -81,7 +83,8 @@ func (p *partition) hold(ctx, hard context.Context, lease bus.Lease) error {
 		p.devices.Store(0)
 	}()
 	p.log.Info("partition is owned", "devices", len(s.live), "removed", len(s.removed))
-	o := &ownership{partition: p, lease: lease, state: s, start: time.Now()}
+	o := &ownership{partition: p, lease: lease, state: s, start: time.Now(), out: outbound{door: bus.NewDoorID()}, atEnd: true}
+	o.swept, o.heardAt, o.quiet = o.start, o.start, o.start.UnixMilli()
 	o.lastFlush = o.start.Add(-beatInterval) // edges hear of the new owner at once
 	return o.run(ctx, hard)
 }

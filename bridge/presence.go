@@ -31,6 +31,7 @@ type presence struct {
 
 // heard says that the device itself gave a sign of life: it is online until something says otherwise.
 func (s *state) heard(d *device, received int64) {
+	d.learn(received)
 	d.asset.Received = max(d.asset.Received, received)
 	d.asset.Status = devices.Online
 	s.stay(d)
@@ -109,7 +110,7 @@ func (s *state) stay(d *device) {
 		s.leaving.Remove(d.presence.leaving)
 		d.presence.leaving = nil
 	}
-	d.offline = 0
+	d.offline, d.unseen = 0, false
 }
 
 // expireBefore sets offline whose grace ended before an entry of this time.
@@ -134,7 +135,11 @@ func (s *state) nextLeaving() *device {
 }
 
 func (s *state) goOffline(d *device) {
+	status := devices.Offline
+	if d.unseen {
+		status = devices.Unknown
+	}
 	s.stay(d)
-	d.asset.Status = devices.Offline
+	d.asset.Status = status
 	s.touch(d)
 }

@@ -16,7 +16,7 @@ import (
 //	-- version recordRemoved:
 //	at       signed: when it was removed
 //	-- version recordLive:
-//	received, since, offline   signed
+//	received, since, offline   signed; offline is negative where the device goes unknown then
 //	status   1 byte
 //	has      unsigned: the members that are held; then the value of each
 //	timed    unsigned: the members that have a time; then received minus the time of each, signed
@@ -27,6 +27,8 @@ import (
 //	trail    length, bytes: the open block
 //	suspect  number of agreeing fixes, 0 where there is none; then latitude, longitude, received minus its time (signed)
 //	         and received minus since (signed)
+//	born     signed: when it was registered, 0 where it is not
+//	every    unsigned: the longest it is known to be silent while all is well, ms; 0: not known
 //
 // A later version gets a number of its own and reads this one; a golden test holds these bytes.
 const (
@@ -48,7 +50,7 @@ func (t *tombstone) appendRecord(dst []byte) []byte {
 
 func (d *device) appendRecord(dst []byte) []byte {
 	version := byte(recordLive)
-	if d.suspect != nil || !d.tail.IsEmpty() {
+	if d.suspect != nil || !d.tail.IsEmpty() || d.born != 0 || d.every != 0 {
 		version = recordFuller
 	}
 	dst = append(dst, version)
@@ -56,7 +58,11 @@ func (d *device) appendRecord(dst []byte) []byte {
 	received := d.asset.Received
 	dst = binary.AppendVarint(dst, received)
 	dst = binary.AppendVarint(dst, d.since)
-	dst = binary.AppendVarint(dst, d.offline)
+	if d.unseen {
+		dst = binary.AppendVarint(dst, -d.offline)
+	} else {
+		dst = binary.AppendVarint(dst, d.offline)
+	}
 	dst = append(dst, byte(d.asset.Status))
 	dst = d.appendMembers(dst)
 	dst = d.appendRecent(dst)
@@ -75,6 +81,8 @@ func (d *device) appendRecord(dst []byte) []byte {
 	if version == recordFuller {
 		dst = append(binary.AppendUvarint(dst, uint64(len(d.tail.Bytes()))), d.tail.Bytes()...)
 		dst = d.appendSuspect(dst)
+		dst = binary.AppendVarint(dst, d.born)
+		dst = binary.AppendUvarint(dst, uint64(d.every))
 	}
 	return dst
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"time"
 
 	"github.com/fleetcast/fleetcast/bridge/bus"
 	"github.com/fleetcast/fleetcast/devices"
@@ -31,6 +32,9 @@ func decodeDevice(data []byte) (*device, error) {
 	}
 	d := &device{applied: bus.EntryID(r.unsigned())}
 	d.asset.Received, d.since, d.offline = r.signed(), r.signed(), r.signed()
+	if d.unseen = d.offline < 0; d.unseen {
+		d.offline = -d.offline
+	}
 	d.asset.Status = devices.Status(r.byte())
 	if d.asset.Status > devices.Online {
 		r.failed = true
@@ -50,6 +54,7 @@ func decodeDevice(data []byte) (*device, error) {
 		block := r.take(r.number(bus.MaxTrailBlockBytes))
 		r.failed = d.tail.Load(block) != nil || r.failed
 		r.suspect(d)
+		d.born, d.every = r.signed(), int64(r.number(int(maxEvery/time.Millisecond)))
 	}
 	if err := r.end(); err != nil {
 		return nil, fmt.Errorf("read device: %w", err)

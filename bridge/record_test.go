@@ -32,6 +32,7 @@ func fullDevice(t fataler) (*rig, *device) {
 	r.connect(0xd00f, 1, false)
 	d := r.truck()
 	d.conns = []conn{{0xd00d, 7}, {0xd00e, 300}}
+	d.born, d.every = 300, 5000
 	d.suspect = &suspect{lat: 61, lon: 21, at: r.time - 1004, since: r.time - 1000, fixes: 3}
 	return r, d
 }
@@ -52,7 +53,7 @@ func TestRecordsHaveTheseBytes(t *testing.T) {
 const goldenDevice = "030aa087f1b0d067d0f7f0b0d067b0d5f1b0d06702257d96e7c1dd6d48403f8c101e6d5c02406666666666e630400000000000c0504027" +
 	"e80700e80700023b964d5d2a31a45e00ebf1e9c3ef7a9a020dd0000000000000070ed0000000000000ac020404646f6f72e80702046f70" +
 	"656e046675656ce807010000000000c0444004676f6e65e80700026f6be80703011202dcbfb898e83388c2f9d10388d6f1159a0d" +
-	"03" + "0000000000804e40" + "0000000000003540" + "d80f" + "d00f"
+	"03" + "0000000000804e40" + "0000000000003540" + "d80f" + "d00f" + "d804" + "8827"
 
 // goldenFirst is of the first version, which has no trail.
 const goldenFirst = "010aa087f1b0d067d0f7f0b0d067b0d5f1b0d06702257d96e7c1dd6d48403f8c101e6d5c02406666666666e630400000000000c0504027" +

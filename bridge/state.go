@@ -5,7 +5,6 @@ import (
 	"container/list"
 	"iter"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/fleetcast/fleetcast/bridge/bus"
@@ -15,9 +14,10 @@ import (
 // state is everything that the owner of a partition holds of it. It is a pure function of the records that it was
 // loaded from and the entries applied since; it does no I/O, has no lock and belongs to one goroutine.
 type state struct {
-	opts     *Options
-	counters *counters
-	index    *fleetIndex
+	opts      *Options
+	counters  *counters
+	index     *fleetIndex
+	partition int
 
 	live    map[devices.DeviceID]*device
 	removed map[deviceKey]*tombstone
@@ -26,10 +26,15 @@ type state struct {
 	leaving  *list.List // of *device, see leave
 
 	applied   bus.EntryID // the last entry that was looked at
+	lastTime  int64       // its time
 	published bus.EntryID // the last that a publish consumed
 	dirty     []*device
 	dirtyGone []*tombstone
 	closed    []bus.TrailBlock // blocks of trails that were closed since the last publish
+
+	absent map[bus.DoorID]uint64       // doors with connections that an answer of the bus did not have; see dropDead
+	asked  map[devices.DeviceID]answer // of the registry's store, until something changes there
+	outbox []bus.Entry                 // what other partitions are to have, before the next publish
 
 	rules         map[devices.FleetID]*hygiene // of the fleets that were heard since a setting changed
 	rulesRevision uint64
@@ -58,6 +63,7 @@ func newState(opts *Options, c *counters, index *fleetIndex) *state {
 		opts: opts, counters: c, index: index,
 		live: make(map[devices.DeviceID]*device), removed: make(map[deviceKey]*tombstone), leaving: list.New(),
 		rules:   make(map[devices.FleetID]*hygiene),
+		asked:   make(map[devices.DeviceID]answer),
 		metrics: make([]devices.Metric, 0, devices.MaxMetrics), scratch: make([]byte, 0, 2*devices.MaxAssetBytes),
 	}
 	s.refreshRules()
@@ -114,13 +120,24 @@ func (s *state) unload() {
 // keep makes d a live device of the state.
 func (s *state) keep(d *device, id devices.DeviceID, fleet devices.FleetID) {
 	d.asset.ID, d.asset.Fleet = id, fleet
-	d.room = devices.MaxAssetBytes - fixedBytes - s.jsonBytes(id.String()) - s.jsonBytes(fleet.String())
+	if reg, ok := s.registered(id); ok {
+		d.asset.Name = reg.Name
+	}
+	s.setRoom(d)
 	for i := range d.metrics {
 		m := &d.metrics[i]
 		m.nameBytes = s.jsonBytes(m.name)
 		s.measure(m)
 	}
 	s.live[id] = d
+}
+
+// setRoom says how many bytes the metrics may take beside the texts of the device.
+func (s *state) setRoom(d *device) {
+	d.room = devices.MaxAssetBytes - fixedBytes - s.jsonBytes(d.asset.ID.String()) - s.jsonBytes(d.asset.Fleet.String())
+	if d.asset.Name != "" {
+		d.room -= s.jsonBytes(d.asset.Name) + nameMemberBytes
+	}
 }
 
 // apply applies one entry. now is the owner's clock since the state was loaded.
@@ -130,6 +147,7 @@ func (s *state) apply(e *bus.Entry, now time.Duration) {
 		return
 	}
 	s.applied = e.ID
+	s.lastTime = max(s.lastTime, e.Time)
 	if !isSound(e) {
 		s.counters.add(reasonBadEntry)
 		return
@@ -245,86 +263,6 @@ func (s *state) refreshRules() {
 	}
 }
 
-// find returns the device of an entry, made where the entry is one that makes a device, or nil where the entry is to be
-// dropped. It has counted why.
-func (s *state) find(e *bus.Entry) *device {
-	if d := s.live[e.Device]; d != nil {
-		if d.asset.Fleet == e.Fleet {
-			return d
-		}
-		s.counters.add(reasonFleetConflict)
-		return nil
-	}
-	key := deviceKey{e.Fleet, e.Device}
-	t := s.removed[key]
-	switch {
-	case t != nil && e.ID <= t.applied:
-		s.counters.add(reasonReplayed)
-	case !provesLife(e):
-		s.counters.add(reasonUnknown)
-	case t != nil && s.effectiveTime(e) < t.at:
-		s.counters.add(reasonRemoved)
-	case len(s.live) >= s.opts.MaxDevices:
-		s.counters.add(reasonDeviceLimit)
-	case !s.index.claim(e.Device, e.Fleet):
-		s.counters.add(reasonFleetConflict)
-	default:
-		return s.create(key, t)
-	}
-	return nil
-}
-
-// provesLife tells whether an entry shows that the device is there. One that only says that it is not makes no device.
-func provesLife(e *bus.Entry) bool {
-	switch e.Kind {
-	case bus.KindReading:
-		return true
-	case bus.KindConnection:
-		return e.Connection.Up
-	case bus.KindStatus:
-		return e.Status.Status == devices.Online && !e.Status.Retained
-	default:
-		return false
-	}
-}
-
-func (s *state) effectiveTime(e *bus.Entry) int64 {
-	if e.Kind != bus.KindReading {
-		return e.Time
-	}
-	var (
-		uncounted counters // the reading is counted where it is applied
-		settled   cleaned
-	)
-	s.rulesOf(e.Fleet).settleTime(e.Reading, e.Time, &settled, &uncounted)
-	return settled.at
-}
-
-func (s *state) create(key deviceKey, t *tombstone) *device {
-	d := &device{}
-	if t != nil {
-		d.since = t.at
-		delete(s.removed, key)
-	}
-	s.keep(d, cloneDevice(key.device), cloneFleet(key.fleet))
-	return d
-}
-
-// cloneDevice copies an id that lives as long as its device, since it may share memory with an entry.
-func cloneDevice(id devices.DeviceID) devices.DeviceID {
-	if own, err := devices.ParseDeviceID(strings.Clone(id.String())); err == nil {
-		return own
-	}
-	return id
-}
-
-func cloneFleet(id devices.FleetID) devices.FleetID {
-	if own, err := devices.ParseFleetID(strings.Clone(id.String())); err == nil {
-		return own
-	}
-	return id
-}
-
 // remove removes a device from its fleet. A device that is not held leaves no tombstone: whoever may remove could fill
 // the memory with them.
 func (s *state) remove(e *bus.Entry) {
@@ -342,19 +280,13 @@ func (s *state) remove(e *bus.Entry) {
 		return
 	}
 	s.counters.add(countRemovals)
-	if d != nil {
-		key = deviceKey{d.asset.Fleet, d.asset.ID}
-		s.stay(d)
-		d.gone = true
-		s.dropClosed(key)
-		delete(s.live, e.Device)
-		s.index.release(e.Device, e.Fleet)
-	}
 	t := &tombstone{key: key, at: e.Time, applied: e.ID}
-	s.removed[key] = t
-	s.removals = append(s.removals, t)
-	s.dirtyGone = append(s.dirtyGone, t)
-	s.forgetRemovals()
+	if d == nil {
+		s.entomb(t)
+		return
+	}
+	t.key = deviceKey{d.asset.Fleet, d.asset.ID} // the entry's memory is not ours
+	s.bury(d, t)
 }
 
 // forgetRemovals keeps the number of remembered removals within the limit of devices; the oldest go. The bus prunes

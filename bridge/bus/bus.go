@@ -15,6 +15,7 @@ type Bus interface {
 	Inlet
 	Owner
 	Watcher
+	Doors
 	Trails
 	io.Closer // ends every lease and feed with ErrClosed; waits for what it started; may be called twice
 }

@@ -85,6 +85,7 @@ func (o MemoryOptions) withDefaults() (MemoryOptions, error) {
 // it. It starts no goroutine; every method runs in its caller's.
 type Memory struct {
 	partitions []*partition
+	live       liveDoors
 	log        Log // nil where nothing is kept outside the process
 	closing    sync.Once
 	closed     chan struct{}

@@ -55,6 +55,8 @@ var (
 	publishSource string
 	//go:embed scripts/head.lua
 	headSource string
+	//go:embed scripts/doors.lua
+	doorsSource string
 
 	appendScript  = redis.NewScript(appendSource)
 	acquireScript = redis.NewScript(acquireSource)
@@ -64,6 +66,7 @@ var (
 	fenceScript   = redis.NewScript(fenceSource)
 	publishScript = redis.NewScript(publishSource)
 	headScript    = redis.NewScript(headSource)
+	doorsScript   = redis.NewScript(doorsSource)
 )
 
 // run sends a script once; one that the server does not know yet is sent whole.

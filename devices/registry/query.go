@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"context"
 	"slices"
 	"strings"
 
@@ -74,6 +75,16 @@ func (r *Registry) Device(id devices.DeviceID) (*Device, bool) {
 	defer r.dir.mu.RUnlock()
 	d, ok := r.dir.devices[id]
 	return d, ok
+}
+
+// Lookup asks the store for a device, for where this process may be behind it. It returns ErrNoDevice where there is none.
+func (r *Registry) Lookup(ctx context.Context, id devices.DeviceID) (*Device, error) {
+	d, at, err := load[Device](ctx, r, KindDevice, id.String(), ErrNoDevice)
+	if err != nil {
+		return nil, err
+	}
+	d.Revision = at
+	return d, nil
 }
 
 // FleetView is a fleet with how many devices it has.

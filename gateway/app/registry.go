@@ -130,7 +130,57 @@ func (p *parts) bridgeOptions(o *Options, log *slog.Logger) bridge.Options {
 		Bus: p.store, Window: o.Fleet.Window, MaxDevices: o.Fleet.MaxDevices, StopTimeout: bridgeBound - stopMargin, Logger: log,
 	}
 	if p.people != nil {
-		options.Settings = settings{p.people}
+		options.Settings, options.Registry, options.Closed = settings{p.people}, people{p.people}, o.Auth.Device == AuthRequired
 	}
 	return options
+}
+
+// people is the registry as owners know it.
+type people struct{ *registry.Registry }
+
+var _ bridge.Registry = people{}
+
+func registeredAs(d *registry.Device) bridge.Registered {
+	return bridge.Registered{Fleet: d.Fleet, Name: d.Name, Born: d.Created}
+}
+
+// Registered returns what this process has.
+func (p people) Registered(id devices.DeviceID) (bridge.Registered, bool) {
+	d, ok := p.Device(id)
+	if !ok {
+		return bridge.Registered{}, false
+	}
+	return registeredAs(d), true
+}
+
+// Lookup asks the store.
+func (p people) Lookup(ctx context.Context, id devices.DeviceID) (bridge.Registered, bool, error) {
+	d, err := p.Registry.Lookup(ctx, id)
+	switch {
+	case err == nil:
+		return registeredAs(d), true, nil
+	case devices.KindOf(err) == devices.NotFound:
+		return bridge.Registered{}, false, nil
+	}
+	return bridge.Registered{}, false, err
+}
+
+// Fleet returns what is set for the presence of a fleet's devices.
+func (p people) Fleet(id devices.FleetID) bridge.FleetPresence {
+	f, ok := p.Registry.Fleet(id)
+	if !ok {
+		return bridge.FleetPresence{}
+	}
+	return bridge.FleetPresence{Silence: time.Duration(f.Silence) * time.Second, RetireAfter: time.Duration(f.RetireAfter) * time.Second}
+}
+
+// Follow begins a feed.
+func (p people) Follow() bridge.RegistryFeed { return peopleFeed{p.Registry.Follow()} }
+
+type peopleFeed struct{ *registry.Feed }
+
+// Take returns what changed.
+func (f peopleFeed) Take() (bridge.RegistryNews, bool) {
+	n, ok := f.Feed.Take()
+	return bridge.RegistryNews{All: n.All, Devices: n.Devices}, ok
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/fleetcast/fleetcast/bridge"
+	"github.com/fleetcast/fleetcast/bridge/bus"
 	"github.com/fleetcast/fleetcast/bridge/dialect"
 	"github.com/fleetcast/fleetcast/devices/registry"
 	"github.com/fleetcast/fleetcast/gateway/api"
@@ -36,6 +37,7 @@ type parts struct {
 // A door takes in what devices say: the embedded broker, or the consumer of another.
 type door interface {
 	Run(ctx context.Context) error
+	Door() bus.DoorID
 	Ready() error
 	Stats() mqttin.Stats
 	Letters(number uint64, reason string) []mqttin.Letter
@@ -201,6 +203,10 @@ func (a *App) start(ctx context.Context) error {
 		a.stack.push("dead letters", busBound, a.runner.start(life, "dead letters", p.dead.Run))
 	}
 	if p.door != nil {
+		lease := &doorLease{p.store, p.door, a.log.With("part", "door")}
+		lease.first(ctx)
+		a.stack.push("door's lease", acceptBound, lease.leave)
+		a.stack.push("door's lease, kept", acceptBound, a.runner.start(life, "door's lease", lease.run))
 		a.stack.push("mqtt", mqttBound, a.runner.start(life, "mqtt", p.door.Run))
 	}
 	if p.broker != nil { // only now: a broker that was bound must run to let go of its port
