@@ -113,6 +113,7 @@ type library struct {
 
 var libraries = []library{
 	{path: "github.com/mochi-mqtt/server", in: []string{"gateway/mqttin", "simulator/baremqtt"}, tests: []string{"simulator/mqttlite", "simulator/fleet"}, reason: "mochi is the front end behind the door, not a router that others may use; the simulator's tests take it as a foreign broker, and its bench as the least that ingest costs"},
+	{path: "github.com/pires/go-proxyproto", in: []string{"gateway/mqttin"}, reason: "the PROXY header stands before the first byte of MQTT"},
 	{path: "github.com/eclipse/paho.golang", in: []string{"gateway/mqttin"}, reason: "the external broker is behind the door"},
 	{path: "github.com/redis/go-redis", in: []string{"bridge/redisbus", "devices/store/redis", "devices/redisconn", "devices/redisconn/redistest"}, reason: "Redis is behind the bus and the store"},
 	{path: "go.etcd.io/bbolt", in: []string{"devices/store/embedded"}, reason: "the file of what people configure is the embedded store's"},
@@ -133,7 +134,7 @@ var libraries = []library{
 	{path: "golang.org/x/time", in: []string{"gateway/mqttin", "gateway/api", "bridge", "simulator/fleet"}, reason: "rates of logs and of accepted connections"},
 	{path: "github.com/chromedp", in: []string{"sse/dashboard/browsertest"}, tests: []string{"sse/dashboard"}, reason: "one package drives browsers"},
 	{path: "github.com/tmaxmax/go-sse", tests: []string{"*"}, reason: "the reference client that our streams are tested with"},
-	{path: "github.com/coder/websocket", in: []string{"sse/ws", "simulator/wsclient"}, tests: []string{"simulator/watch"}, reason: "the wire of WebSocket, at both of its ends"},
+	{path: "github.com/coder/websocket", in: []string{"sse/ws", "simulator/wsclient", "gateway/mqttin"}, tests: []string{"simulator/watch"}, reason: "the wire of WebSocket, at both of its ends, and MQTT over it"},
 	{path: "go.uber.org/goleak", in: []string{"bridge/bus/bustest"}, tests: []string{"*"}, reason: "leak checks"},
 	{path: "pgregory.net/rapid", in: []string{"bridge/bus/bustest"}, tests: []string{"*"}, reason: "models over random interleavings"},
 }

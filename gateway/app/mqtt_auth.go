@@ -2,6 +2,7 @@ package app
 
 import (
 	"net"
+	"net/netip"
 	"strconv"
 
 	"github.com/fleetcast/fleetcast/devices"
@@ -22,27 +23,91 @@ type AuthOptions struct {
 	Device AuthMode `name:"device-auth" help:"Whether devices must show a credential (${enum}). Without it only loopback addresses are served. The user name is the device's id, the password its token." enum:"open,required" default:"${device_auth}"`
 }
 
-// checkMQTTListen refuses an address that other machines could reach unless devices have to show who they are.
-func (o *Options) checkMQTTListen() error {
-	if o.Auth.Device != AuthRequired {
-		return checkLoopback("mqtt-listen", o.MQTT.Listen)
+// MQTTPorts are the ways for devices besides plain TCP.
+type MQTTPorts struct {
+	TLSListen   string   `name:"tls-listen" help:"Address for devices over TLS." placeholder:"ADDRESS"`
+	TLSCert     string   `name:"tls-cert" help:"PEM file with the certificate of the ports with TLS and its chain. A changed file is used without a restart." placeholder:"FILE"`
+	TLSKey      string   `name:"tls-key" help:"PEM file with its key." placeholder:"FILE"`
+	TLSClientCA string   `name:"tls-client-ca" help:"PEM file with authorities: a device may show a certificate of theirs in place of a token." placeholder:"FILE"`
+	WSListen    string   `name:"ws-listen" help:"Address for MQTT over WebSocket, at /mqtt." placeholder:"ADDRESS"`
+	WSSListen   string   `name:"wss-listen" help:"Address for MQTT over WebSocket over TLS." placeholder:"ADDRESS"`
+	WSOrigins   []string `name:"ws-origins" help:"Web pages that may connect by WebSocket: host, host:port, scheme://host, or * for any. Pages of loopback always may." placeholder:"HOST"`
+	Proxies     []string `name:"proxy-protocol" help:"Addresses or prefixes of proxies whose connections begin with a PROXY header, version 1 or 2. It must be there, and is believed." placeholder:"PREFIX"`
+}
+
+// ports are the settings as the broker takes them.
+func (m *MQTTOptions) ports() (mqttin.Ports, error) {
+	p := mqttin.Ports{
+		TLS: m.Ports.TLSListen, WebSocket: m.Ports.WSListen, SecureWebSocket: m.Ports.WSSListen, Certificate: m.Ports.TLSCert, Key: m.Ports.TLSKey,
+		ClientCA: m.Ports.TLSClientCA, Origins: m.Ports.WSOrigins,
 	}
-	_, port, err := net.SplitHostPort(o.MQTT.Listen)
+	for _, text := range m.Ports.Proxies {
+		prefix, err := netip.ParsePrefix(text)
+		if err != nil {
+			addr, err := netip.ParseAddr(text)
+			if err != nil {
+				return p, devices.Errorf(devices.Invalid, "mqtt-proxy-protocol", "%q is neither an address nor a prefix", text)
+			}
+			prefix = netip.PrefixFrom(addr.Unmap(), addr.Unmap().BitLen())
+		}
+		p.Proxies = append(p.Proxies, prefix)
+	}
+	return p, nil
+}
+
+// checkMQTTListen refuses addresses that other machines could reach unless devices have to show who they are.
+func (o *Options) checkMQTTListen() error {
+	p := &o.MQTT.Ports
+	extra := 0
+	for _, port := range []struct {
+		flag, address string
+		secure        bool
+	}{{"mqtt-tls-listen", p.TLSListen, true}, {"mqtt-ws-listen", p.WSListen, false}, {"mqtt-wss-listen", p.WSSListen, true}} {
+		if port.address == "" {
+			continue
+		}
+		extra++
+		if port.secure && (p.TLSCert == "" || p.TLSKey == "") {
+			return devices.Errorf(devices.Invalid, port.flag, "needs --mqtt-tls-cert and --mqtt-tls-key")
+		}
+		if err := o.checkMQTTAddress(port.flag, port.address); err != nil {
+			return err
+		}
+	}
+	if _, err := o.MQTT.ports(); err != nil {
+		return err
+	}
+	if o.MQTT.Listen == "" && extra > 0 { // plain TCP is switched off
+		return nil
+	}
+	return o.checkMQTTAddress("mqtt-listen", o.MQTT.Listen)
+}
+
+func (o *Options) checkMQTTAddress(flag, address string) error {
+	if o.Auth.Device != AuthRequired {
+		return checkLoopback(flag, address)
+	}
+	_, port, err := net.SplitHostPort(address)
 	if err != nil {
-		return devices.Errorf(devices.Invalid, "mqtt-listen", "%q is not HOST:PORT", o.MQTT.Listen)
+		return devices.Errorf(devices.Invalid, flag, "%q is not HOST:PORT", address)
 	}
 	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
-		return devices.Errorf(devices.Invalid, "mqtt-listen", "%q has no port number from 0 to 65535", o.MQTT.Listen)
+		return devices.Errorf(devices.Invalid, flag, "%q has no port number from 0 to 65535", address)
 	}
 	return nil
 }
 
-// mayServeDevicesAt holds the bound address to the same, whatever a name stands for on this machine.
-func (o *Options) mayServeDevicesAt(addr net.Addr) error {
+// mayServeDevicesAt holds the bound addresses to the same, whatever a name stands for on this machine.
+func (o *Options) mayServeDevicesAt(addrs []net.Addr) error {
 	if o.Auth.Device == AuthRequired {
 		return nil
 	}
-	return requireLoopback(addr)
+	for _, addr := range addrs {
+		if err := requireLoopback(addr); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // requireAuthenticator refuses to ask for credentials that nobody can check.

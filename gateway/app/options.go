@@ -34,7 +34,9 @@ type Options struct {
 
 // MQTTOptions are the devices' door: a broker of our own, or another that is consumed.
 type MQTTOptions struct {
-	Listen   string   `help:"Address for devices (MQTT 3.1.1 and 5). Loopback only, unless --device-auth is required; port 0 takes a free one." default:"${mqtt_listen}"`
+	Listen string    `help:"Address for devices (MQTT 3.1.1 and 5). Loopback only, unless --device-auth is required; port 0 takes a free one." default:"${mqtt_listen}"`
+	Ports  MQTTPorts `embed:""`
+
 	Route    bool     `help:"Deliver what MQTT clients publish to MQTT clients that subscribed to it, as far as their credentials go; at QoS 0, and nothing is retained. Off, the broker only takes in what devices say and sends commands."`
 	Upstream []string `help:"External broker (MQTT 5) that is consumed in place of the embedded one: mqtt://user:password@host:1883 or mqtts://…; several are nodes of one broker. A password is better set by the variable or the file." placeholder:"URL"`
 	ClientID string   `help:"Client id at the external broker: the same over restarts, another for each door. Without it, one is made of the host's name and a file in the data directory." placeholder:"ID"`

@@ -93,8 +93,12 @@ func (p *parts) wireDoor(o *Options, log *slog.Logger) (err error) {
 		if err := o.requireAuthenticator(p.auth); err != nil {
 			return err
 		}
+		ports, err := o.MQTT.ports()
+		if err != nil {
+			return err
+		}
 		p.broker, err = mqttin.New(mqttin.Options{
-			Inlet: p.store, Listen: o.MQTT.Listen, Router: p.router, Logger: log, Limits: limits,
+			Inlet: p.store, Listen: o.MQTT.Listen, Ports: ports, Router: p.router, Logger: log, Limits: limits,
 			Auth: p.auth, Required: o.Auth.Device == AuthRequired, Route: o.MQTT.Route,
 		})
 		p.door = p.broker
@@ -210,7 +214,7 @@ func (a *App) start(ctx context.Context) error {
 		a.stack.push("mqtt", mqttBound, a.runner.start(life, "mqtt", p.door.Run))
 	}
 	if p.broker != nil { // only now: a broker that was bound must run to let go of its port
-		if err := a.opts.mayServeDevicesAt(p.broker.Addr()); err != nil {
+		if err := a.opts.mayServeDevicesAt(p.broker.Addrs()); err != nil {
 			return fmt.Errorf("bind mqtt-listen: %w", err)
 		}
 	}

@@ -20,6 +20,7 @@ type fakeAuth struct {
 	fleets   map[devices.DeviceID]devices.FleetID // the registered devices
 	strict   bool                                 // unknown devices are refused
 	held     chan struct{}
+	last     Login
 	changed  func([]string)
 }
 
@@ -38,6 +39,7 @@ func (f *fakeAuth) Authenticate(ctx context.Context, l Login) (devices.Principal
 	f.asked.Add(1)
 	f.mu.Lock()
 	held := f.held
+	f.last = l
 	f.mu.Unlock()
 	if held != nil {
 		select {

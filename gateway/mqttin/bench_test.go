@@ -32,7 +32,7 @@ func unserved(t testing.TB) (*Broker, *mqtt.Client, *hook) {
 	}
 	ours, theirs := net.Pipe()
 	t.Cleanup(func() { _, _ = ours.Close(), theirs.Close() })
-	c := &conn{Conn: ours, counters: b.counters}
+	c := &conn{Conn: ours, raw: ours, counters: b.counters}
 	cl := b.server.NewClient(c, listenerName, "c", false)
 	c.session = b.newSession(c, cl, anonymous)
 	return b, cl, &hook{broker: b}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/netip"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -22,7 +23,10 @@ import (
 // Broker is the embedded MQTT broker. It is made by New, bound by Listen and runs in Run, once.
 type Broker struct {
 	intake
-	listen    string
+	ports     []*port
+	certs     *certs // nil: no port has TLS
+	origins   []string
+	proxies   []netip.Prefix
 	limits    Limits
 	log       *slog.Logger
 	door      bus.DoorID
@@ -45,8 +49,8 @@ type Broker struct {
 	talking  sync.WaitGroup // the goroutines that read connections
 	writers  sync.WaitGroup // those that write what is sent to clients, and those that end connections
 
-	mu       sync.Mutex
-	listener net.Listener
+	mu    sync.Mutex
+	bound bool // all ports have their listener, which does not change
 }
 
 // New wires a broker. It binds and starts nothing.
@@ -54,10 +58,7 @@ func New(o Options) (*Broker, error) {
 	if o.Inlet == nil {
 		return nil, devices.Errorf(devices.Invalid, "inlet", "is missing")
 	}
-	if o.Listen == "" {
-		return nil, devices.Errorf(devices.Invalid, "listen", "is empty")
-	}
-	b := &Broker{listen: o.Listen, limits: o.Limits.withDefaults(), log: o.Logger, door: o.Door}
+	b := &Broker{limits: o.Limits.withDefaults(), log: o.Logger, door: o.Door, origins: o.Ports.Origins, proxies: o.Ports.Proxies}
 	if b.log == nil {
 		b.log = slog.New(slog.DiscardHandler)
 	}
@@ -77,6 +78,15 @@ func New(o Options) (*Broker, error) {
 	b.generation.Store(1)
 	if o.Route {
 		b.routes = new(routes)
+	}
+	var err error
+	if b.ports, err = makePorts(&o); err != nil {
+		return nil, err
+	}
+	if o.Ports.Certificate != "" {
+		if b.certs, err = newCerts(&o.Ports, b.counters); err != nil {
+			return nil, err
+		}
 	}
 	b.guard = newGuard(b.limits, b.counters)
 	b.registry = newRegistry(b.limits, b.counters)
@@ -113,31 +123,6 @@ func (b *Broker) frontEnd() *mqtt.Options {
 // Door is the name under which this broker appends.
 func (b *Broker) Door() bus.DoorID { return b.door }
 
-// Listen binds the address. Calling it before Run tells of an address that is in use; Run does it otherwise.
-func (b *Broker) Listen() error {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.listener != nil {
-		return nil
-	}
-	l, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", b.listen)
-	if err != nil {
-		return fmt.Errorf("listen for mqtt: %w", err)
-	}
-	b.listener = l
-	return nil
-}
-
-// Addr is the address that Listen bound, or nil before.
-func (b *Broker) Addr() net.Addr {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.listener == nil {
-		return nil
-	}
-	return b.listener.Addr()
-}
-
 // Ready returns nil while devices can connect and what they say is kept, and else a devices.Error that says why not.
 func (b *Broker) Ready() error {
 	switch {
@@ -173,30 +158,33 @@ func (b *Broker) Run(ctx context.Context) error {
 	defer stopCommitting()
 	var committing sync.WaitGroup
 	committing.Go(func() { b.committer.run(commitCtx) })
-	accepting := make(chan error, 1)
 	acceptCtx, stopAccepting := context.WithCancel(ctx)
 	defer stopAccepting()
-	go func() { accepting <- b.accept(acceptCtx, b.listener) }()
+	accepting := b.acceptAll(acceptCtx)
 	var tending sync.WaitGroup
 	tending.Go(func() { b.tend(acceptCtx) })
 	if b.auth != nil {
 		tending.Go(func() { b.watch(acceptCtx) })
 	}
 
-	var failed error
+	var errs []error
+	ended := 0
 	select {
 	case <-ctx.Done():
-	case failed = <-accepting:
-		accepting <- nil
+	case err := <-accepting:
+		errs = append(errs, err)
+		ended++
 	}
 	b.stopping.Store(true)
 	close(b.halt)
 	stopAccepting()
 	tending.Wait()
-	_ = b.listener.Close() // it may be what failed
+	b.unbind()
 	b.guard.close()
-	<-accepting //nolint:errcheck // it was taken above, or is nil after ctx ended
-	return errors.Join(failed, b.stop(context.WithoutCancel(ctx), stopCommitting, &committing))
+	for ; ended < len(b.ports); ended++ {
+		errs = append(errs, <-accepting)
+	}
+	return errors.Join(append(errs, b.stop(context.WithoutCancel(ctx), stopCommitting, &committing))...)
 }
 
 // stop ends what runs, in the order that loses nothing: first what was taken is committed and acknowledged while the
@@ -272,49 +260,9 @@ func wait(ctx context.Context, wg *sync.WaitGroup) bool {
 	}
 }
 
-// The pauses after an Accept that failed: want of file descriptors passes, a listener that gave up does not come back.
-const (
-	acceptPause     = 5 * time.Millisecond
-	acceptPauseMost = time.Second
-)
-
-// accept takes connections until ctx ends. It returns an error when the listener is closed by somebody else.
-func (b *Broker) accept(ctx context.Context, l net.Listener) error {
-	pause := acceptPause
-	for {
-		nc, err := l.Accept()
-		switch {
-		case err == nil:
-			pause = acceptPause
-			b.serve(ctx, nc)
-			continue
-		case ctx.Err() != nil:
-			return nil //nolint:nilerr // the listener was closed to end this
-		case errors.Is(err, net.ErrClosed):
-			return fmt.Errorf("accept mqtt connection: %w", err)
-		}
-		b.counters.note(AcceptFailed, "")
-		timer := time.NewTimer(pause)
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
-			return nil
-		}
-		pause = min(2*pause, acceptPauseMost)
-	}
-}
-
-// serve has a connection read by a goroutine of its own, if the guard lets it in.
-func (b *Broker) serve(ctx context.Context, nc net.Conn) {
-	if c := b.guard.admit(nc); c != nil {
-		b.talking.Go(func() { b.talk(ctx, c) })
-	}
-}
-
 // talk reads a connection to its end. mochi has no recover anywhere, and there are packets that make its parser panic
 // (an MQTT 5 SUBSCRIBE that is cut after the filter): whoever sends one loses the connection, and nobody else anything.
-func (b *Broker) talk(ctx context.Context, c *conn) {
+func (b *Broker) talk(ctx context.Context, c *conn, p *port) {
 	defer b.goodbye(c)
 	defer func() {
 		if r := recover(); r != nil {
@@ -324,7 +272,11 @@ func (b *Broker) talk(ctx context.Context, c *conn) {
 			}
 		}
 	}()
-	if err := b.converse(ctx, c); err != nil {
+	err := b.open(ctx, c, p)
+	if err == nil {
+		err = b.converse(ctx, c)
+	}
+	if err != nil {
 		b.explain(c, err)
 	}
 }

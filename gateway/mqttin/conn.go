@@ -13,7 +13,9 @@ import (
 // deadline for both and moves it with every packet that it reads, so a peer that sends and never reads would block
 // whoever writes to it for ever.
 type conn struct {
-	net.Conn
+	net.Conn          // the stream of MQTT; set by the reading goroutine before the first packet
+	raw      net.Conn // what was accepted; not changed
+	opened   time.Time
 	number   uint64 // unique in this run of the door: the Conn of connection events
 	remote   string
 	address  netip.Addr   // of the peer; invalid where it is not known
@@ -26,7 +28,16 @@ type conn struct {
 }
 
 // SetDeadline sets the reading deadline only.
-func (c *conn) SetDeadline(t time.Time) error { return c.SetReadDeadline(t) }
+func (c *conn) SetDeadline(t time.Time) error { return c.raw.SetReadDeadline(t) }
+
+// SetReadDeadline sets it on what was accepted, as all of these: whatever the stream goes through reads from there.
+func (c *conn) SetReadDeadline(t time.Time) error { return c.raw.SetReadDeadline(t) }
+
+// SetWriteDeadline is like SetReadDeadline.
+func (c *conn) SetWriteDeadline(t time.Time) error { return c.raw.SetWriteDeadline(t) }
+
+// Close may be called by any goroutine at any time.
+func (c *conn) Close() error { return c.raw.Close() }
 
 // Write writes all of b within the limit, or closes the connection: after a part of a packet nothing that follows would
 // be understood. Calls are serialised by the client's lock.

@@ -28,7 +28,7 @@ func FuzzConnection(f *testing.F) {
 			version = 5
 		}
 		ours, theirs := net.Pipe()
-		h.serve(context.Background(), ours)
+		h.serve(context.Background(), ours, h.ports[0])
 		drained := make(chan struct{})
 		go func() {
 			defer close(drained)

@@ -32,7 +32,7 @@ var keepAlive = net.KeepAliveConfig{Enable: true, Idle: time.Minute, Interval: 1
 
 // admit takes a connection in, or closes it and returns nil.
 func (g *guard) admit(nc net.Conn) *conn {
-	c := &conn{Conn: nc, number: g.number.Add(1), remote: nc.RemoteAddr().String(), counters: g.counters}
+	c := &conn{Conn: nc, raw: nc, opened: time.Now(), number: g.number.Add(1), remote: nc.RemoteAddr().String(), counters: g.counters}
 	c.address = addressOf(nc.RemoteAddr())
 	c.group = addressGroup(c.address)
 	c.write.Store(int64(g.limits.Write))
@@ -44,7 +44,7 @@ func (g *guard) admit(nc net.Conn) *conn {
 	if tcp, ok := nc.(*net.TCPConn); ok {
 		_ = tcp.SetKeepAliveConfig(keepAlive) // without it the MQTT keep-alive still ends the connection
 	}
-	_ = c.SetReadDeadline(time.Now().Add(g.limits.FirstPacket)) // mochi's own deadline begins with the session
+	_ = c.SetReadDeadline(c.opened.Add(g.limits.FirstPacket)) // mochi's own deadline begins with the session
 	return c
 }
 
@@ -67,6 +67,24 @@ func (g *guard) enter(c *conn) (Reason, bool) {
 	g.conns[c] = struct{}{}
 	g.unidentified++
 	g.count(c, 1, 1)
+	return 0, true
+}
+
+// regroup counts a connection for the address that its proxy says it has, as if it had come from there.
+func (g *guard) regroup(c *conn, address netip.Addr, remote string) (Reason, bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.count(c, -1, -1)
+	c.address, c.remote, c.group = address, remote, addressGroup(address)
+	use := g.byAddress[c.group]
+	g.count(c, 1, 1)
+	switch {
+	case !c.group.IsValid():
+	case use.all >= g.limits.PerAddress:
+		return AddressLimit, false
+	case use.unidentified >= g.limits.UnidentifiedPerAddress:
+		return UnidentifiedByAddress, false
+	}
 	return 0, true
 }
 

@@ -99,7 +99,7 @@ func TestWantOfFileDescriptorsPasses(t *testing.T) {
 	if err := b.Listen(); err != nil {
 		t.Fatal(err)
 	}
-	b.listener = &flaky{Listener: b.listener, fails: 3}
+	b.ports[0].listener = &flaky{Listener: b.ports[0].listener, fails: 3}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- b.Run(ctx) }()
@@ -124,7 +124,7 @@ func TestAListenerThatIsClosedByOthersEndsRun(t *testing.T) {
 	}
 	done := make(chan error, 1)
 	go func() { done <- b.Run(context.Background()) }()
-	_ = b.listener.Close()
+	_ = b.ports[0].listener.Close()
 	if err := <-done; !errors.Is(err, net.ErrClosed) {
 		t.Errorf("Run returns %v", err)
 	}
@@ -135,7 +135,7 @@ func (h *harness) pipe(t testing.TB, o connectOptions) *raw {
 	t.Helper()
 	ours, theirs := net.Pipe()
 	t.Cleanup(func() { _ = theirs.Close() })
-	h.serve(context.Background(), ours)
+	h.serve(context.Background(), ours, h.ports[0])
 	r := &raw{Conn: theirs, t: t, version: o.version}
 	_ = theirs.SetDeadline(time.Now().Add(patience))
 	o.keepalive = 60

@@ -2,6 +2,7 @@ package mqttin
 
 import (
 	"context"
+	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"net/netip"
@@ -155,8 +156,12 @@ func (b *Broker) refuseConnect(c *conn, cl *mqtt.Client, r *refusal) error {
 
 // certificates are the client's, verified, or none.
 func (c *conn) certificates() []*x509.Certificate {
-	if secure, ok := c.Conn.(interface{ PeerCertificates() []*x509.Certificate }); ok {
-		return secure.PeerCertificates()
+	under := c.Conn
+	if ws, ok := under.(*webSocketConn); ok {
+		under = ws.Conn
+	}
+	if secure, ok := under.(*tls.Conn); ok {
+		return secure.ConnectionState().PeerCertificates
 	}
 	return nil
 }

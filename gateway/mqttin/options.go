@@ -15,8 +15,10 @@ type Options struct {
 	Inlet bus.Inlet
 	// Door names this run of the door in the inlet and in connection events. Zero: a random one.
 	Door bus.DoorID
-	// Listen is the TCP address, for example 127.0.0.1:1883. Required.
+	// Listen is the TCP address, for example 127.0.0.1:1883. It may be empty where there is another port.
 	Listen string
+	// Ports are the other ways to connect.
+	Ports Ports
 	// Router knows the topics and formats. Nil: those that are understood by default.
 	Router *dialect.Router
 	// OwnTracksFleet is the fleet of devices that publish on owntracks/…. Zero: "owntracks".

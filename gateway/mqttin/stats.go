@@ -72,6 +72,11 @@ const (
 	RatePaused                           // a connection that is above its account's rates is not read for a while
 	RateExceeded                         // ended: the same, for longer than its keep-alive
 	WatchFailed                          // the authenticator could not say what changed; everybody is checked again
+	ProxyHeaderBad                       // ended: a proxy's connection has no PROXY header, or a bad one
+	TLSFailed                            // ended: no TLS came about
+	CertificateBad                       // changed certificate files cannot be used; those before stay in use
+	UpgradeRefused                       // ended: a request that is none for MQTT over WebSocket
+	OriginRefused                        // refused: a web page that may not connect
 	RouteDropped                         // dropped: a routed message for a client that does not read, or takes none so large
 	RequestSent                          // something that a format wants sent back was sent
 	RequestUnsent                        // not sent: the client did not subscribe to it, or the connection was gone
@@ -86,7 +91,8 @@ var reasonNames = [...]string{
 	"upstream_unreachable", "upstream_refused", "upstream_lost", "upstream_session_lost", "upstream_not_subscribed",
 	"ack_too_late", "login_failed", "login_forbidden", "login_throttled", "login_exhausted", "login_unavailable",
 	"login_broken", "client_id_taken", "account_limit", "flapping", "will_denied", "topic_denied", "device_denied", "device_refused",
-	"revoked", "credential_expired", "rate_paused", "rate_exceeded", "watch_failed", "route_dropped", "request_sent", "request_unsent",
+	"revoked", "credential_expired", "rate_paused", "rate_exceeded", "watch_failed", "proxy_header_bad", "tls_failed",
+	"certificate_bad", "upgrade_refused", "origin_refused", "route_dropped", "request_sent", "request_unsent",
 }
 
 // Reasons is the number of reasons.
