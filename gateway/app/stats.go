@@ -98,6 +98,8 @@ type HubStats struct {
 	Ticks          uint64            `json:"ticks"`
 	Slices         uint64            `json:"slices"`
 	SharedSlices   uint64            `json:"shared_slices"`
+	SliceBytes     int64             `json:"slice_bytes"`
+	Queued         uint64            `json:"queued"`
 	WatchFailures  uint64            `json:"watch_failures"`
 	RefusedViewers uint64            `json:"refused_viewers"`
 	RefusedFilters uint64            `json:"refused_filters"`
@@ -145,7 +147,7 @@ func (a *App) stats() Stats {
 		h, s := p.hub.Stats(), p.stream.Stats()
 		stats.Hub = &HubStats{
 			Viewers: h.Viewers, Views: h.Views, Assets: h.Assets, Batches: h.Batches, Changes: h.Changes, Snapshots: h.Snapshots,
-			Ticks: h.Ticks, Slices: h.Slices, SharedSlices: h.SharedSlices, WatchFailures: h.WatchFailures,
+			Ticks: h.Ticks, Slices: h.Slices, SharedSlices: h.SharedSlices, SliceBytes: h.SliceBytes, Queued: h.Queued, WatchFailures: h.WatchFailures,
 			RefusedViewers: h.RefusedViewers, RefusedFilters: h.RefusedFilters, Resets: h.Resets, LagMS: p.hub.Lag().Milliseconds(),
 		}
 		stats.SSE = &SSEStats{Open: s.Open, Opened: s.Opened, Ended: s.Ended, Refused: s.Refused}

@@ -258,3 +258,37 @@ func BenchmarkFilters(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkComeBack is one of a crowd that comes back to 10,000 devices of which 3,000 changed meanwhile: away for the same
+// time as the others, or each for a time of its own.
+func BenchmarkComeBack(b *testing.B) {
+	for name, spread := range map[string]uint64{"one gap": 1, "many gaps": 200} {
+		b.Run(name, func(b *testing.B) {
+			h := newBenchHub(b, 1)
+			keep := h.viewers(b, 1, all)
+			batches := h.batches(10)
+			for range 300 {
+				h.apply(b, batches)
+				h.tickAll()
+				keep[0].poll()
+			}
+			at := keep[0].at.at[0]
+			b.ReportAllocs()
+			n := uint64(0)
+			for b.Loop() {
+				at := at
+				at.Offset -= 250 - n%spread
+				n++
+				m := newMark([]markPart{{at: at}}, cursor{}, keep[0].view.filter)
+				v, err := h.Attach(Query{}, lineFormat{}, m.text)
+				if err != nil {
+					b.Fatal(err)
+				}
+				b.SetBytes(int64(drainAll(v)))
+				v.Close()
+			}
+			s := h.Stats()
+			b.ReportMetric(float64(s.Slices)/float64(s.Slices+s.SharedSlices), "made/slice")
+		})
+	}
+}

@@ -180,24 +180,38 @@ func (v *Viewer) take(c cursor, epoch bus.Epoch) []byte {
 	if m.parts[c.part].at.Epoch == 0 { // a fresh viewer learns which history it is in
 		m = m.join(c.part, epoch)
 	}
-	key, now := sliceKey{mark: m.text, part: c.part, to: c.to, limit: v.limit}, time.Now()
-	v.view.mu.Lock()
-	s, ok := v.view.slices.get(key, m.parts[c.part].seen(), now)
-	v.view.mu.Unlock()
-	if ok {
-		v.hub.stats.shared.Add(1)
-	} else {
-		v.hub.stats.slices.Add(1)
-		s = v.view.build(m, c, v.limit)
-		v.view.mu.Lock()
-		v.view.slices.put(key, s, now)
-		v.view.mu.Unlock()
-	}
+	s := v.slice(m, c)
 	v.behind, v.plain = s.next, s.plain
 	if !s.next.cursor.active {
 		v.turn = (c.part + 1) % len(s.next.parts)
 	}
 	return s.bytes
+}
+
+// slice is the piece at c: one that another viewer made, or makes just now, where it is not older than what this one has
+// seen. In a storm of returning viewers each is made once, and the others wait for it.
+func (v *Viewer) slice(m *mark, c cursor) *slice {
+	key, seen := sliceKey{mark: m.text, part: c.part, to: c.to, limit: v.limit}, m.parts[c.part].seen()
+	for anew := false; ; anew = true {
+		v.view.mu.Lock()
+		e := v.view.slices.entry(key, anew, time.Now())
+		v.view.mu.Unlock()
+		made := false
+		e.once.Do(func() {
+			e.slice, made = v.view.build(m, c, v.limit), true
+		})
+		switch {
+		case made:
+			v.hub.stats.slices.Add(1)
+			v.view.mu.Lock()
+			v.view.slices.weigh(e, time.Now())
+			v.view.mu.Unlock()
+			return &e.slice
+		case e.next != nil && e.built >= seen: // nil: who made it panicked
+			v.hub.stats.shared.Add(1)
+			return &e.slice
+		}
+	}
 }
 
 // arrive puts the viewer among those that are up to date.

@@ -155,17 +155,22 @@ func (v *view) eventsBetween(t *table, from since, to uint64, g *gathered) {
 	if from.fresh {
 		return
 	}
-	i, _ := slices.BinarySearchFunc(t.events, from.offset, func(e bus.VersionedEvent, offset uint64) int {
+	for i := t.eventsAfter(from.offset); i < len(t.events) && t.events[i].Offset <= to; i++ {
+		if e := &t.events[i].Event; v.matchesEvent(e) {
+			g.tell(e)
+		}
+	}
+}
+
+// eventsAfter is the index of the first event after an offset.
+func (t *table) eventsAfter(offset uint64) int {
+	i, _ := slices.BinarySearchFunc(t.events, offset, func(e bus.VersionedEvent, offset uint64) int {
 		if e.Offset <= offset {
 			return -1
 		}
 		return cmp.Compare(e.Offset, offset)
 	})
-	for ; i < len(t.events) && t.events[i].Offset <= to; i++ {
-		if e := &t.events[i].Event; v.matchesEvent(e) {
-			g.tell(e)
-		}
-	}
+	return i
 }
 
 // encode makes the bytes of a piece: events, removals, assets. The id stands on the last message, so that a client that

@@ -20,8 +20,14 @@ const (
 	DefaultWindow     = 100 * time.Millisecond
 	DefaultHeartbeat  = 10 * time.Second
 	DefaultMaxViewers = 20_000
-	DefaultMaxViews   = 10_000 // filters in use at once; each costs an index entry per fleet or device that it names
+	// DefaultStartsPerSecond is how many viewers begin in a second. Each costs a tenth of a millisecond and up to the bytes of
+	// a whole fleet; a crowd that comes back at one moment would take all of it from those who stayed. Who comes sooner
+	// has an open stream and waits for its turn, at most ten seconds with as many viewers as there may be.
+	DefaultStartsPerSecond = 2000
+	DefaultMaxViews        = 10_000 // filters in use at once; each costs an index entry per fleet or device that it names
 
+	// startsAtOnce is the time whose starts need not be spread.
+	startsAtOnce = 250 * time.Millisecond
 	// gatherWait is how long a tick waits for the batches of other partitions, which are flushed at the same multiples
 	// of the window, so that a viewer of several gets one write.
 	gatherWait = 20 * time.Millisecond
@@ -40,7 +46,9 @@ type Options struct {
 	Heartbeat  time.Duration // at most 15 s, which the stream promises
 	MaxViewers int
 	MaxViews   int
-	Logger     *slog.Logger
+	// StartsPerSecond is how many new viewers get their first bytes in a second.
+	StartsPerSecond int
+	Logger          *slog.Logger
 }
 
 // Hub keeps the tables of all partitions and gives viewers what they have not seen.
@@ -60,6 +68,7 @@ type Hub struct {
 	closed  bool
 	views   map[viewKey]*view
 	viewers int
+	starts  time.Time // the turn of the viewer that came last
 
 	dirtyMu sync.Mutex
 	dirty   []*view
@@ -87,6 +96,7 @@ func New(o Options) (*Hub, error) {
 	h.options.Window = orDefault(o.Window, DefaultWindow)
 	h.options.Heartbeat = orDefault(o.Heartbeat, DefaultHeartbeat)
 	h.options.MaxViewers = orDefault(o.MaxViewers, DefaultMaxViewers)
+	h.options.StartsPerSecond = orDefault(o.StartsPerSecond, DefaultStartsPerSecond)
 	h.options.MaxViews = orDefault(o.MaxViews, DefaultMaxViews)
 	if h.log == nil {
 		h.log = slog.New(slog.DiscardHandler)
@@ -240,12 +250,26 @@ func (h *Hub) Attach(q Query, f Format, lastEventID string) (*Viewer, error) {
 	}
 	w := &Viewer{hub: h, view: v, id: rand.Text(), wake: make(chan struct{}, 1), limit: MaxSliceBytes}
 	w.enter(lastEventID)
+	w.begin = h.turn(time.Now())
 	v.mu.Lock()
 	w.index = len(v.viewers)
 	v.viewers = append(v.viewers, w)
 	v.mu.Unlock()
 	h.viewers++
 	return w, nil
+}
+
+// turn is when the viewer that comes now may begin; zero for at once. h.mu is held.
+func (h *Hub) turn(now time.Time) time.Time {
+	if earliest := now.Add(-startsAtOnce); h.starts.Before(earliest) {
+		h.starts = earliest
+	}
+	h.starts = h.starts.Add(time.Second / time.Duration(h.options.StartsPerSecond))
+	if !h.starts.After(now) {
+		return time.Time{}
+	}
+	h.stats.queued.Add(1)
+	return h.starts
 }
 
 // tablesOf are the partitions that a query reads: those of its fleets, or all.

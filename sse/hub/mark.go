@@ -3,6 +3,7 @@ package hub
 import (
 	"encoding/base64"
 	"encoding/binary"
+	"math/bits"
 	"slices"
 
 	"github.com/fleetcast/fleetcast/bridge/bus"
@@ -62,6 +63,33 @@ func (m *mark) after(c, next cursor, built uint64) *mark {
 	}
 	p.ahead = seen - min(seen, p.at.Offset)
 	return newMark(parts, next, m.filter)
+}
+
+// coarse is the mark of a viewer that comes back, older by an eighth of its gap at most: those who were away for about the
+// same time then stand at the same place and share slices. It never goes below what the table can tell, nor below an event
+// that the viewer has; how new the frames may be that were given is rounded up, but not above what the table has.
+func (m *mark) coarse(v *view) *mark {
+	parts := slices.Clone(m.parts)
+	for i := range parts {
+		p := &parts[i]
+		t := v.tables[i]
+		t.mu.RLock()
+		if !p.fresh && p.at.Epoch == t.position.Epoch && p.at.Offset < t.position.Offset {
+			seen, step := p.seen(), uint64(1)<<max(bits.Len64(t.position.Offset-p.at.Offset)-4, 0)
+			p.at.Offset = min(max(p.at.Offset&^(step-1), t.oldest(v), t.lastEvent(p.at.Offset)), p.at.Offset)
+			p.ahead = min((seen+step-1)&^(step-1), max(seen, t.position.Offset)) - p.at.Offset
+		}
+		t.mu.RUnlock()
+	}
+	return newMark(parts, m.cursor, m.filter)
+}
+
+// lastEvent is the offset of the last event that a locked table retains up to an offset, or 0.
+func (t *table) lastEvent(upTo uint64) uint64 {
+	if i := t.eventsAfter(upTo); i > 0 {
+		return t.events[i-1].Offset
+	}
+	return 0
 }
 
 const filterBytes = 6

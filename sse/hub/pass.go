@@ -3,6 +3,7 @@ package hub
 import (
 	"iter"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -163,32 +164,41 @@ type sliceCache struct {
 	ended bool
 }
 
+// cachedSlice is a slice that was made, or is being made by the first who wanted it.
 type cachedSlice struct {
+	once sync.Once
 	slice
-	key  sliceKey
-	made time.Time
+	key    sliceKey
+	wanted time.Time
+	weight int // bytes that the cache counts for it
+	kept   bool
 }
 
-func (c *sliceCache) get(k sliceKey, seen uint64, now time.Time) (slice, bool) {
-	s := c.byKey[k]
-	if s == nil || s.built < seen || now.Sub(s.made) > maxSliceAge {
-		return slice{}, false
+// entry is the slice for a key: the one that is kept, unless it is old or anew says that it will not do, else a new one.
+func (c *sliceCache) entry(k sliceKey, anew bool, now time.Time) *cachedSlice {
+	if e := c.byKey[k]; e != nil && !anew && now.Sub(e.wanted) <= maxSliceAge {
+		return e
 	}
-	return s.slice, true
-}
-
-func (c *sliceCache) put(k sliceKey, s slice, now time.Time) {
-	if c.ended || c.all.Load()+int64(len(s.bytes)) > maxKeptSliceBytes {
-		return
+	e := &cachedSlice{key: k, wanted: now}
+	if c.ended || c.all.Load() > maxKeptSliceBytes-MaxSliceBytes {
+		return e
 	}
 	if c.byKey == nil {
 		c.byKey = map[sliceKey]*cachedSlice{}
 	}
-	e := &cachedSlice{s, k, now}
-	c.byKey[k] = e
+	c.byKey[k], e.kept = e, true
 	c.fifo = append(c.fifo, e)
-	c.grow(len(s.bytes))
 	c.expire(now)
+	return e
+}
+
+// weigh counts the bytes of a slice that was made.
+func (c *sliceCache) weigh(e *cachedSlice, now time.Time) {
+	if e.kept {
+		e.weight = len(e.bytes)
+		c.grow(e.weight)
+		c.expire(now)
+	}
 }
 
 func (c *sliceCache) grow(n int) {
@@ -199,6 +209,9 @@ func (c *sliceCache) grow(n int) {
 // end drops everything for good: the view's last viewer has left, though it may still be making a slice.
 func (c *sliceCache) end() {
 	c.grow(-c.bytes)
+	for _, e := range c.fifo {
+		e.kept = false
+	}
 	c.byKey, c.fifo, c.ended = nil, nil, true
 }
 
@@ -207,10 +220,11 @@ func (c *sliceCache) expire(now time.Time) {
 	n := 0
 	for ; n < len(c.fifo); n++ {
 		e := c.fifo[n]
-		if now.Sub(e.made) <= maxSliceAge && c.bytes <= maxCachedSliceBytes && len(c.fifo)-n <= maxCachedSlices {
+		if now.Sub(e.wanted) <= maxSliceAge && c.bytes <= maxCachedSliceBytes && len(c.fifo)-n <= maxCachedSlices {
 			break
 		}
-		c.grow(-len(e.bytes))
+		c.grow(-e.weight)
+		e.kept = false
 		if c.byKey[e.key] == e {
 			delete(c.byKey, e.key)
 		}

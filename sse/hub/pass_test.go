@@ -282,16 +282,22 @@ func TestSlicesAreKeptForASecond(t *testing.T) {
 		t.Fatal(err)
 	}
 	c, now := sliceCache{all: &h.sliceBytes}, time.Now()
-	c.put(sliceKey{mark: "m", limit: 1}, slice{bytes: []byte("x")}, now)
-	if _, ok := c.get(sliceKey{mark: "m", limit: 1}, 0, now.Add(maxSliceAge)); !ok {
+	e := c.entry(sliceKey{mark: "m", limit: 1}, false, now)
+	e.bytes = []byte("x")
+	c.weigh(e, now)
+	if c.entry(sliceKey{mark: "m", limit: 1}, false, now.Add(maxSliceAge)) != e {
 		t.Error("a slice is gone within a second")
 	}
-	if _, ok := c.get(sliceKey{mark: "m", limit: 2}, 0, now); ok {
+	if c.entry(sliceKey{mark: "m", limit: 2}, false, now) == e {
 		t.Error("a slice of another size was given")
 	}
-	if _, ok := c.get(sliceKey{mark: "m", limit: 1}, 0, now.Add(maxSliceAge+1)); ok {
+	if h.sliceBytes.Load() != 1 {
+		t.Error("a slice is not counted")
+	}
+	if c.entry(sliceKey{mark: "m", limit: 1}, false, now.Add(maxSliceAge+1)) == e {
 		t.Error("an old slice was given")
 	}
+	now = now.Add(maxSliceAge + 1)
 	c.expire(now.Add(maxSliceAge + 1))
 	if len(c.byKey)+len(c.fifo)+c.bytes != 0 || h.sliceBytes.Load() != 0 {
 		t.Error("an old slice is kept")

@@ -10,13 +10,15 @@ type Stats struct {
 	Batches, Changes, Snapshots    uint64 // from the bus
 	Ticks                          uint64 // of views
 	Slices, SharedSlices           uint64 // made, and given again to other viewers
+	SliceBytes                     int64  // kept now, to be given again
+	Queued                         uint64 // viewers that waited for their turn to begin
 	WatchFailures                  uint64
 	RefusedViewers, RefusedFilters uint64
 	Resets                         map[string]uint64 // by reason
 }
 
 type stats struct {
-	batches, changes, snapshots, ticks, slices, shared, watchFailures, refusedViewers, refusedViews atomic.Uint64
+	batches, changes, snapshots, ticks, slices, shared, queued, watchFailures, refusedViewers, refusedViews atomic.Uint64
 
 	resets [len(resetReasons)]atomic.Uint64
 }
@@ -36,7 +38,8 @@ func (h *Hub) Stats() Stats {
 	s := &h.stats
 	out := Stats{
 		Batches: s.batches.Load(), Changes: s.changes.Load(), Snapshots: s.snapshots.Load(), Ticks: s.ticks.Load(),
-		Slices: s.slices.Load(), SharedSlices: s.shared.Load(), WatchFailures: s.watchFailures.Load(),
+		Slices: s.slices.Load(), SharedSlices: s.shared.Load(),
+		SliceBytes: h.sliceBytes.Load(), Queued: s.queued.Load(), WatchFailures: s.watchFailures.Load(),
 		RefusedViewers: s.refusedViewers.Load(), RefusedFilters: s.refusedViews.Load(),
 		Resets: map[string]uint64{},
 	}

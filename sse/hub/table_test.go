@@ -26,7 +26,7 @@ func TestAMovedDeviceIsFoundAfterALoad(t *testing.T) {
 		if f, ok := h.Fleet(id); !ok || f != to {
 			t.Errorf("%s: it is of fleet %v, %v", name, f, ok)
 		}
-		if n := newView(Query{Devices: []devices.DeviceID{id}}, lineFormat{}, h.tables).size(); n != 1 {
+		if n := newView(Query{Devices: []devices.DeviceID{id}}, lineFormat{}, h.tables).sizeIn(h.tables[0]); n != 1 {
 			t.Errorf("%s: a view of it shows %d assets", name, n)
 		}
 	}

@@ -33,6 +33,7 @@ type view struct {
 	enlist func(*view)
 
 	allLeft *atomic.Int64 // entries of interest.left of all views
+	sized   atomic.Pointer[viewSize]
 
 	mu        sync.Mutex
 	viewers   []*Viewer
@@ -344,14 +345,25 @@ func (t *table) lateness(now time.Time) time.Duration {
 	return now.Sub(t.heard) + t.lag
 }
 
-// size is the number of assets that the view shows now.
+// viewSize is how many assets a view showed when it stood at a head.
+type viewSize struct {
+	head *vector
+	n    int
+}
+
+// size is about the number of assets that the view shows now. It is counted once a tick: in a storm all viewers ask.
 func (v *view) size() int {
+	head := v.state.Load().head
+	if s := v.sized.Load(); s != nil && s.head == head {
+		return s.n
+	}
 	n := 0
 	for _, t := range v.tables {
 		t.mu.RLock()
 		n += v.sizeIn(t)
 		t.mu.RUnlock()
 	}
+	v.sized.Store(&viewSize{head, n})
 	return n
 }
 

@@ -34,6 +34,7 @@ type Viewer struct {
 	owed   *vector  // until then: where it must have come to
 	reset  reason   // to be said
 	ahead  time.Time
+	begin  time.Time // its turn among those who come at one moment
 }
 
 // ID is the stream's id, as `ready` tells it.
@@ -42,6 +43,11 @@ func (v *Viewer) ID() string { return v.id }
 // Next waits for the next bytes to write and returns them; they are shared and must not be changed. After an error the
 // viewer is of no more use: ctx's, or ErrClosed when the hub has stopped or the viewer was closed.
 func (v *Viewer) Next(ctx context.Context) ([]byte, error) {
+	if !v.begin.IsZero() {
+		if err := v.queue(ctx); err != nil {
+			return nil, err
+		}
+	}
 	for {
 		if v.closed.Load() {
 			return nil, ErrClosed
@@ -53,6 +59,25 @@ func (v *Viewer) Next(ctx context.Context) ([]byte, error) {
 			return nil, err
 		}
 	}
+}
+
+// queue waits for the viewer's turn to begin.
+func (v *Viewer) queue(ctx context.Context) error {
+	timer := time.NewTimer(time.Until(v.begin))
+	defer timer.Stop()
+	for !v.closed.Load() {
+		select {
+		case <-timer.C:
+			v.begin = time.Time{}
+			return nil
+		case <-v.wake: // a tick, or Close
+		case <-v.hub.stopped:
+			return ErrClosed
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return ErrClosed
 }
 
 func (v *Viewer) wait(ctx context.Context) error {
@@ -138,7 +163,11 @@ func (v *Viewer) enter(lastEventID string) {
 		v.reset = resetFilter
 		return
 	}
-	v.behind = m
+	if m.cursor.active {
+		v.behind = m
+	} else {
+		v.behind = m.coarse(v.view)
+	}
 }
 
 // fits tells whether the mark speaks of the partitions that the view reads.
