@@ -80,7 +80,7 @@ type trackerFlags struct {
 	Real           bool              `help:"As trackers are: an error of 4 m, tunnels, a cold start of 15 s, a report every 30 s (5 min parked), 250 m and 20 degrees."`
 	Noise          float64           `help:"The receiver's error in metres; it wanders as a real one's does." default:"0"`
 	Tunnels        bool              `help:"No fix and no network in tunnels: what was made there comes in a burst."`
-	ColdStart      time.Duration     `help:"How long a receiver says 0,0 at first, and up to 20 s more."`
+	ColdStart      time.Duration     `help:"How long a receiver says 0,0 at first, and up to as long again."`
 	ReportEvery    time.Duration     `help:"Report at least so often; at each look where no policy is given."`
 	ReportParked   time.Duration     `help:"The same while it stands."`
 	ReportDistance float64           `help:"Report after so many metres."`

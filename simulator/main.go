@@ -23,6 +23,9 @@ type cli struct {
 	Bench benchCommand `cmd:"" help:"Measure a gateway."`
 	Prove proveCommand `cmd:"" help:"Number every message, make faults, and say what became of each."`
 
+	Run       runCommand       `cmd:"" help:"Run a scenario: an installation, its load, its faults and what must hold."`
+	Scenarios scenariosCommand `cmd:"" help:"List the scenarios that come with the program, or show one."`
+
 	CompareReports compareReportsCommand `cmd:"" help:"Say what is better and what is worse in the second of two reports."`
 	Values         valuesCommand         `cmd:"" help:"List the values that thresholds may name."`
 }

@@ -58,6 +58,9 @@ var layers = map[string]int{
 	"simulator/sseclient":           5,
 	"simulator/wsclient":            5,
 	"simulator/report":              5,
+	"simulator/proxy":               5,
+	"simulator/hostile":             5,
+	"simulator/play":                5,
 	"simulator/units":               5,
 	"simulator/internal/testbroker": 5,
 }
@@ -121,7 +124,7 @@ var libraries = []library{
 	{path: "github.com/golang-jwt/jwt", in: []string{"devices/secret", "gateway/auth"}, tests: []string{"devices/registry"}, reason: "JWTs prove who asks, at the one place of each port"},
 	{path: "github.com/go-chi/chi", in: []string{"gateway/api"}, reason: "routes are in one place; handlers take net/http only"},
 	{path: "github.com/alecthomas/kong", in: []string{"gateway", "gateway/app", "simulator"}, reason: "settings are read by mains and passed on as Options"},
-	{path: "go.yaml.in/yaml", in: []string{"gateway/app"}, reason: "the settings file is read in one place"},
+	{path: "go.yaml.in/yaml", in: []string{"gateway/app", "simulator/play"}, reason: "the settings file is read in one place, and scenarios of the simulator in another"},
 	{path: "github.com/fxamacker/cbor", in: []string{"bridge/dialect"}, reason: "SenML in CBOR: hostile lengths and nesting are the library's whole point"},
 	{path: "google.golang.org/protobuf", in: []string{"bridge/dialect"}, reason: "Sparkplug's payloads: the wire reader only, without generated code"},
 	{path: "github.com/expr-lang/expr", in: []string{"bridge/rules"}, reason: "expressions of rules"},

@@ -74,10 +74,10 @@ func (g *Gateway) prepare(ctx context.Context) (err error) {
 	} else if err := os.MkdirAll(g.dir, 0o750); err != nil {
 		return fmt.Errorf("start gateway: %w", err)
 	}
-	if g.mqtt, err = freeAddress(ctx); err != nil {
+	if g.mqtt, err = FreeAddress(ctx); err != nil {
 		return err
 	}
-	if g.http, err = freeAddress(ctx); err != nil {
+	if g.http, err = FreeAddress(ctx); err != nil {
 		return err
 	}
 	g.args = append([]string{"--mqtt-listen", g.mqtt, "--http-listen", g.http}, g.options.Args...)
@@ -141,6 +141,33 @@ func (g *Gateway) Kill(context.Context) error {
 	return nil
 }
 
+// End asks the program to end, as a deploy does, and returns when it is gone. One that had ended by itself is an error.
+func (g *Gateway) End(ctx context.Context) error {
+	if g.hasEnded() {
+		return fmt.Errorf("end gateway: %w by itself; its output is in %s", errEnded, g.log.Name())
+	}
+	if err := g.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		return fmt.Errorf("end gateway: %w", err)
+	}
+	timer := time.NewTimer(stopTimeout)
+	defer timer.Stop()
+	select {
+	case <-g.done:
+		return nil
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+	return g.Kill(ctx)
+}
+
+// Signal sends the program a signal.
+func (g *Gateway) Signal(s syscall.Signal) error {
+	if err := g.cmd.Process.Signal(s); err != nil {
+		return fmt.Errorf("signal gateway: %w", err)
+	}
+	return nil
+}
+
 // Restart starts the program again, with the same ports and data, after the time that it is to be away.
 func (g *Gateway) Restart(ctx context.Context) error {
 	if g.options.Down > 0 {
@@ -198,7 +225,8 @@ const (
 	lastPort  = 32_000
 )
 
-func freeAddress(ctx context.Context) (string, error) {
+// FreeAddress returns an address of 127.0.0.1 that nobody listens on, for a program that is killed and started again.
+func FreeAddress(ctx context.Context) (string, error) {
 	var last error
 	for range 100 {
 		address := net.JoinHostPort("127.0.0.1", strconv.Itoa(firstPort+rand.IntN(lastPort-firstPort)))

@@ -61,6 +61,7 @@ type Recorder struct {
 	events  []Event
 	notes   []string
 	seconds float64 // of the run, once it has ended
+	live    []int64 // of each group of viewers, where Settled was called
 	health  measure.Health
 }
 
@@ -127,6 +128,13 @@ func (r *Recorder) Note(text string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.notes = append(r.notes, text)
+}
+
+// Settled says how many viewers of each group were live when the run was over: when the report is made they have ended.
+func (r *Recorder) Settled(live []int64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.live = live
 }
 
 // sample takes the difference to the sample before.
@@ -231,6 +239,7 @@ func (r *Recorder) Report(ledger *prove.Report, audit *Audit) *Report {
 	r.mu.Lock()
 	out.Series, out.Events, out.Notes = slices.Clone(r.series), slices.Clone(r.events), slices.Clone(r.notes)
 	out.Seconds, out.Health = r.seconds, r.health
+	live := r.live
 	r.mu.Unlock()
 	if out.Seconds == 0 { // it is going on
 		out.Seconds = time.Since(r.began).Seconds()
@@ -239,8 +248,12 @@ func (r *Recorder) Report(ledger *prove.Report, audit *Audit) *Report {
 	for _, d := range r.options.Devices {
 		out.Devices = append(out.Devices, Devices{d.Name, d.Fleet.Summary()})
 	}
-	for _, v := range r.options.Viewers {
-		out.Viewers = append(out.Viewers, Viewers{v.Name, v.Watch.Report()})
+	for i, v := range r.options.Viewers {
+		seen := v.Watch.Report()
+		if live != nil {
+			seen.Live = live[i]
+		}
+		out.Viewers = append(out.Viewers, Viewers{v.Name, seen})
 	}
 	for name, h := range r.Histograms() {
 		out.Latencies[name] = measure.Sum(h)

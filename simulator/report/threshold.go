@@ -53,6 +53,18 @@ func ParseThreshold(text string, groups []string) (Threshold, error) {
 	return Threshold{}, fmt.Errorf("read threshold %q: it is written as fresh_p99<250ms", text)
 }
 
+// IsCount tells whether a threshold is on a count, which no busy machine breaks, and not on a time, a share or a rate.
+func IsCount(text string) bool {
+	for _, o := range operators {
+		if name, _, found := strings.Cut(text, o.text); found {
+			name = strings.TrimSpace(name)
+			v, known := allValues[name[strings.IndexByte(name, '.')+1:]]
+			return known && v.unit == count
+		}
+	}
+	return false
+}
+
 // parseLimit reads a limit in the unit of its value: a time without a unit is milliseconds.
 func parseLimit(text string, u unit) (float64, error) {
 	if n, err := strconv.ParseFloat(text, 64); err == nil {

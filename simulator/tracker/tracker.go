@@ -12,8 +12,6 @@ const (
 	DefaultMemory = 60 * time.Second
 	// MaxHeld is how many fixes a tracker buffers where there is no network; the oldest is dropped for a new one.
 	MaxHeld = 240
-	// coldStartSpread is added to a cold start at most, so that a fleet does not find its satellites as one.
-	coldStartSpread = 20 * time.Second
 	// tunnelAccuracy is what a receiver claims, in metres, while it counts wheels instead of satellites.
 	tunnelAccuracy = 60
 	// odometerEnd is where an odometer begins anew: a vehicle's counts since 1970, which no vehicle does.
@@ -40,7 +38,8 @@ type Options struct {
 	Memory time.Duration
 	// Tunnels takes satellites and network away where the road is covered: fixes are buffered and come in a burst.
 	Tunnels bool
-	// ColdStart is how long after its first look a receiver has no satellites, and says 0,0; up to 20 s more at random.
+	// ColdStart is how long after its first look a receiver has no satellites, and says 0,0; up to as long again, at random,
+	// so that a fleet does not find its satellites as one.
 	ColdStart time.Duration
 	Policy    Policy
 }
@@ -85,7 +84,7 @@ type Tracker struct {
 func New(v routes.Vehicle, index int, o *Options) Tracker {
 	t := Tracker{vehicle: v, options: o, seed: mix(o.Seed ^ mix(uint64(index)))}
 	if o.ColdStart > 0 {
-		t.cold = o.ColdStart + time.Duration(t.seed%uint64(coldStartSpread))
+		t.cold = o.ColdStart + time.Duration(t.seed%uint64(o.ColdStart))
 	}
 	return t
 }

@@ -1,6 +1,7 @@
 package watch
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math"
@@ -75,10 +76,7 @@ func (v *viewer) init(w *Watch, index int) error {
 		v.latencies = w.slow
 	}
 	if o.GoneShare.Has(index) {
-		stay := o.For
-		if stay <= 0 {
-			stay = time.Minute
-		}
+		stay := cmp.Or(o.StayFor, o.For, time.Minute)
 		v.leaves = time.Duration(float64(stay) * (0.2 + 0.6*spread(index, math.Sqrt2)))
 	}
 	address := o.URL

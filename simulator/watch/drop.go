@@ -30,6 +30,13 @@ func (w *Watch) Away() int {
 	return n
 }
 
+// MarkLive marks the viewers that are live now; seen has an entry for each.
+func (w *Watch) MarkLive(seen []bool) {
+	for i := range w.viewers {
+		seen[i] = seen[i] || w.viewers[i].count.isLive.Load()
+	}
+}
+
 // Returned are the times from the last Drop to each viewer's ready.
 func (w *Watch) Returned() measure.Percentiles { return measure.Sum(w.returned) }
 

@@ -26,6 +26,8 @@ type Options struct {
 	ResumeShare units.Share
 	// GoneShare of the viewers leave in the middle of the run and never return.
 	GoneShare units.Share
+	// StayFor is the time in the middle of which they leave; 0 is For, or a minute where that is 0 too.
+	StayFor time.Duration
 	// HTTP2Share of the viewers share connections, and WebSocketShare of them listen over WebSocket, at /stream/ws of the
 	// same host; the others have a connection of HTTP/1.1 each.
 	HTTP2Share, WebSocketShare units.Share

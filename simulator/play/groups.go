@@ -1,0 +1,145 @@
+package play
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/fleetcast/fleetcast/simulator/fleet"
+	"github.com/fleetcast/fleetcast/simulator/prove"
+	"github.com/fleetcast/fleetcast/simulator/report"
+	"github.com/fleetcast/fleetcast/simulator/routes"
+	"github.com/fleetcast/fleetcast/simulator/tracker"
+	"github.com/fleetcast/fleetcast/simulator/watch"
+)
+
+// Where a group goes that says nothing.
+const (
+	usualDoor = "{" + gatewayName + ".mqtt}"
+	usualEdge = "http://{" + gatewayName + ".http}"
+	usualPath = "/stream/assets"
+)
+
+func (e *engine) makeDevices() error {
+	start := 0
+	for i := range e.scenario.Devices {
+		d := &e.scenario.Devices[i]
+		o, err := e.deviceOptions(d, start)
+		if err != nil {
+			return fmt.Errorf("make devices %s: %w", d.Name, err)
+		}
+		start += d.Count // so that no two groups have the same vehicle
+		f, err := fleet.New(o)
+		if err != nil {
+			return fmt.Errorf("make devices %s: %w", d.Name, err)
+		}
+		e.fleets = append(e.fleets, report.DeviceGroup{Name: d.Name, Fleet: f})
+	}
+	return nil
+}
+
+func (e *engine) deviceOptions(d *Devices, start int) (fleet.Options, error) {
+	s := e.scenario
+	o := fleet.Options{
+		MQTT: e.installation.fill(or(d.MQTT, usualDoor)), Devices: d.Count, StartIndex: start, Rate: d.Rate, For: max(s.For-d.Ramp-d.RampDown, time.Second),
+		Ramp: d.Ramp, RampDown: d.RampDown, Prefix: d.Prefix, Seed: s.Seed, QoS: d.QoS, QoS1: d.QoS1Share, KeepAlive: d.KeepAlive,
+		World: routes.Options{Ships: float64(d.Ships), Places: d.Places},
+		Tracker: tracker.Options{
+			Noise: d.Noise, Tunnels: d.Tunnels, ColdStart: d.ColdStart,
+			Policy: tracker.Policy{Every: d.Report.Every, Parked: d.Report.Parked, Distance: d.Report.Distance, Heading: d.Report.Heading},
+		},
+		ClockShare: d.Wrong.ClockShare, ClockOffset: d.Wrong.ClockOffset, Logger: e.options.Logger, Faults: faultsOf(d.Wrong),
+	}
+	if d.Parked != nil {
+		if o.World.Parked = float64(*d.Parked); o.World.Parked == 0 {
+			o.World.Parked = -1 // nobody
+		}
+	}
+	for _, file := range d.Routes {
+		lines, err := routes.ReadLines(file)
+		if err != nil {
+			return o, err
+		}
+		o.World.Lines = append(o.World.Lines, lines...)
+	}
+	var err error
+	if o.Mix, err = d.Mix.WithTopics(d.Topics); err != nil {
+		return o, err
+	}
+	o.Fleets = []string{d.Name}
+	if d.Fleets > 1 {
+		o.Fleets = nil
+		for i := range d.Fleets {
+			o.Fleets = append(o.Fleets, d.Name+"-"+strconv.Itoa(i))
+		}
+	}
+	return o, nil
+}
+
+func faultsOf(w Wrong) fleet.Faults {
+	return fleet.Faults{Duplicates: w.Duplicates, Disorder: w.Disorder, Malformed: w.Malformed}
+}
+
+func or(text, otherwise string) string {
+	if text == "" {
+		return otherwise
+	}
+	return text
+}
+
+func (e *engine) makeViewers() error {
+	for i := range e.scenario.Viewers {
+		v := &e.scenario.Viewers[i]
+		base := e.installation.fill(or(v.URL, usualEdge))
+		if !strings.Contains(strings.TrimPrefix(strings.TrimPrefix(base, "http://"), "https://"), "/") {
+			base += usualPath
+		}
+		o := watch.Options{
+			URL: base, Viewers: v.Count, ConnectRate: v.ConnectRate, SlowShare: v.SlowShare, SlowRate: v.SlowRate, ResumeEvery: v.ResumeEvery,
+			ResumeShare: v.ResumeShare, GoneShare: v.GoneShare, HTTP2Share: v.HTTP2Share, WebSocketShare: v.WebSocketShare,
+			PanEvery: v.PanEvery, Gzip: v.Gzip, CheckShare: watch.DefaultCheckShare, Logger: e.options.Logger,
+			StayFor: e.scenario.For, // it ends with the scenario
+		}
+		if n := len(v.Queries); n > 0 {
+			o.Address = func(i int) string {
+				return watch.WithQuery(base, strings.ReplaceAll(v.Queries[i%n], "{i}", strconv.Itoa(i)))
+			}
+		}
+		w, err := watch.New(o)
+		if err != nil {
+			return fmt.Errorf("make viewers %s: %w", v.Name, err)
+		}
+		e.watches = append(e.watches, report.ViewerGroup{Name: v.Name, Watch: w})
+	}
+	return nil
+}
+
+func (e *engine) makeLedger() error {
+	l := e.scenario.Ledger
+	if l == nil {
+		return nil
+	}
+	o := prove.Options{
+		Devices: l.Devices, Viewers: l.Viewers, Rate: l.Rate, For: e.scenario.For, Seed: e.scenario.Seed, ResumeEvery: l.ResumeEvery,
+		Settle: l.Settle, Fleet: "ledger", Terms: prove.Terms{Durable: true}, Reconnect: 200 * time.Millisecond, Logger: e.options.Logger,
+	}
+	for _, door := range l.MQTT {
+		o.MQTT = append(o.MQTT, e.installation.fill(door))
+	}
+	for _, edge := range l.URLs {
+		o.URLs = append(o.URLs, e.installation.fill(edge))
+	}
+	if len(o.MQTT) == 0 {
+		o.MQTT = []string{e.installation.fill(usualDoor)}
+	}
+	if len(o.URLs) == 0 {
+		o.URLs = []string{e.installation.fill(usualEdge)}
+	}
+	p, err := prove.New(o)
+	if err != nil {
+		return fmt.Errorf("make ledger: %w", err)
+	}
+	e.prove = p
+	return nil
+}
