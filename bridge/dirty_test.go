@@ -28,7 +28,7 @@ func TestNullIslandAndSentinelsLeaveTheLastGoodValues(t *testing.T) {
 	}
 	m.publish(t)
 	m.wantSeconds(t, devices.TrailQuery{}, 0, 0)
-	m.wantCounts(t, map[reason]uint64{reasonNullIsland: 1, reasonOutOfRange: 4})
+	m.wantCounts(t, map[reason]uint64{reasonNullIsland: 1, reasonOutOfRange: 3})
 }
 
 func TestTextsThatAreMarkupStayTexts(t *testing.T) {

@@ -35,8 +35,7 @@ func (h *hygiene) judgeFix(d *device, r *devices.Reading, c *cleaned, received i
 		return
 	}
 	if h.MaxAccuracy > 0 && c.Has.Has(devices.FieldAccuracy) && c.Accuracy > h.MaxAccuracy {
-		drop(&c.Measures, devices.FieldPosition, reasonInaccurate, n)
-		c.Has &^= devices.FieldAccuracy // it is the dropped fix's
+		dropFix(&c.Measures, reasonInaccurate, n)
 		return
 	}
 	if h.BBox != nil && !inside(h.BBox, c.Lat, c.Lon) {
@@ -44,14 +43,14 @@ func (h *hygiene) judgeFix(d *device, r *devices.Reading, c *cleaned, received i
 		if inside(h.BBox, c.Lon, c.Lat) {
 			why = reasonAxesSwapped
 		}
-		drop(&c.Measures, devices.FieldPosition, why, n)
+		dropFix(&c.Measures, why, n)
 		return
 	}
 	if !d.asset.Has.Has(devices.FieldPosition) || c.at < d.times[0] {
 		return // nothing to compare with, or a late fix, which does not move the device
 	}
 	if h.jumps && h.isJump(d, c, received, n) {
-		drop(&c.Measures, devices.FieldPosition, reasonJump, n)
+		dropFix(&c.Measures, reasonJump, n)
 		return
 	}
 	if h.MinDistance > 0 && !(c.Has.Has(devices.FieldSpeed) && c.Speed >= standingSpeed) &&

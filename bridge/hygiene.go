@@ -77,10 +77,10 @@ func (h *hygiene) clean(r *devices.Reading, received int64, c *counters) cleaned
 	if m.Has.Has(devices.FieldPosition) {
 		switch {
 		case !within(m.Lat, -maxLat, maxLat) || !within(m.Lon, -maxLon, maxLon):
-			drop(m, devices.FieldPosition, reasonOutOfRange, c)
+			dropFix(m, reasonOutOfRange, c)
 		case m.Lat == 0 && m.Lon == 0 && h.nullIsland && !(m.Has.Has(devices.FieldSatellites) && r.Satellites > 0):
 			// Trackers without a fix send 0/0, a place in the Gulf of Guinea.
-			drop(m, devices.FieldPosition, reasonNullIsland, c)
+			dropFix(m, reasonNullIsland, c)
 		}
 	}
 	if within(m.Heading, nearlyFull, fullCircle) {
@@ -101,6 +101,12 @@ func bound(m *devices.Measures, f devices.Fields, v, low, high float64, c *count
 	if m.Has.Has(f) && !within(v, low, high) {
 		drop(m, f, reasonOutOfRange, c)
 	}
+}
+
+// dropFix drops a position, and the accuracy, which is of nothing else.
+func dropFix(m *devices.Measures, r reason, c *counters) {
+	drop(m, devices.FieldPosition, r, c)
+	m.Has &^= devices.FieldAccuracy
 }
 
 func drop(m *devices.Measures, f devices.Fields, r reason, c *counters) {

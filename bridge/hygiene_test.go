@@ -17,6 +17,7 @@ func TestHygieneDropsWhatCannotBeTrueAndKeepsTheRest(t *testing.T) {
 	good := devices.Measures{
 		Has: allFields, Lat: 48.85833, Lon: 2.29513, Altitude: 167, Speed: 16.9, Heading: 271, Accuracy: 5, Battery: 67,
 	}
+	const theFix = devices.FieldPosition | devices.FieldAccuracy
 	for _, c := range []struct {
 		name    string
 		change  func(m *devices.Measures)
@@ -24,12 +25,12 @@ func TestHygieneDropsWhatCannotBeTrueAndKeepsTheRest(t *testing.T) {
 		reason  reason
 	}{
 		{"nothing", func(*devices.Measures) {}, 0, 0},
-		{"latitude above 90", func(m *devices.Measures) { m.Lat = 90.0001 }, devices.FieldPosition, reasonOutOfRange},
-		{"latitude below -90", func(m *devices.Measures) { m.Lat = -91 }, devices.FieldPosition, reasonOutOfRange},
-		{"longitude above 180", func(m *devices.Measures) { m.Lon = 180.5 }, devices.FieldPosition, reasonOutOfRange},
-		{"longitude below -180", func(m *devices.Measures) { m.Lon = -181 }, devices.FieldPosition, reasonOutOfRange},
-		{"latitude NaN", func(m *devices.Measures) { m.Lat = math.NaN() }, devices.FieldPosition, reasonOutOfRange},
-		{"longitude infinite", func(m *devices.Measures) { m.Lon = math.Inf(-1) }, devices.FieldPosition, reasonOutOfRange},
+		{"latitude above 90", func(m *devices.Measures) { m.Lat = 90.0001 }, theFix, reasonOutOfRange},
+		{"latitude below -90", func(m *devices.Measures) { m.Lat = -91 }, theFix, reasonOutOfRange},
+		{"longitude above 180", func(m *devices.Measures) { m.Lon = 180.5 }, theFix, reasonOutOfRange},
+		{"longitude below -180", func(m *devices.Measures) { m.Lon = -181 }, theFix, reasonOutOfRange},
+		{"latitude NaN", func(m *devices.Measures) { m.Lat = math.NaN() }, theFix, reasonOutOfRange},
+		{"longitude infinite", func(m *devices.Measures) { m.Lon = math.Inf(-1) }, theFix, reasonOutOfRange},
 		{"the poles and the date line", func(m *devices.Measures) { m.Lat, m.Lon = -90, 180 }, 0, 0},
 		{"negative speed", func(m *devices.Measures) { m.Speed = -1 }, devices.FieldSpeed, reasonOutOfRange},
 		{"speed NaN", func(m *devices.Measures) { m.Speed = math.NaN() }, devices.FieldSpeed, reasonOutOfRange},
@@ -46,8 +47,8 @@ func TestHygieneDropsWhatCannotBeTrueAndKeepsTheRest(t *testing.T) {
 		{"altitude of a satellite", func(m *devices.Measures) { m.Altitude = 2e7 }, devices.FieldAltitude, reasonOutOfRange},
 		{"altitude in the mantle", func(m *devices.Measures) { m.Altitude = -20_000 }, devices.FieldAltitude, reasonOutOfRange},
 		{"altitude of the Dead Sea", func(m *devices.Measures) { m.Altitude = -430 }, 0, 0},
-		{"null island", func(m *devices.Measures) { m.Lat, m.Lon = 0, 0 }, devices.FieldPosition, reasonNullIsland},
-		{"negative zeros", func(m *devices.Measures) { m.Lat, m.Lon = math.Copysign(0, -1), 0 }, devices.FieldPosition, reasonNullIsland},
+		{"null island", func(m *devices.Measures) { m.Lat, m.Lon = 0, 0 }, theFix, reasonNullIsland},
+		{"negative zeros", func(m *devices.Measures) { m.Lat, m.Lon = math.Copysign(0, -1), 0 }, theFix, reasonNullIsland},
 		{"on the equator", func(m *devices.Measures) { m.Lat = 0 }, 0, 0},
 		{"on the meridian", func(m *devices.Measures) { m.Lon = 0 }, 0, 0},
 	} {

@@ -48,7 +48,7 @@
 //
 // # How much disk
 //
-// With S the size of a snapshot (about 550 bytes a device with 300 of frame and 200 of record, the trails, which are at
+// With S the size of a snapshot (about 650 bytes a device with 300 of frame and 300 of record, the trails, which are at
 // most MemoryOptions.MaxTrailBytes, and the inlet), a step is
 // the larger of Options.LogBytes (128 MiB) and 2 S. A snapshot is begun after a step of log; after maxLogSteps (4)
 // without one that succeeds, doors wait for the one that is being written, and are refused where it fails. So the

@@ -14,6 +14,9 @@
 // An Append is one script for each partition that it touches, with many entries in one value of the inlet's stream. The
 // script knows the door's last number, so that one that is repeated, by us after a timeout or by the door, is kept once.
 //
+// A trail is a list of blocks, each of many fixes, in a key of its own; a sorted set knows which of them was quiet for
+// longest, for the bounds. The publishing script pushes blocks before it writes the records.
+//
 // # Who may publish
 //
 // A holder has a random name, in a key that lapses; but what counts is that the publishing script finds the name in the

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 )
@@ -71,4 +72,41 @@ func TestAnEdgeReadsTheTrailsOfAnotherProcess(t *testing.T) {
 	edge.waitReady(RoleEdge)
 	door.fixes("truck-17", 0, 20)
 	edge.places("truck-17", 20)
+}
+
+// send changes something as a person does.
+func (g *gateway) send(method, path, body string) {
+	g.t.Helper()
+	r, err := http.NewRequestWithContext(g.t.Context(), method, g.url(path), strings.NewReader(body))
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	r.Header.Set("Content-Type", "application/json")
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	answer, err := client.Do(r)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	answer.Body.Close()
+	if answer.StatusCode/100 != 2 {
+		g.t.Fatalf("%s %s: %s", method, path, answer.Status)
+	}
+}
+
+// What a fleet is set to holds from the next readings on, in the process of the owner.
+func TestTheHygieneOfAFleetAppliesLive(t *testing.T) {
+	g := startGateway(t)
+	g.send(http.MethodPost, "/api/fleets", `{"id":"south"}`)
+	g.telemetry("south", "truck-17", `{"lat":60.17,"lon":24.94,"accuracy":5,"n":1}`)
+	g.waitAsset("truck-17", has("lat", 60.17))
+	g.send(http.MethodPatch, "/api/fleets/south", `{"hygiene":{"max_accuracy":10}}`)
+	// The owner hears of it a moment later; until then the wide fix counts.
+	wide, n := 0.0, 1
+	waitFor(t, "a wide fix that is not believed", func() bool {
+		n++
+		wide = 60.17 + float64(n)/1000
+		g.telemetry("south", "truck-17", fmt.Sprintf(`{"lat":%.3f,"lon":24.94,"accuracy":500,"n":%d}`, wide, n))
+		a := g.waitAsset("truck-17", func(a asset) bool { m, _ := a["metrics"].(map[string]any); return m["n"] == float64(n) })
+		return a.number("lat") != wide && a.number("accuracy") != 500
+	}, func() string { return fmt.Sprint(wide) })
 }
