@@ -66,6 +66,8 @@ func (b *Broker) process(s *session, header *packets.FixedHeader) error {
 			err = b.subscribe(s, &pk)
 		case packets.Unsubscribe:
 			err = b.unsubscribe(s, &pk)
+		case packets.Puback: // all that mochi could be owed is ours
+			b.acknowledged(s, &pk)
 		default:
 			err = b.server.InjectPacket(s.client, pk)
 		}
@@ -184,6 +186,9 @@ func (b *Broker) establish(s *session, clean bool) error {
 		s.flow.Load().adopt(s)
 		if err := s.client.ResendInflightMessages(true); err != nil {
 			return err
+		}
+		for _, sub := range s.subs.all() {
+			b.listens(sub.filter)
 		}
 	}
 	s.settle()

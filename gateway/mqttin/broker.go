@@ -33,7 +33,9 @@ type Broker struct {
 	guard     *guard
 	registry  registry
 	committer *committer
-	routes    *routes // nil: nothing is routed
+	routes    *routes
+	routing   bool
+	listening func(filter string) // nil: nobody sends commands
 	server    *mqtt.Server
 
 	auth       Authenticator // nil: nobody is asked
@@ -76,9 +78,7 @@ func New(o Options) (*Broker, error) {
 	b.auth, b.required, b.attempts = o.Auth, o.Required, newAttempts()
 	b.logins, b.halt = make(chan struct{}, b.limits.Logins), make(chan struct{})
 	b.generation.Store(1)
-	if o.Route {
-		b.routes = new(routes)
-	}
+	b.routes, b.routing, b.listening = new(routes), o.Route, o.Listening
 	var err error
 	if b.ports, err = makePorts(&o); err != nil {
 		return nil, err

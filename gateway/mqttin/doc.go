@@ -12,7 +12,7 @@
 // lacks stands here, one guard a trap, each with its test: guard.go and conn.go before a packet is parsed, attach.go in
 // place of its loop, login.go, rate.go and registry.go around a CONNECT, access.go for who may do what, hook.go and
 // will.go around a message, publish.go and committer.go in place of its acknowledgements, subscribe.go and routes.go in
-// place of its subscriptions, tend.go in place of its housekeeping.
+// place of its subscriptions, commands.go for what is sent to devices, tend.go in place of its housekeeping.
 //
 // The external broker is met through paho: external.go and its neighbours. What both doors share is the committer with its
 // append.go and newest.go, and intake.go; the committer knows a connection of either as an origin.

@@ -96,7 +96,7 @@ func (h *hook) completeConnack(cl *mqtt.Client, pk *packets.Packet) {
 	p := &pk.Properties
 	p.MaximumPacketSize = uint32(h.broker.limits.PacketBytes)
 	p.TopicAliasMaximum = topicAliases
-	if h.broker.routes == nil {
+	if !h.broker.routing {
 		p.SharedSubAvailable, p.SharedSubAvailableFlag = 0, true
 	}
 	if s.expires {
@@ -108,7 +108,7 @@ func (h *hook) completeConnack(cl *mqtt.Client, pk *packets.Packet) {
 func (h *hook) OnPublish(cl *mqtt.Client, pk packets.Packet) (packets.Packet, error) {
 	if s := sessionOf(cl); s != nil {
 		m := message{topic: pk.TopicName, payload: pk.Payload, id: pk.PacketID, qos: pk.FixedHeader.Qos, retain: pk.FixedHeader.Retain}
-		if h.broker.routes != nil {
+		if h.broker.routing {
 			properties := pk.Properties
 			m.properties = &properties
 		}

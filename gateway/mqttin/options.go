@@ -29,6 +29,9 @@ type Options struct {
 	Required bool
 	// Route delivers what clients publish to the clients that subscribed to it, as far as their rules go. See routes.
 	Route bool
+	// Listening, where it is not nil, is told a filter for commands from which on a client listens: it subscribed, or came
+	// back to its session. It must not block.
+	Listening func(filter string)
 	// Logger gets rare lines about what the guards did. Nil: none.
 	Logger *slog.Logger
 	Limits Limits

@@ -72,7 +72,7 @@ func (b *Broker) receive(s *session, m message) {
 		b.refuse(s, &d, codeNotAuthorized)
 	case r.route != nil:
 		b.understand(s, r, &m, &d)
-	case r.reason == dialect.UnknownTopic && b.routes != nil && !isReserved(r.topic):
+	case r.reason == dialect.UnknownTopic && b.routing && !isReserved(r.topic):
 		if b.offer(s, &d) { // nothing for the inlet; the acknowledgement keeps its turn
 			b.pass(s, r, &m)
 		}
@@ -113,7 +113,7 @@ func (b *Broker) understand(s *session, r *topicRoute, m *message, d *delivery) 
 
 // pass gives a message that was taken to the clients that subscribed to its topic.
 func (b *Broker) pass(s *session, r *topicRoute, m *message) {
-	if b.routes == nil {
+	if !b.routing {
 		return
 	}
 	out := routed{from: s, topic: r.topic, payload: m.payload, retain: m.retain}

@@ -18,7 +18,7 @@ func (b *Broker) ask(s *session, result *dialect.Result) {
 	for i := range result.Requests {
 		out := routed{topic: result.Requests[i].Topic, payload: result.Requests[i].Payload}
 		switch {
-		case b.routes != nil:
+		case b.routing:
 			b.counters.note(RequestSent, "")
 			b.route(&out)
 		case s.subs.wants(out.topic) && b.send(s, out.encode(recipient{session: s}, s.client.Properties.ProtocolVersion == 5)):

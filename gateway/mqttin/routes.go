@@ -10,11 +10,11 @@ import (
 	"github.com/mochi-mqtt/server/v2/packets"
 )
 
-// routes deliver what clients publish to the clients that subscribed to it, where --mqtt-route asks for that. A nil one
-// delivers nothing. Messages are delivered at QoS 0, whatever was asked, and the SUBACK says so; none is retained. mochi
-// has both, and neither can be used: its packet ids of sent and received messages are one space, its quotas leak, a
-// subscriber that does not read stops whoever publishes, and its retained messages are unbounded and copied each second.
-// Here a subscriber has a bounded queue and a writer of its own, and loses what does not fit.
+// routes are who subscribed to what, as far as anything is ever sent for it: to commands, and where --mqtt-route asks for
+// routing, to what other clients publish. What is routed is delivered at QoS 0, whatever was asked, and the SUBACK says
+// so; none is retained. mochi has both, and neither can be used: its packet ids of sent and received messages are one
+// space, its quotas leak, a subscriber that does not read stops whoever publishes, and its retained messages are unbounded
+// and copied each second. Here a subscriber has a bounded queue and a writer of its own, and loses what does not fit.
 type routes struct {
 	mu   sync.RWMutex
 	root routeNode
@@ -32,9 +32,6 @@ type subscriber struct {
 }
 
 func (r *routes) add(s *session, sub subscription) {
-	if r == nil {
-		return
-	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	n := &r.root
@@ -58,9 +55,6 @@ func (r *routes) add(s *session, sub subscription) {
 }
 
 func (r *routes) remove(s *session, sub subscription) {
-	if r == nil {
-		return
-	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.root.remove(s, &sub, sub.filter, true)
@@ -112,17 +106,19 @@ type routed struct {
 	payload    []byte
 	retain     bool
 	properties packets.Properties
+	qos        byte   // of a command
+	id         uint16 // of a command with QoS 1
 }
 
 // route gives a message to everybody who subscribed to it.
 func (b *Broker) route(m *routed) {
-	if b.routes == nil || isReserved(m.topic) {
+	if !b.routing || isReserved(m.topic) {
 		return
 	}
 	var encoded [2][]byte // without identifiers: for MQTT 3.1.1 and 5
 	for _, to := range choose(b.routes.match(m.topic), m.from) {
 		five := 0
-		if to.session.client.Properties.ProtocolVersion == 5 {
+		if to.session.isFive() {
 			five = 1
 		}
 		out := encoded[five]
@@ -141,6 +137,7 @@ type recipient struct {
 	session *session
 	ids     []int
 	asIs    bool
+	qos     byte // the most that it asked for
 }
 
 // choose makes recipients of subscribers. Of a shared subscription one that is connected gets the message, by chance:
@@ -174,14 +171,15 @@ func addRecipient(list []recipient, sub *subscriber) []recipient {
 		list[i].ids = append(list[i].ids, sub.id)
 	}
 	list[i].asIs = list[i].asIs || sub.asIs
+	list[i].qos = max(list[i].qos, sub.qos)
 	return list
 }
 
 // encode makes the PUBLISH.
 func (m *routed) encode(to recipient, five bool) []byte {
 	pk := packets.Packet{
-		FixedHeader: packets.FixedHeader{Type: packets.Publish, Retain: m.retain && to.asIs}, // [MQTT-3.3.1-12]
-		TopicName:   m.topic, Payload: m.payload, ProtocolVersion: 4,
+		FixedHeader: packets.FixedHeader{Type: packets.Publish, Qos: m.qos, Retain: m.retain && to.asIs}, // [MQTT-3.3.1-12]
+		PacketID:    m.id, TopicName: m.topic, Payload: m.payload, ProtocolVersion: 4,
 	}
 	if five {
 		p := &m.properties

@@ -23,6 +23,7 @@ type session struct {
 	revoked   atomic.Bool            // its credential was taken away
 	flow      atomic.Pointer[flow]   // never nil
 	out       atomic.Pointer[outbox] // nil until something is sent that is no answer
+	away      atomic.Pointer[commandsAway]
 	subs      subscriptionSet
 
 	// Guarded by registry.mu.

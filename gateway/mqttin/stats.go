@@ -78,6 +78,9 @@ const (
 	UpgradeRefused                       // ended: a request that is none for MQTT over WebSocket
 	OriginRefused                        // refused: a web page that may not connect
 	RouteDropped                         // dropped: a routed message for a client that does not read, or takes none so large
+	CommandSent                          // a command was sent to a client, at QoS 1
+	CommandAcked                         // a client acknowledged a command
+	CommandUnsent                        // not sent: the client has too many commands that it has not acknowledged
 	RequestSent                          // something that a format wants sent back was sent
 	RequestUnsent                        // not sent: the client did not subscribe to it, or the connection was gone
 )
@@ -92,7 +95,8 @@ var reasonNames = [...]string{
 	"ack_too_late", "login_failed", "login_forbidden", "login_throttled", "login_exhausted", "login_unavailable",
 	"login_broken", "client_id_taken", "account_limit", "flapping", "will_denied", "topic_denied", "device_denied", "device_refused",
 	"revoked", "credential_expired", "rate_paused", "rate_exceeded", "watch_failed", "proxy_header_bad", "tls_failed",
-	"certificate_bad", "upgrade_refused", "origin_refused", "route_dropped", "request_sent", "request_unsent",
+	"certificate_bad", "upgrade_refused", "origin_refused", "route_dropped", "command_sent", "command_acked",
+	"command_unsent", "request_sent", "request_unsent",
 }
 
 // Reasons is the number of reasons.

@@ -12,6 +12,7 @@ type subscription struct {
 	filter  string // without the group
 	group   string // of a shared subscription, or ""
 	id      int    // the subscription identifier of MQTT 5, 0 for none
+	qos     byte   // granted
 	noLocal bool
 	asIs    bool // retain as published
 }
@@ -57,6 +58,11 @@ func (b *Broker) subscribe(s *session, pk *packets.Packet) error {
 		}
 	}
 	s.answer(subackByte, pk.PacketID, codes)
+	for i := range codes {
+		if codes[i] < subRefused {
+			b.listens(pk.Filters[i].Filter)
+		}
+	}
 	return nil
 }
 
@@ -69,21 +75,23 @@ func (b *Broker) subscribeOne(s *session, f *packets.Subscription) byte {
 		return subInvalid
 	case isReserved(filter):
 		return subDenied
-	case shared && b.routes == nil:
+	case shared && !b.routing:
 		return subNoShared
 	case shared && f.NoLocal:
 		return subInvalid // [MQTT-3.8.3-4]
 	case !b.access.maySubscribe(s.who, filter):
 		return subDenied
 	}
-	if b.routes == nil && !isCommands(filter) && !b.access.isAsked(filter) { // nothing will ever be sent for it
+	if !b.routing && !isCommands(filter) && !b.access.isAsked(filter) { // nothing will ever be sent for it
 		return min(f.Qos, b.mostQos(s, filter))
 	}
-	sub := subscription{filter: strings.Clone(filter), group: strings.Clone(group), id: f.Identifier, noLocal: f.NoLocal, asIs: f.RetainAsPublished}
+	sub := subscription{
+		filter: strings.Clone(filter), group: strings.Clone(group), id: f.Identifier, qos: min(f.Qos, b.mostQos(s, filter)), noLocal: f.NoLocal, asIs: f.RetainAsPublished,
+	}
 	if !s.subs.add(s, sub, b.routes) {
 		return subQuota
 	}
-	return min(f.Qos, b.mostQos(s, filter))
+	return sub.qos
 }
 
 // mostQos is the QoS at which messages for a filter are sent: commands at 1, by a path of their own, and what is routed
@@ -93,7 +101,7 @@ func (b *Broker) mostQos(s *session, filter string) byte {
 	switch {
 	case isCommands(filter):
 		return 1
-	case b.routes == nil && s.who == anonymous:
+	case !b.routing && s.who == anonymous:
 		return 2
 	}
 	return 0
@@ -107,7 +115,7 @@ func (b *Broker) unsubscribe(s *session, pk *packets.Packet) error {
 	codes := make([]byte, len(pk.Filters))
 	for i := range pk.Filters {
 		group, filter, _ := sharedFilter(pk.Filters[i].Filter)
-		if !s.subs.drop(filter, group, b.routes) && (b.routes != nil || isCommands(filter)) {
+		if !s.subs.drop(filter, group, b.routes) && (b.routing || isCommands(filter)) {
 			codes[i] = unsubNone
 		}
 	}
@@ -206,6 +214,12 @@ func (l *subscriptionSet) put(s *session, list []subscription, routes *routes) {
 			l.add(s, sub, routes)
 		}
 	}
+}
+
+func (l *subscriptionSet) all() []subscription {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return append([]subscription(nil), l.list...)
 }
 
 // wants tells whether the session subscribed to a topic.

@@ -23,10 +23,10 @@ func (b *Broker) readWill(s *session, pk *packets.Packet) *refusal {
 	switch {
 	case s.who != anonymous && !r.allowed:
 		return refusals[WillDenied]
-	case !r.allowed, r.route == nil && b.routes == nil:
+	case !r.allowed, r.route == nil && !b.routing:
 		return b.ignoreWill(s)
 	}
-	if b.routes != nil && r.reason != dialect.BadTopic {
+	if b.routing && r.reason != dialect.BadTopic {
 		s.willOut = &routed{from: s, topic: r.topic, payload: append([]byte(nil), pk.Connect.WillPayload...), retain: pk.Connect.WillRetain}
 	}
 	if r.route == nil {
