@@ -26,6 +26,9 @@ type cli struct {
 	Run       runCommand       `cmd:"" help:"Run a scenario: an installation, its load, its faults and what must hold."`
 	Scenarios scenariosCommand `cmd:"" help:"List the scenarios that come with the program, or show one."`
 
+	Record recordCommand `cmd:"" help:"Write what a broker publishes into a file."`
+	Replay replayCommand `cmd:"" help:"Publish such a file again, at any speed."`
+
 	CompareReports compareReportsCommand `cmd:"" help:"Say what is better and what is worse in the second of two reports."`
 	Values         valuesCommand         `cmd:"" help:"List the values that thresholds may name."`
 }

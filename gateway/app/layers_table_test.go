@@ -61,6 +61,7 @@ var layers = map[string]int{
 	"simulator/proxy":               5,
 	"simulator/hostile":             5,
 	"simulator/play":                5,
+	"simulator/capture":             5,
 	"simulator/units":               5,
 	"simulator/internal/testbroker": 5,
 }

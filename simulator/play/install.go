@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 
@@ -99,8 +100,7 @@ func conditions(c Conditions) proxy.Conditions {
 // stop ends everything, the last first.
 func (in *installation) stop() error {
 	var errs []error
-	for i := len(in.order) - 1; i >= 0; i-- {
-		g := in.order[i]
+	for _, g := range slices.Backward(in.order) {
 		g.mu.Lock()
 		errs = append(errs, g.Stop())
 		g.mu.Unlock()
