@@ -50,6 +50,8 @@ type Options struct {
 	Registry Registry
 	// Closed: only registered devices have state.
 	Closed bool
+	// Config says how far this process has what people configure; nil: nothing is followed.
+	Config Config
 	Logger *slog.Logger
 }
 

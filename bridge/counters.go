@@ -69,6 +69,7 @@ const (
 	reasonLookupError    // times that the registry's store did not answer
 	reasonForwardRefused // entries that the bus would not take for another partition
 	reasonLost           // leases lost to another owner
+	reasonConfigLate     // times that an owner went on with less of what people configure than the last one had
 
 	reasonCount // how many there are
 )
@@ -88,7 +89,7 @@ var reasonNames = [reasonCount]string{
 	reasonFleetConflict: "fleet_conflict", reasonDeviceLimit: "device_limit", reasonMetricLimit: "metric_limit",
 	reasonAssetBytes: "asset_bytes", reasonBadMetric: "bad_metric", reasonConnLimit: "connection_limit",
 	reasonBadEntry: "bad_entry", reasonBadRecord: "bad_record", reasonPanic: "panic",
-	reasonPublishError: "publish_error", reasonReadError: "read_error", reasonOwnError: "own_error", reasonLost: "lost",
+	reasonPublishError: "publish_error", reasonReadError: "read_error", reasonOwnError: "own_error", reasonLost: "lost", reasonConfigLate: "config_late",
 }
 
 func (r reason) String() string { return reasonNames[r] }

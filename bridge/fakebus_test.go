@@ -24,6 +24,7 @@ type fakePartition struct {
 	owner    *fakeLease
 	changed  chan struct{} // closed and replaced on every change
 	inlet    []bus.Entry   // all there ever were; ids are index+1
+	config   uint64
 	consumed bus.EntryID
 	state    map[deviceKey]bus.Record
 	frames   map[deviceKey]string
@@ -102,7 +103,7 @@ func (b *fakeBus) Own(ctx context.Context, partition int) (bus.Lease, error) {
 			return nil, err
 		}
 	}
-	p.owner = &fakeLease{p: p, read: p.consumed}
+	p.owner = &fakeLease{p: p, read: p.consumed, config: p.config}
 	p.owned++
 	return p.owner, nil
 }
@@ -121,9 +122,12 @@ func (b *fakeBus) wait(ctx context.Context, p *fakePartition) error {
 }
 
 type fakeLease struct {
-	p    *fakePartition
-	read bus.EntryID
+	p      *fakePartition
+	read   bus.EntryID
+	config uint64
 }
+
+func (l *fakeLease) Config() uint64 { return l.config }
 
 func (l *fakeLease) State() iter.Seq[bus.Record] {
 	l.p.bus.mu.Lock()
@@ -185,7 +189,7 @@ func (l *fakeLease) Publish(ctx context.Context, f *bus.Flush) (bus.Position, er
 }
 
 func (p *fakePartition) commit(f *bus.Flush) {
-	p.consumed = max(p.consumed, f.Consumed)
+	p.consumed, p.config = max(p.consumed, f.Consumed), max(p.config, f.Config)
 	p.flushes = append(p.flushes, published{time.Now(), f.Consumed, len(f.Changes)})
 	for i := range f.Changes {
 		c := &f.Changes[i]

@@ -15,7 +15,7 @@ func (s *state) isPending() bool {
 // call; its byte slices are the bus's to keep.
 func (s *state) makeFlush(now int64) *bus.Flush {
 	f := &s.flush
-	f.Consumed, f.Time = s.applied, now
+	f.Consumed, f.Time, f.Config = s.applied, now, s.config
 	clear(f.Changes) // lets go of the bytes of the last flush
 	f.Changes = f.Changes[:0]
 	f.Trails = s.closedTrails(f.Trails)

@@ -48,6 +48,7 @@ func (o *ownership) run(ctx, hard context.Context) error {
 		o.feed = o.opts.Registry.Follow()
 		defer o.feed.Close()
 	}
+	o.adopt() // before anything is read
 	readCtx, stopReading := context.WithCancel(ctx)
 	entries := make(chan []bus.Entry, readAhead)
 	failed := make(chan error, 1)
@@ -247,6 +248,7 @@ func (o *ownership) flush(hard context.Context) error {
 	ctx, cancel := context.WithTimeout(hard, publishTimeout)
 	defer cancel()
 	began := time.Now()
+	o.adopt()
 	f := o.state.makeFlush(began.UnixMilli())
 	if err := o.publish(ctx, f); err != nil {
 		if !isFinal(err) {

@@ -75,6 +75,7 @@ func (p *partition) hold(ctx, hard context.Context, lease bus.Lease) error {
 	s.partition = p.id
 	s.load(lease.State())
 	defer s.unload()
+	p.catchUp(ctx, lease.Config())
 	p.counters.add(countOwned)
 	p.devices.Store(int64(len(s.live)))
 	p.owned.Store(true)

@@ -28,6 +28,7 @@ type state struct {
 	applied   bus.EntryID // the last entry that was looked at
 	lastTime  int64       // its time
 	published bus.EntryID // the last that a publish consumed
+	config    uint64      // the revision of what people configure that is in the state
 	dirty     []*device
 	dirtyGone []*tombstone
 	closed    []bus.TrailBlock // blocks of trails that were closed since the last publish

@@ -59,6 +59,9 @@ type Lease interface {
 	// State yields the record of every device and tombstone of the partition, as the last publish left them. It may be
 	// ranged over once, before the first Read.
 	State() iter.Seq[Record]
+	// Config is the highest Flush.Config that a publish of the partition had before Own. Who goes on there applies as much
+	// before it reads: else an entry that is late would bring back what the owner before had removed for good.
+	Config() uint64
 	// Read returns the next entries of the inlet in order, at most max of them, beginning after what the last publish
 	// of any owner consumed. It waits until there is at least one, or ctx ends.
 	Read(ctx context.Context, max int) ([]Entry, error)
@@ -79,6 +82,9 @@ type Flush struct {
 	// this lease has read it is refused, since that would lose what nobody has seen.
 	Consumed EntryID
 	Time     int64 // the owner's clock, unix ms
+	// Config is the revision of what people configure that the owner had applied to its state, all up to it; 0 says
+	// nothing. The bus keeps the highest of a partition, for the next owner.
+	Config uint64
 	// Trails are closed before the changes are made: a removal among those drops them again with all that the trail had.
 	Trails  []TrailBlock
 	Changes []Change

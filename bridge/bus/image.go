@@ -14,6 +14,7 @@ type Image struct {
 	Trails    []HeldTrail // the one without a new block for longest first
 
 	Inlet    []Entry // not consumed yet, in order and without gaps
+	Config   uint64  // the highest Flush.Config
 	Consumed EntryID
 	Last     EntryID // the newest that the inlet ever gave
 	LastTime int64
@@ -49,10 +50,10 @@ func (m *Memory) Image(partition int) *Image {
 	defer p.mu.Unlock()
 	out := &Image{
 		Partition: p.index, Position: p.state.position, Time: p.state.time, Floor: p.state.floor,
-		Devices:  make([]HeldDevice, 0, len(p.state.held)),
-		Events:   append([]VersionedEvent(nil), p.state.events...),
-		Inlet:    append([]Entry(nil), p.inlet.entries[p.inlet.head:]...),
-		Consumed: p.inlet.consumed, Last: p.inlet.last, LastTime: p.inlet.lastTime,
+		Devices: make([]HeldDevice, 0, len(p.state.held)),
+		Events:  append([]VersionedEvent(nil), p.state.events...),
+		Inlet:   append([]Entry(nil), p.inlet.entries[p.inlet.head:]...),
+		Config:  p.state.config, Consumed: p.inlet.consumed, Last: p.inlet.last, LastTime: p.inlet.lastTime,
 		Doors: p.doors.marks(), Trails: p.state.trails.image(),
 	}
 	for _, h := range p.state.held {
@@ -82,7 +83,7 @@ func (m *Memory) Restore(image *Image) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.state = newState(image.Position)
-	p.state.time, p.state.floor = image.Time, image.Floor
+	p.state.time, p.state.floor, p.state.config = image.Time, image.Floor, image.Config
 	for i := range image.Devices {
 		if err := p.restoreDevice(&image.Devices[i]); err != nil {
 			return err
@@ -149,6 +150,18 @@ func (m *Memory) ReplayFlush(partition int, f *Flush, now int64, at Position) er
 		return errReplay("the offset of a flush")
 	}
 	p.applyFlush(f, now)
+	return nil
+}
+
+// ReplayConfig applies what a log says that an owner had applied of what people configure.
+func (m *Memory) ReplayConfig(partition int, config uint64) error {
+	if partition < 0 || partition >= len(m.partitions) {
+		return errReplay("a partition that is not there")
+	}
+	p := m.partitions[partition]
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.state.config = max(p.state.config, config)
 	return nil
 }
 

@@ -13,6 +13,8 @@ type memoryLease struct {
 	p    *partition
 	wake chan struct{} // a token where there may be something new for Read
 
+	config uint64 // as of Own
+
 	// guarded by p.mu
 	read  EntryID // the last that Read returned
 	ended error   // why the lease is no more, or nil
@@ -39,6 +41,9 @@ func (l *memoryLease) records() []Record {
 	}
 	return l.p.state.records()
 }
+
+// Config implements Lease.
+func (l *memoryLease) Config() uint64 { return l.config }
 
 // Read implements Lease.
 func (l *memoryLease) Read(ctx context.Context, limit int) ([]Entry, error) {

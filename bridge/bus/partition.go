@@ -183,7 +183,7 @@ func (p *partition) lease() (Lease, error) {
 	if p.closed {
 		return nil, ErrClosed
 	}
-	p.owner = &memoryLease{p: p, wake: make(chan struct{}, 1), read: p.inlet.consumed}
+	p.owner = &memoryLease{p: p, wake: make(chan struct{}, 1), read: p.inlet.consumed, config: p.state.config}
 	return p.owner, nil
 }
 

@@ -124,7 +124,7 @@ func (p *Pending) Moves() bool {
 		part := p.memory.partitions[p.Partition]
 		part.mu.Lock()
 		defer part.mu.Unlock()
-		return p.HasContent() || len(p.Flush.Trails) > 0 || p.Flush.Consumed > part.inlet.consumed
+		return p.HasContent() || len(p.Flush.Trails) > 0 || p.Flush.Consumed > part.inlet.consumed || p.Flush.Config > part.state.config
 	}
 	for i := range p.Shares {
 		if p.Shares[i].Fresh {
@@ -132,6 +132,17 @@ func (p *Pending) Moves() bool {
 		}
 	}
 	return false
+}
+
+// Config is the flush's where it is higher than what the partition has, and else 0. It holds between Admit and Apply.
+func (p *Pending) Config() uint64 {
+	part := p.memory.partitions[p.Partition]
+	part.mu.Lock()
+	defer part.mu.Unlock()
+	if p.Flush.Config > part.state.config {
+		return p.Flush.Config
+	}
+	return 0
 }
 
 // Apply makes it part of the bus and shows it.

@@ -16,6 +16,7 @@ type state struct {
 	tombstones *list.List       // of *held, the oldest removal first
 	events     []VersionedEvent // the oldest first
 	trails     trails
+	config     uint64 // the highest that an owner had applied
 }
 
 // deviceKey is a device in a fleet. A device that moves has two places for a while: a tombstone and a live one.
@@ -49,6 +50,7 @@ func (s *state) apply(f *Flush, now int64) *Batch {
 		s.position.Offset++
 	}
 	s.time = f.Time
+	s.config = max(s.config, f.Config)
 	for i := range f.Trails {
 		s.trails.add(&f.Trails[i], now)
 	}

@@ -207,7 +207,7 @@ func contents(m *bus.Memory) string {
 	var b bytes.Buffer
 	for p := range m.Partitions() {
 		i := m.Image(p)
-		fmt.Fprintln(&b, i.Position.Offset, i.Time, i.Floor, i.Consumed, i.Last, i.LastTime, i.Doors)
+		fmt.Fprintln(&b, i.Position.Offset, i.Time, i.Floor, i.Consumed, i.Last, i.LastTime, i.Doors, i.Config)
 		slices.SortFunc(i.Devices, func(a, b bus.HeldDevice) int {
 			return cmp.Or(cmp.Compare(a.Fleet.String(), b.Fleet.String()), cmp.Compare(a.Device.String(), b.Device.String()))
 		})
@@ -246,7 +246,13 @@ func fill(tb testing.TB, b *Bus, rounds int) {
 				{Device: device(tb, "long"), Fleet: fleet(tb, "north"), Keep: 8, Data: fmt.Append(nil, "block ", n)},
 			}
 		}
+		if n%7 == 3 {
+			f.Config = uint64(n)
+		}
 		publish(tb, l, f)
+		if n%5 == 4 {
+			publish(tb, l, bus.Flush{Time: int64(n), Config: uint64(n) + 1<<52}) // a beat
+		}
 	}
 	if err := l.Release(context.Background()); err != nil {
 		tb.Fatal(err)

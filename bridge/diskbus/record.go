@@ -19,6 +19,7 @@ const (
 	recordClosed byte = 4 // the last of a segment that was closed in order
 	recordFiller byte = 5 // means nothing
 	recordTrails byte = 6 // a flush with blocks of trails
+	recordConfig byte = 7 // with a flush: the revision of what people configure, where it rose. In snapshots too
 
 	// of snapshots
 	recordPartition byte = 16
@@ -221,9 +222,25 @@ func appendFlush(dst []byte, p *bus.Pending, blob []byte) []byte {
 	if len(p.Flush.Trails) > 0 {
 		kind = recordTrails
 	}
+	if config := p.Config(); config > 0 {
+		dst = appendConfig(dst, p.Partition, config)
+	}
 	dst = binary.AppendUvarint(append(dst, kind), uint64(len(blob)+8))
 	dst = binary.LittleEndian.AppendUint64(dst, uint64(p.Time))
 	return append(dst, blob...)
+}
+
+func appendConfig(dst []byte, partition int, config uint64) []byte {
+	return appendRecord(dst, recordConfig, binary.AppendUvarint(binary.AppendUvarint(nil, uint64(partition)), config))
+}
+
+func replayConfig(m *bus.Memory, body []byte) error {
+	p := parser{left: body}
+	partition, config := p.partition(), p.uvarint()
+	if err := p.end(); err != nil {
+		return err
+	}
+	return m.ReplayConfig(partition, config)
 }
 
 // trails reads blocks to the end. A block without bytes forgets a trail.

@@ -299,6 +299,8 @@ func (s *segmentReader) record(kind byte, body []byte) error {
 		return nil
 	case recordAppend:
 		return replayAppend(s.memory, body)
+	case recordConfig:
+		return replayConfig(s.memory, body)
 	case recordFlush, recordTrails:
 		return replayFlush(s.memory, kind, body)
 	case recordClosed:

@@ -227,6 +227,9 @@ func (w *snapshotWriter) partition(i *bus.Image) {
 	b = binary.AppendUvarint(b, uint64(len(i.Inlet)))
 	b = binary.AppendUvarint(b, uint64(len(i.Doors)))
 	w.record(recordPartition, b)
+	if i.Config > 0 {
+		w.record(recordConfig, binary.AppendUvarint(binary.AppendUvarint(nil, uint64(i.Partition)), i.Config))
+	}
 	for j := range i.Devices {
 		w.device(&i.Devices[j])
 	}

@@ -134,6 +134,10 @@ func (r *snapshotReader) member(kind byte, body []byte) error {
 		e.Time, e.ID = at, r.image.Consumed+bus.EntryID(len(r.image.Inlet))+1
 		r.image.Inlet = append(r.image.Inlet, e)
 		return nil
+	case recordConfig:
+		p.partition()
+		r.image.Config = p.uvarint()
+		return p.end()
 	case recordTrail:
 		t := bus.HeldTrail{Device: p.device(), Fleet: p.fleet(), At: p.varint()}
 		for len(p.left) > 0 {

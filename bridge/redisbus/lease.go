@@ -21,6 +21,7 @@ type lease struct {
 	ended     chan struct{} // closed when the lease is over, see why
 
 	records []bus.Record // until State
+	config  uint64       // as of Own
 
 	// Publish's own.
 	at       standing // as of the last publish that is known
@@ -48,7 +49,7 @@ var _ bus.Lease = (*lease)(nil)
 
 func newLease(b *Bus, partition int, holder string, at standing) *lease {
 	return &lease{
-		b: b, partition: partition, holder: holder, at: at, ended: make(chan struct{}),
+		b: b, partition: partition, holder: holder, at: at, ended: make(chan struct{}), config: at.config,
 		read: at.consumed, fetched: at.consumed, places: make(map[devices.FleetID]bool),
 	}
 }
@@ -122,6 +123,9 @@ func (l *lease) State() iter.Seq[bus.Record] {
 		}
 	}
 }
+
+// Config implements bus.Lease.
+func (l *lease) Config() uint64 { return l.config }
 
 // Read implements bus.Lease. It returns an error, and may be called again, where the store does not answer.
 func (l *lease) Read(ctx context.Context, limit int) ([]bus.Entry, error) {

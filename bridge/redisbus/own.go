@@ -41,7 +41,8 @@ type standing struct {
 	n        uint64
 	call     string
 	consumed bus.EntryID
-	fresh    bool // the epoch is new
+	config   uint64 // the highest that an owner had applied
+	fresh    bool   // the epoch is new
 }
 
 // Own implements bus.Owner. While the store does not answer it waits, as it does while another owns the partition. A
@@ -116,18 +117,19 @@ func parseStanding(answer any) (string, standing, error) {
 	if members[0] != "own" {
 		return members[0], at, nil
 	}
-	if len(members) != 7 {
+	if len(members) != 8 {
 		return "", at, fmt.Errorf("acquire answers %d members: %w", len(members), errMalformed)
 	}
 	epoch, err1 := parseEpoch(members[1])
 	offset, err2 := strconv.ParseUint(members[2], 10, 64)
 	n, err3 := strconv.ParseUint(members[3], 10, 64)
 	consumed, err4 := strconv.ParseUint(members[5], 10, 64)
+	config, err5 := strconv.ParseUint(members[7], 10, 64)
 	at = standing{
 		position: bus.Position{Epoch: epoch, Offset: offset}, n: n, call: members[4],
-		consumed: bus.EntryID(consumed), fresh: members[6] == "1",
+		consumed: bus.EntryID(consumed), fresh: members[6] == "1", config: config,
 	}
-	return members[0], at, errors.Join(err1, err2, err3, err4)
+	return members[0], at, errors.Join(err1, err2, err3, err4, err5)
 }
 
 // texts turns a script's list into strings.

@@ -58,7 +58,7 @@ func (l *lease) Publish(ctx context.Context, f *bus.Flush) (bus.Position, error)
 			last = len(events) == 0
 		}
 		if last {
-			part.Consumed = f.Consumed
+			part.Consumed, part.Config = f.Consumed, f.Config
 		}
 		if err := l.commit(ctx, &part, at); err != nil {
 			return bus.Position{}, err

@@ -56,6 +56,7 @@ func (l *lease) publishArgs(part *bus.Flush, at chunkMark, call string, checkRun
 		e.args = append(e.args, e.encode(func(dst []byte) []byte { return bus.AppendBatch(dst, &one) }))
 	}
 	e.appendTrails(part.Trails)
+	e.args = append(e.args, part.Config) // the last
 	return e.args
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/fleetcast/fleetcast/devices"
 	"github.com/fleetcast/fleetcast/devices/registry"
 	"github.com/fleetcast/fleetcast/devices/secret"
+	config "github.com/fleetcast/fleetcast/devices/store"
 	"github.com/fleetcast/fleetcast/gateway/mqttin"
 )
 
@@ -124,6 +125,20 @@ type settings struct{ *registry.Registry }
 // Revision is another number whenever a fleet changed.
 func (s settings) Revision() uint64 { return s.SettingsRevision() }
 
+// applied is how far the registry of this process is, as owners commit it.
+type applied struct{ people *registry.Registry }
+
+// Applied implements bridge.Config.
+func (a applied) Applied() uint64 {
+	at, _ := a.people.Revision()
+	return uint64(at)
+}
+
+// Wait implements bridge.Config.
+func (a applied) Wait(ctx context.Context, revision uint64) error {
+	return a.people.Wait(ctx, config.Revision(revision))
+}
+
 // bridgeOptions are what owners need.
 func (p *parts) bridgeOptions(o *Options, log *slog.Logger) bridge.Options {
 	options := bridge.Options{
@@ -131,6 +146,7 @@ func (p *parts) bridgeOptions(o *Options, log *slog.Logger) bridge.Options {
 	}
 	if p.people != nil {
 		options.Settings, options.Registry, options.Closed = settings{p.people}, people{p.people}, o.Auth.Device == AuthRequired
+		options.Config = applied{p.people}
 	}
 	return options
 }

@@ -287,6 +287,13 @@ var faults = []struct {
 			return p, err
 		}
 	})},
+	{"forgets what an owner had applied", "an owner hears what the owners before it had applied of what people configure", onLeases(func(l *faultyLease) {
+		l.publish = func(ctx context.Context, f *bus.Flush) (bus.Position, error) {
+			forgetful := *f
+			forgetful.Config = 0
+			return l.Lease.Publish(ctx, &forgetful)
+		}
+	})},
 	{"forgets the tombstones of the state", "the state is exactly the last records", onLeases(func(l *faultyLease) {
 		l.state = func(all iter.Seq[bus.Record]) iter.Seq[bus.Record] {
 			return func(yield func(bus.Record) bool) {

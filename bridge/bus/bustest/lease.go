@@ -11,6 +11,7 @@ import (
 )
 
 var leaseChecks = []check{
+	{"an owner hears what the owners before it had applied of what people configure", configIsHandedOver},
 	{"a partition has one owner at a time", oneOwner},
 	{"owners that wait get the partition one after the other", ownersInTurn},
 	{"the next owner reads what was read and not published", unpublishedIsReadAgain},
@@ -234,6 +235,49 @@ func noSuchPartition(ctx context.Context, s *site) error {
 		_, watchErr := b.Watch(ctx, p)
 		if err := errors.Join(wantKind("Own", ownErr, devices.Invalid), wantKind("Watch", watchErr, devices.Invalid)); err != nil {
 			return fmt.Errorf("partition %d of %d: %w", p, s.partitions, err)
+		}
+	}
+	return nil
+}
+
+// configIsHandedOver follows the revision of what people configure over several owners: it is kept with a beat too, and
+// does not go back.
+func configIsHandedOver(ctx context.Context, s *site) error {
+	b := s.open(Options{})
+	p := s.partitions - 1
+	f := s.fleet(p, 0)
+	const high = 1<<53 - 1 // a store's revision fits that
+	for round, step := range []struct{ before, publish uint64 }{
+		{0, 0}, {0, 7}, {7, 3}, {7, high - 1}, {high - 1, high}, {high, 0}, {high, 1},
+	} {
+		l, err := b.Own(ctx, p)
+		if err != nil {
+			return err
+		}
+		if got := l.Config(); got != step.before {
+			return fmt.Errorf("owner %d hears of %d, want %d", round, got, step.before)
+		}
+		flush := bus.Flush{Time: int64(round), Config: step.publish}
+		if round%2 == 1 {
+			flush.Changes = []bus.Change{live(f, round, round)}
+		}
+		if _, err := l.Publish(ctx, &flush); err != nil {
+			return err
+		}
+		if got := l.Config(); got != step.before {
+			return fmt.Errorf("owner %d hears of %d after its publish, want %d as of its beginning", round, got, step.before)
+		}
+		if err := l.Release(ctx); err != nil {
+			return err
+		}
+	}
+	if s.partitions > 1 {
+		l, err := b.Own(ctx, 0)
+		if err != nil {
+			return err
+		}
+		if got := l.Config(); got != 0 {
+			return fmt.Errorf("the owner of another partition hears of %d", got)
 		}
 	}
 	return nil

@@ -11,7 +11,7 @@ local nLive, nGone, nEvents, nTrails = tonumber(ARGV[20]), tonumber(ARGV[21]), t
 local trailPrefix, maxTrailBytes, trailAge, blockCost = ARGV[24], tonumber(ARGV[25]), tonumber(ARGV[26]), tonumber(ARGV[27])
 
 local m = redis.call('HMGET', KEYS[2], 'holder', 'epoch', 'n', 'call', 'offset', 'consumed', 'consumed_bytes',
-  'tombstone_floor', 'event_floor', 'log_bytes', 'run', 'trail_bytes')
+  'tombstone_floor', 'event_floor', 'log_bytes', 'run', 'trail_bytes', 'config')
 local held = redis.call('GET', KEYS[1])
 if m[1] ~= holder or (held and held ~= holder) then return {'lost', 'holder'} end
 local n, offset = tonumber(m[3] or '0'), tonumber(m[5] or '0')
@@ -158,6 +158,7 @@ redis.call('SET', KEYS[1], holder, 'PX', ttl)
 redis.call('HSET', KEYS[2], 'n', n, 'call', call, 'time', time, 'consumed', consumed, 'consumed_bytes', consumedBytes,
   'tombstone_floor', string.format('%.0f', floor), 'event_floor', eventFloor,
   'trail_bytes', string.format('%.0f', math.max(0, trailBytes)))
+if tonumber(ARGV[#ARGV]) > tonumber(m[13] or '0') then redis.call('HSET', KEYS[2], 'config', ARGV[#ARGV]) end
 if checkRun == '1' then
   redis.call('HSET', KEYS[2], 'run', string.match(redis.call('INFO', 'server'), 'run_id:(%x+)'))
 end
