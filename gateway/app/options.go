@@ -55,6 +55,7 @@ type FleetOptions struct {
 	Window         time.Duration   `help:"How long changes are gathered before they are published together, from ${min_window} to ${max_window}." default:"${window}"`
 	OwnTracksFleet devices.FleetID `name:"owntracks-fleet" help:"Fleet of the phones that publish to owntracks/{user}/{device}." default:"${owntracks_fleet}"`
 	MaxDevices     int             `help:"Number of devices that are held at most; what more devices say is refused and counted." default:"${max_devices}"`
+	MaxTrailMB     int             `name:"max-trail-mb" help:"MiB of trails that are held at most in a partition; above it the device that was quiet for longest loses its oldest places." default:"${max_trail_mb}"`
 	Demo           int             `help:"Run this many simulated devices against the gateway's own MQTT port." default:"${demo}"`
 }
 
@@ -88,6 +89,7 @@ const (
 
 	// A held device is about 2 kB in the bridge, the bus and the table together, so this bound is some GB of memory.
 	maxMaxDevices = 1_000_000
+	maxMaxTrailMB = 64 << 10
 
 	// The demo runs in the gateway's own process: beyond this, bin/simulator on a machine of its own is the tool.
 	maxDemo = 10_000
@@ -113,6 +115,7 @@ func Defaults() Options {
 			Window:         100 * time.Millisecond,
 			OwnTracksFleet: owntracks,
 			MaxDevices:     100_000,
+			MaxTrailMB:     64,
 		},
 		Log: LogOptions{Level: slog.LevelInfo, Format: "text"},
 
@@ -154,6 +157,8 @@ func (o *Options) Check() error {
 		return devices.Errorf(devices.Invalid, "demo", "is %d; it is from 0 to %d", f.Demo, maxDemo)
 	case f.Demo > 0 && !o.embedsBroker():
 		return devices.Errorf(devices.Invalid, "demo", "runs against the embedded broker, which this process does not have")
+	case f.MaxTrailMB < 1 || f.MaxTrailMB > maxMaxTrailMB:
+		return devices.Errorf(devices.Invalid, "max-trail-mb", "is %d; it is from 1 to %d", f.MaxTrailMB, maxMaxTrailMB)
 	case f.Demo > f.MaxDevices:
 		return devices.Errorf(devices.Invalid, "demo", "is %d, more than the %d devices of max-devices", f.Demo, f.MaxDevices)
 	}

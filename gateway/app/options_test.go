@@ -177,6 +177,7 @@ func TestAWrongSettingIsNamedWithItsPlace(t *testing.T) {
 		"a wildcard host":           {args: []string{"--http-hosts=*"}, want: []string{"--http-hosts"}},
 		"a demo above the limit":    {args: []string{"--demo=20", "--max-devices=10"}, want: []string{"--demo", "max-devices"}},
 		"no devices":                {args: []string{"--max-devices=0"}, want: []string{"--max-devices"}},
+		"no trails":                 {args: []string{"--max-trail-mb=0"}, want: []string{"--max-trail-mb"}},
 		"a negative demo":           {args: []string{"--demo=-1"}, want: []string{"--demo"}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -83,6 +83,7 @@ func defaultVars() kong.Vars {
 		"max_window":      maxWindow.String(),
 		"owntracks_fleet": d.Fleet.OwnTracksFleet.String(),
 		"max_devices":     strconv.Itoa(d.Fleet.MaxDevices),
+		"max_trail_mb":    strconv.Itoa(d.Fleet.MaxTrailMB),
 		"demo":            strconv.Itoa(d.Fleet.Demo),
 		"log_level":       strings.ToLower(d.Log.Level.String()),
 		"log_format":      d.Log.Format,

@@ -34,14 +34,16 @@ func openStore(ctx context.Context, o *Options, log *slog.Logger) (*store, error
 	// As many removals are remembered as there may be devices, so that no viewer is reset for a removal that was forgotten.
 	switch {
 	case o.Store.Redis != "":
-		b, err := redisbus.Open(ctx, redisbus.Options{URL: o.Store.Redis, MaxTombstones: o.Fleet.MaxDevices, Logger: log})
+		b, err := redisbus.Open(ctx, redisbus.Options{
+			URL: o.Store.Redis, MaxTombstones: o.Fleet.MaxDevices, MaxTrailBytes: o.Fleet.MaxTrailMB << 20, Logger: log,
+		})
 		if err != nil {
 			return nil, err
 		}
 		stats := func() BusStats { s := b.Stats(); return BusStats{Kind: "redis", Redis: &s} }
 		return &store{Bus: b, shared: true, healthy: b.Healthy, stats: stats, letters: b}, nil
 	case o.keepsNothing():
-		b, err := bus.NewMemory(bus.MemoryOptions{MaxTombstones: o.Fleet.MaxDevices})
+		b, err := bus.NewMemory(o.memory())
 		if err != nil {
 			return nil, fmt.Errorf("make bus: %w", err)
 		}
@@ -49,7 +51,7 @@ func openStore(ctx context.Context, o *Options, log *slog.Logger) (*store, error
 		return &store{Bus: b, healthy: func(context.Context) error { return nil }, stats: stats}, nil
 	default:
 		b, err := diskbus.Open(diskbus.Options{
-			Dir: o.dataDir(), Fsync: o.Store.Fsync, Memory: bus.MemoryOptions{MaxTombstones: o.Fleet.MaxDevices}, Logger: log,
+			Dir: o.dataDir(), Fsync: o.Store.Fsync, Memory: o.memory(), Logger: log,
 		})
 		if err != nil {
 			return nil, err
@@ -61,6 +63,11 @@ func openStore(ctx context.Context, o *Options, log *slog.Logger) (*store, error
 		}
 		return &store{Bus: b, healthy: func(context.Context) error { return b.Healthy() }, stats: stats}, nil
 	}
+}
+
+// memory are the bounds of what the embedded bus holds.
+func (o *Options) memory() bus.MemoryOptions {
+	return bus.MemoryOptions{MaxTombstones: o.Fleet.MaxDevices, MaxTrailBytes: o.Fleet.MaxTrailMB << 20}
 }
 
 // unready says for people why nothing can be kept now, or "".
