@@ -41,7 +41,7 @@ func (c *decodeCommand) Run(t *terminal) error {
 	if received.IsZero() {
 		received = time.Now()
 	}
-	decoding, err := opts.Decode(c.Topic, payload, received)
+	decoding, err := opts.Decode(c.Topic, payload, received, nil)
 	if err != nil {
 		return err
 	}

@@ -21,7 +21,7 @@ func decodeDitto(in *input, out *Result) bool {
 		reason = Declined
 	}
 	if reason != None {
-		if !strings.HasPrefix(in.level("topic"), "ditto/") {
+		if in.topic.row.template.text == in.topic.row.anywhere {
 			reason = UnknownTopic // the template fits every topic: what is not about a thing is not for us
 		}
 		return out.decline(reason)

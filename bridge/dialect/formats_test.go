@@ -6,9 +6,77 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 )
+
+// TestVariantsOfFormats are what the samples do not show.
+func TestVariantsOfFormats(t *testing.T) {
+	router := everything(t, "")
+	for _, c := range []struct{ topic, payload, want string }{
+		{"v3/a/devices/d/up", `{"uplink_message":{"decoded_payload":{"gps_1":{"latitude":1.5,"longitude":2.5,"altitude":3},"temperature_2":5}}}`, "position d@1.5,2.5,temperature_2:5"},
+		{"v3/a/devices/d/up", `{"uplink_message":{"decoded_payload":{"lat":1.5,"lng":2.5,"alarm":true}}}`, "position d@1.5,2.5,alarm:1"},
+		{"v3/a/devices/d/up", `{"uplink_message":{"locations":{"user":{"latitude":1,"longitude":2,"source":"SOURCE_REGISTRY"}},"f_port":1}}`, "telemetry d,f_port:1"},
+		{"v3/a/devices/d/join", `{"received_at":"2026-07-01T12:00:00Z","join_accept":{}}`, "event d,event:join"},
+		{"v3/a/devices/d/down/push", `{}`, "command"},
+		{"v3/a/devices/d/service/data", `x`, "opaque"},
+		{"application/a/device/d/event/up", `{"object":{"temp":21.5},"rxInfo":[{"rssi":-90,"snr":1},{"rssi":-40,"snr":9}]}`, "telemetry d,temp:21.5,rssi:-40,snr:9"},
+		{"application/a/device/d/event/log", `{"level":"ERROR","code":"UPLINK_CODEC"}`, "event d,event:log,level:ERROR,code:UPLINK_CODEC"},
+		{"vessels-v2/1/location", `{"time":1668075025,"sog":10,"cog":326.6,"heading":325,"lon":20.5,"lat":60.5}`, "position 1@60.5,20.5,heading:325"},
+		{"traccar/events", `{"event":{"type":"deviceOffline"},"device":{"uniqueId":"d"}}`, "presence d=offline"},
+		{"traccar/events", `{"event":{"type":"alarm","attributes":{"alarm":"sos"}},"device":{"uniqueId":"d"}}`, "event d,event:alarm,alarm:sos"},
+		{"msh/EU_868/2/json/LongFast/!00000001", `{"from":-1,"id":5,"type":"position","payload":{"latitude_i":374208000,"longitude_i":-1221981000,"altitude":123,"time":1609459200,"sats_in_view":9}}`, "position !ffffffff@37.4208,-122.1981,sat:9"},
+		{"msh/EU/HE/2/json/LongFast/!00000001", `{"from":1,"type":"text","payload":{"text":"hello"}}`, "opaque"},
+		{"$aws/things/d/shadow/update/documents", `{"current":{"state":{"reported":{"lat":1.5,"lon":2.5,"x":1}}},"timestamp":1609459200}`, "position d@1.5,2.5,x:1"},
+		{"$aws/things/d/shadow/update/delta", `{"state":{"x":1}}`, "command"},
+		{"$aws/things/d/shadow/update", `{"state":{"desired":{"x":1}}}`, "command"},
+		{"$aws/things/d/shadow/update", `{"state":{"reported":{"temp":5}}}`, "telemetry d,temp:5"},
+		{"tele/gw/SENSOR", `{"Time":"2026-07-01T12:00:00","A1":{"mac":"a1b2","Temperature":5,"Battery":90},"X":{"y":1}}`, "telemetry gw,X.y:1 gw:a1b2,Temperature:5"},
+		{"stat/plug1/POWER", `ON`, "telemetry plug1,POWER:ON"},
+		{"tele/plug1/LWT", `Offline`, "presence plug1=offline"},
+		{"s/events/rpc", `{"method":"NotifyEvent","params":{"ts":1609459200.5,"events":[{"component":"input:0","event":"single_push"}]}}`, "event s,event:single_push,component:input:0"},
+		{"s/events/rpc", `{"method":"NotifyStatus","params":{"ts":1609459200,"switch:0":{"errors":null}}}`, "telemetry s,switch:0.errors:null"},
+		{"s/status/devicepower:0", `{"id":0,"battery":{"V":5.9,"percent":80}}`, "telemetry s,devicepower:0.id:0,devicepower:0.battery.V:5.9"},
+		{"zigbee2mqtt/a/b/availability", `{"state":"offline"}`, "presence a:b=offline"},
+		{"zigbee2mqtt/a/availability", `online`, "presence a=online"},
+		{"zigbee2mqtt/bridge/state", `{"state":"online"}`, "opaque"},
+		{"zigbee2mqtt/a/b/set", `{"state":"ON"}`, "command"},
+		{"x/y", `{"topic":"ns/t/things/twin/events/merged","path":"/attributes","value":{"location":null,"a":{"b":1},"c":null},"revision":7}`, "telemetry ns:t,a.b:1,c:null"},
+		{"x/y", `{"topic":"ns/t/things/twin/events/deleted","path":"/features/f/properties/x"}`, "telemetry ns:t,f.x:null"},
+		{"x/y", `{"topic":"ns/t/things/twin/events/modified","path":"/features/f/properties","value":{"x":{"y":2}}}`, "telemetry ns:t,f.x.y:2"},
+		{"x/y", `{"topic":"ns/t/things/live/messages/beep","path":"/inbox/messages/beep"}`, "command"},
+		{"x/y", `{"topic":"ns/t/things/twin/errors","path":"/","value":{"status":404}}`, "opaque"},
+		{"geo/d", `{"type":"FeatureCollection","features":[{"type":"Feature","geometry":{"type":"Point","coordinates":[2,1]},"properties":{"time":1609459260}},{"type":"Feature","geometry":{"type":"Point","coordinates":["4","3"]},"properties":{"time":1609459200,"speed":5}}]}`, "position d@3,4 d@1,2"},
+		{"geo/d", `{"type":"Feature","geometry":{"type":"Polygon","coordinates":[[[1,2]]]},"properties":{"a":1}}`, "telemetry d,a:1"},
+		{"a/state", `not_home`, "telemetry a,zone:not_home"},
+		{"spBv1.0/STATE/h", `OFFLINE`, "presence host:h=offline"},
+		{"nmea/b", withSum("GNRMC,120000.00,A,6000.0,N,02400.0,E,10.0,90.0,010726,,,A") + "\n" + withSum("GNGGA,120000.00,6000.0,N,02400.0,E,1,12,0.8,15.0,M,18.0,M,,") + "\n" + withSum("GNGSV,1,1,00"), "position b@60,24,sat:12,hdop:0.8"},
+		{"nmea/b", withSum("GNRMC,120000.00,A,6000.0,N,02400.0,E,,,010726,,") + "\n" + withSum("GNRMC,120001.00,A,6000.0,S,02400.0,W,,,010726,,"), "position b@60,24 b@-60,-24"},
+	} {
+		if got := says(decodeWith(t, router, c.topic, []byte(c.payload))); got != c.want {
+			t.Errorf("%s %s:\n%s, want\n%s", c.topic, c.payload, got, c.want)
+		}
+	}
+}
+
+// TestRelativeTimesCountFromNow: RFC 8428 section 4.5.3.
+func TestRelativeTimesCountFromNow(t *testing.T) {
+	now := time.Date(2026, 7, 1, 12, 0, 0, 0, time.UTC)
+	router, err := New(Options{Presets: []PresetChoice{{Name: "senml"}}, Now: func() time.Time { return now }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := decodeWith(t, router, "senml/gw", []byte(`[{"n":"a","v":1},{"n":"a","v":2,"t":-5},{"n":"b","v":3,"t":1782907200}]`))
+	var at []int64
+	for _, m := range out.Messages {
+		at = append(at, m.Reading.At)
+	}
+	if want := []int64{0, now.UnixMilli() - 5000, now.UnixMilli()}; !slices.Equal(at, want) {
+		t.Errorf("%v, want %v", at, want)
+	}
+}
 
 // row of the samples, with its folder.
 type sampleOf struct {
@@ -46,7 +114,7 @@ func FuzzFormats(f *testing.F) {
 		payload := sample(f, s.folder, s.File)
 		for i, topic := range topics {
 			if topic == s.Topic {
-				f.Add(uint8(i), payload) //nolint:gosec // there are some sixty
+				f.Add(uint8(i), payload)
 			}
 		}
 	}

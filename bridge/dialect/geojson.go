@@ -69,8 +69,8 @@ const (
 	aisNoHeading = 511
 )
 
-// decodeAIS reads the positions of vessels as Digitraffic's marine feed publishes them: a Feature within data. Source:
-// digitraffic.fi, "Marine traffic". heading is where the bow points, cog where the ship goes.
+// decodeAIS reads the positions of vessels as Digitraffic's marine feed publishes them: a Feature within data, or in its
+// second version plain members. Source: digitraffic.fi, "Marine traffic". heading is where the bow points, cog where the ship goes.
 func decodeAIS(in *input, out *Result) bool {
 	root, reason := out.object(in)
 	if reason != None {
@@ -81,12 +81,17 @@ func decodeAIS(in *input, out *Result) bool {
 		f = data
 	}
 	p := f.get("properties")
-	if !p.is(objectNode) || !f.get("geometry").is(objectNode) {
+	if !p.is(objectNode) {
+		p = f // the second version of the feed
+	}
+	if !p.get("sog").exists() && !p.get("lat").exists() {
 		return out.decline(Declined)
 	}
 	c := out.begin(in)
 	m := c.reading
 	c.point(f.get("geometry"))
+	c.place(p.get("lat"), p.get("lon"), 1)
+	c.at(p.get("time"))
 	c.at(p.get("timestampExternal"))
 	c.known(devices.FieldSpeed, &m.Speed, p.get("sog"), mpsPerKnot, aisNoSpeed)
 	c.known(devices.FieldHeading, &m.Heading, p.get("cog"), 1, aisNoCourse)
@@ -94,7 +99,7 @@ func decodeAIS(in *input, out *Result) bool {
 		c.metricNumber("heading", n)
 	}
 	// timestamp is the second of the minute, for what timestampExternal says whole.
-	c.flatten("", p, isOneOf("sog", "cog", "heading", "timestamp", "timestampExternal"))
+	c.flatten("", p, isOneOf("sog", "cog", "heading", "lat", "lon", "time", "timestamp", "timestampExternal", "type", "mmsi"))
 	out.end(in)
 	return true
 }

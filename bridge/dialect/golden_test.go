@@ -73,7 +73,7 @@ func TestSamplesMeanWhatTheirSourcesSay(t *testing.T) {
 // everything understands every format at once, as the command decode does, so that no format takes what is another's.
 func everything(t testing.TB, _ string) *Router {
 	t.Helper()
-	router, err := New(Options{Presets: AllPresets()})
+	router, err := New(Options{Presets: AllPresets(), Anywhere: true})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -30,20 +30,23 @@ func decodeHomeAssistant(in *input, out *Result) bool {
 }
 
 // decodeZone reads the state of a device tracker: the name of a zone, "home" or "not_home", in plain text.
-func decodeZone(in *input, out *Result) bool {
-	zone := bytes.TrimSpace(in.payload)
+func decodeZone(in *input, out *Result) bool { return out.plainText(in, "zone") }
+
+// plainText makes a metric of a payload that is no JSON but a word.
+func (r *Result) plainText(in *input, name string) bool {
+	word := bytes.TrimSpace(in.payload)
 	switch {
-	case len(zone) == 0:
-		return out.decline(Empty)
-	case !utf8.Valid(zone):
-		return out.decline(NotUTF8)
-	case len(zone) > devices.MaxMetricTextBytes || bytes.IndexByte([]byte(`{["`), zone[0]) >= 0 || bytes.ContainsFunc(zone, unicode.IsControl):
-		return out.decline(Declined)
+	case len(word) == 0:
+		return r.decline(Empty)
+	case !utf8.Valid(word):
+		return r.decline(NotUTF8)
+	case len(word) > devices.MaxMetricTextBytes || bytes.IndexByte([]byte(`{["`), word[0]) >= 0 || bytes.ContainsFunc(word, unicode.IsControl):
+		return r.decline(Declined)
 	}
-	c := out.begin(in)
-	l := leaf{kind: devices.Text, text: zone}
-	c.metric([]byte("zone"), &l)
-	out.end(in)
+	c := r.begin(in)
+	l := leaf{kind: devices.Text, text: word}
+	c.metric([]byte(name), &l)
+	r.end(in)
 	return true
 }
 

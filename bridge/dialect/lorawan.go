@@ -73,16 +73,39 @@ func (c *collector) ttsLocation(l value) {
 }
 
 // decoded stores what a codec of the network server made of a device's bytes. Only the names of a position are taken to
-// mean one; of all else neither the meaning nor the unit is known, and it stays a metric.
+// mean one, at the top or, as in Cayenne's low power payload, in a member of its own; of all else neither the meaning nor
+// the unit is known, and it stays a metric.
 func (c *collector) decoded(object value) {
-	lat, lon := object.get("latitude"), object.get("longitude")
-	if lat.exists() && lon.exists() {
+	if lat, lon := placeIn(object); lat.exists() {
 		c.place(lat, lon, 1)
 		c.take(devices.FieldAltitude, &c.reading.Altitude, object.get("altitude"), 1)
-		c.flatten("", object, isOneOf("latitude", "longitude", "altitude"))
+		c.flatten("", object, isPlaceName)
 		return
 	}
-	c.flatten("", object, nil)
+	inner := object.first()
+	for ; inner.exists(); inner = inner.next() {
+		if lat, lon := placeIn(inner); lat.exists() {
+			c.place(lat, lon, 1)
+			c.take(devices.FieldAltitude, &c.reading.Altitude, inner.get("altitude"), 1)
+			break
+		}
+	}
+	c.flatten("", object, func(_ []byte, v value) bool { return inner.exists() && v == inner })
+}
+
+// placeNames are what codecs call the halves of a position.
+var placeNames = [...][2]string{{"latitude", "longitude"}, {"lat", "lon"}, {"lat", "lng"}, {"lat", "long"}}
+
+var isPlaceName = isOneOf("latitude", "longitude", "lat", "lon", "lng", "long", "altitude")
+
+// placeIn returns the two halves of an object's position, or none.
+func placeIn(object value) (lat, lon value) {
+	for _, names := range placeNames {
+		if lat, lon = object.get(names[0]), object.get(names[1]); lat.exists() && lon.exists() {
+			return lat, lon
+		}
+	}
+	return value{}, value{}
 }
 
 // radio stores how the gateway that heard best heard the device.

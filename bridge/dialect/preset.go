@@ -107,6 +107,9 @@ func (o Options) rows() ([]boundRow, error) {
 			return nil, err
 		}
 		for _, r := range p.rows {
+			if o.Anywhere && r.anywhere != "" {
+				r.template = r.anywhere
+			}
 			rows = append(rows, boundRow{row: r, preset: p.name, fleet: rule})
 		}
 	}

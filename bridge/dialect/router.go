@@ -14,6 +14,9 @@ type Options struct {
 	OwnTracksFleet devices.FleetID
 	// Presets are the formats that are understood; none stands for DefaultPresets.
 	Presets []PresetChoice
+	// Anywhere also tries formats on topics that are nobody's, where their topics are everybody's own choice: for people who
+	// look what a message is.
+	Anywhere bool
 	// Mappings are read before the presets.
 	Mappings []Mapping
 	// Now is the clock, for formats that tell times relative to it. Nil: the system's.

@@ -49,15 +49,10 @@ func decodeShadowKind(in *input, out *Result) bool {
 }
 
 func plainShadow(in *input, out *Result, root, reported value) bool {
-	lat, lon := reported.get("latitude"), reported.get("longitude")
-	if !lat.exists() {
-		lat, lon = reported.get("lat"), reported.get("lon")
-	}
 	c := out.begin(in)
 	c.at(root.get("timestamp"))
-	c.place(lat, lon, 1)
-	c.flatten("", reported, isOneOf("latitude", "longitude", "lat", "lon"))
-	if len(c.reading.Metrics) == 0 && !lat.exists() {
+	c.decoded(reported)
+	if len(c.reading.Metrics) == 0 && c.lat.state == absent {
 		return out.decline(Declined)
 	}
 	out.end(in)

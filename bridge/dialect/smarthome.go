@@ -44,6 +44,14 @@ func decodeTasmota(in *input, out *Result) bool {
 	return true
 }
 
+// decodeTasmotaAnswer reads what stat/… holds: the same documents, or one word, such as a switch's ON.
+func decodeTasmotaAnswer(in *input, out *Result) bool {
+	if word := bytes.TrimSpace(in.payload); len(word) > 0 && word[0] != '{' {
+		return out.plainText(in, in.level("kind"))
+	}
+	return decodeTasmota(in, out)
+}
+
 // decodeWord makes a decoder of a status that is one of two words, in any case. Another is declined: it is something else
 // in plain text.
 func decodeWord(online, offline string) decoder {

@@ -10,6 +10,8 @@ type row struct {
 	status  bool // the topics carry nothing but online and offline
 	down    bool // the way to a device: nothing that is read here, but what a device may subscribe to
 	asked   bool // the format itself sends requests on it
+	// anywhere is the template for whoever only looks, of a format whose topics are everybody's own choice.
+	anywhere string
 	// filter is what is subscribed to and may be published on, where that is less than what the template matches.
 	filter string
 }
@@ -74,7 +76,10 @@ var presets = []preset{
 	},
 	{
 		name: "digitraffic", about: "vessels around Finland, as Digitraffic publishes them", fleet: "digitraffic",
-		rows: []row{{template: "vessels/{device}/locations", decode: decodeAIS}},
+		rows: []row{
+			{template: "vessels/{device}/locations", decode: decodeAIS},
+			{template: "vessels-v2/{device}/location", decode: decodeAIS},
+		},
 	},
 	{
 		name: "senml", about: "SenML packs, JSON and CBOR", fleet: "senml",
@@ -139,7 +144,7 @@ var presets = []preset{
 		rows: []row{
 			{template: "tele/{device}/LWT", decode: decodeWord("online", "offline"), status: true},
 			{template: "tele/{device}/{kind}", decode: decodeTasmota},
-			{template: "stat/{device}/{kind}", decode: decodeTasmota},
+			{template: "stat/{device}/{kind}", decode: decodeTasmotaAnswer},
 			{template: "cmnd/{device}/{kind}", decode: decodeCommand, down: true},
 		},
 	},
@@ -166,7 +171,7 @@ var presets = []preset{
 	},
 	{
 		name: "ditto", about: "Eclipse Ditto's protocol", fleet: "ditto",
-		rows: []row{{template: "{topic...}", decode: decodeDitto, filter: "ditto/#"}},
+		rows: []row{{template: "ditto/{topic...}", anywhere: "{topic...}", decode: decodeDitto}},
 	},
 }
 

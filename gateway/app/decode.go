@@ -53,10 +53,11 @@ type DecodedReading struct {
 }
 
 // Decode says what a message becomes with every preset on, and own mappings before them. Each call is alone: it knows
-// nothing of the calls before. received is the time of its receipt.
-func (o *Options) Decode(topic string, payload []byte, received time.Time) (Decoding, error) {
+// nothing of the calls before. received is the time of its receipt; settings say what of a fleet's readings is believed, and
+// may be nil for the defaults.
+func (o *Options) Decode(topic string, payload []byte, received time.Time, settings func(devices.FleetID) *devices.HygieneSettings) (Decoding, error) {
 	router, err := dialect.New(dialect.Options{
-		OwnTracksFleet: o.Fleet.OwnTracksFleet, Presets: o.everyPreset(), Mappings: o.Dialects.Mappings,
+		OwnTracksFleet: o.Fleet.OwnTracksFleet, Presets: o.everyPreset(), Mappings: o.Dialects.Mappings, Anywhere: true,
 		Now: func() time.Time { return received },
 	})
 	if err != nil {
@@ -79,7 +80,10 @@ func (o *Options) Decode(topic string, payload []byte, received time.Time) (Deco
 		return d, nil
 	}
 	d.Kind, d.Device, d.Fleet = result.Kind.String(), result.Device.String(), result.Fleet.String()
-	d.judge(&result, received.UnixMilli())
+	if settings == nil {
+		settings = func(devices.FleetID) *devices.HygieneSettings { return nil }
+	}
+	d.judge(&result, received.UnixMilli(), settings)
 	for i := range result.Requests {
 		d.Requests = append(d.Requests, result.Requests[i].Topic)
 	}
@@ -102,7 +106,7 @@ func (o *Options) everyPreset() []dialect.PresetChoice {
 	return all
 }
 
-func (d *Decoding) judge(result *dialect.Result, received int64) {
+func (d *Decoding) judge(result *dialect.Result, received int64, settings func(devices.FleetID) *devices.HygieneSettings) {
 	pasts := map[devices.DeviceID]*bridge.Past{}
 	for i := range result.Messages {
 		m := &result.Messages[i]
@@ -116,7 +120,7 @@ func (d *Decoding) judge(result *dialect.Result, received int64) {
 			past = new(bridge.Past)
 			pasts[m.Device] = past
 		}
-		d.Hygiene = append(d.Hygiene, Judgement{Reading: i, Verdict: bridge.Judge(past, kept, nil, received)})
+		d.Hygiene = append(d.Hygiene, Judgement{Reading: i, Verdict: bridge.Judge(past, kept, settings(m.Fleet), received)})
 	}
 }
 

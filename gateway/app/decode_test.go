@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/fleetcast/fleetcast/devices"
 )
 
 // sampleRow is a row of an expected.json of bridge/dialect/testdata, and of the mapper's samples here.
@@ -71,7 +73,7 @@ func checkSample(t *testing.T, opts *Options, file string, want *sampleRow) {
 			t.Fatal(err)
 		}
 	}
-	got, err := opts.Decode(want.Topic, payload, time.Now())
+	got, err := opts.Decode(want.Topic, payload, time.Now(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -115,7 +117,7 @@ func TestQueclinkAndIOTMAreNotOurs(t *testing.T) {
 		"+BUFF:GTFRI,8020040200,866314060249032,,12194,10,1,3,0.0,0,20.1,-71.596533,-33.524718,20230926200338,0730,0001,772A,052B253E,02,0,0.0,,,,,0,420000,,,,20230926200340,1549$",
 		"\x02\x02\x08\x00\x91\x88\x75\x2d\xe7\x12\x03\x00\x03\x10\x90\x02\x00\x0a\xd5\x90\x03\x00\x30\x96\x35\xf3",
 	} {
-		d, err := opts.Decode("tracker/866314060249032", []byte(payload), time.Now())
+		d, err := opts.Decode("tracker/866314060249032", []byte(payload), time.Now(), nil)
 		if err != nil || d.Kind != "reject" || d.Reason != "unknown_topic" || len(d.Readings) != 0 {
 			t.Errorf("%+v, %v", d, err)
 		}
@@ -125,7 +127,7 @@ func TestQueclinkAndIOTMAreNotOurs(t *testing.T) {
 func TestDecodingSaysWhatTheBridgeWouldDo(t *testing.T) {
 	opts := Defaults()
 	now := time.Date(2026, 7, 1, 12, 0, 0, 0, time.UTC)
-	d, err := opts.Decode("fleets/north/devices/t/telemetry", []byte(`{"at":"1970-01-01T00:00:05Z","lat":0,"lon":0,"speed":5,"battery":null}`), now)
+	d, err := opts.Decode("fleets/north/devices/t/telemetry", []byte(`{"at":"1970-01-01T00:00:05Z","lat":0,"lon":0,"speed":5,"battery":null}`), now, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -140,6 +142,23 @@ func TestDecodingSaysWhatTheBridgeWouldDo(t *testing.T) {
 		if !strings.Contains(string(text), want) {
 			t.Errorf("%s is missing in %s", want, text)
 		}
+	}
+}
+
+// TestTheFleetsOwnRulesJudgeADecoding: what a running gateway answers is what its bridge would do.
+func TestTheFleetsOwnRulesJudgeADecoding(t *testing.T) {
+	opts := Defaults()
+	settings := devices.DefaultHygiene()
+	settings.MaxAccuracy = 50
+	d, err := opts.Decode("fleets/north/devices/t/telemetry", []byte(`{"lat":1,"lon":2,"accuracy":100,"x":1}`), time.Now(),
+		func(fleet devices.FleetID) *devices.HygieneSettings {
+			if fleet.String() != "north" {
+				t.Errorf("the rules of %v are asked for", fleet)
+			}
+			return &settings
+		})
+	if err != nil || len(d.Hygiene) != 1 || d.Hygiene[0].Outcome != "telemetry" || d.Hygiene[0].Findings[0].Rule != "inaccurate" {
+		t.Errorf("%+v, %v", d.Hygiene, err)
 	}
 }
 

@@ -123,7 +123,9 @@ func (p *parts) wireAPI(o *Options, log *slog.Logger, stats func() Stats) (err e
 	}
 	if p.hub != nil {
 		options.Assets, options.Inlet, options.Stream, options.Registry = p.hub, p.store, p.stream, p.people
-		options.Decode = func(topic string, payload []byte) (any, error) { return o.Decode(topic, payload, time.Now()) }
+		options.Decode = func(topic string, payload []byte) (any, error) {
+			return o.Decode(topic, payload, time.Now(), p.people.Hygiene)
+		}
 		if options.Trails, err = p.trails(); err != nil {
 			return err
 		}

@@ -92,8 +92,16 @@ func TestFiltersThatOverlap(t *testing.T) {
 		a, b string
 		want bool
 	}{
-		{"a/+/c", "a/b/+", true}, {"a/+/c", "a/b/d", false}, {"a/#", "a", true}, {"a", "a/#", true}, {"a/+", "a", false}, {"#", "x/y", true},
-		{"spBv1.0/+/NCMD/+", "spBv1.0/g/NCMD/n/#", true}, {"spBv1.0/+/NCMD/+", "spBv1.0/g/DCMD/n/#", false}, {"a/b", "a/b", true}, {"a/b/c", "a/b", false},
+		{"a/+/c", "a/b/+", true},
+		{"a/+/c", "a/b/d", false},
+		{"a/#", "a", true},
+		{"a", "a/#", true},
+		{"a/+", "a", false},
+		{"#", "x/y", true},
+		{"spBv1.0/+/NCMD/+", "spBv1.0/g/NCMD/n/#", true},
+		{"spBv1.0/+/NCMD/+", "spBv1.0/g/DCMD/n/#", false},
+		{"a/b", "a/b", true},
+		{"a/b/c", "a/b", false},
 	} {
 		if overlap(c.a, c.b) != c.want || overlap(c.b, c.a) != c.want {
 			t.Errorf("%s, %s: not %v", c.a, c.b, c.want)
