@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/fleetcast/fleetcast/bridge"
 	"github.com/fleetcast/fleetcast/bridge/diskbus"
 	"github.com/fleetcast/fleetcast/devices"
 	"github.com/fleetcast/fleetcast/devices/registry"
@@ -119,7 +120,7 @@ func Defaults() Options {
 		},
 		Log: LogOptions{Level: slog.LevelInfo, Format: "text"},
 
-		Registry: RegistryOptions{Unknown: string(registry.Refuse), RegisterPerMinute: registry.DefaultRegisterPerMinute},
+		Registry: RegistryOptions{Unknown: string(registry.Refuse), RegisterPerMinute: registry.DefaultRegisterPerMinute, OfflineAfter: bridge.DefaultOfflineGrace},
 	}
 }
 

@@ -89,6 +89,7 @@ func defaultVars() kong.Vars {
 		"log_format":      d.Log.Format,
 
 		"device_unknown":      d.Registry.Unknown,
+		"offline_after":       d.Registry.OfflineAfter.String(),
 		"register_per_minute": strconv.Itoa(d.Registry.RegisterPerMinute),
 		"device_jwt_leeway":   d.Registry.JWTLeeway.String(),
 	}

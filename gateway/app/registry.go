@@ -20,6 +20,7 @@ import (
 type RegistryOptions struct {
 	Unknown           string        `name:"device-unknown" help:"What becomes of a device that is not registered, with --device-auth required: refuse, quarantine (refuse, and show it at /api/devices?status=quarantined) or register (what a gateway brings in its fleets; a device alone is refused). Open, any registers itself." enum:"refuse,quarantine,register" default:"${device_unknown}"`
 	RegisterPerMinute int           `name:"register-per-minute" help:"How many devices register themselves a minute; further ones wait for their turn, and speak meanwhile." default:"${register_per_minute}"`
+	OfflineAfter      time.Duration `name:"offline-after" help:"How long a device whose last connection went stays online, so that neither a reconnect nor a restart flaps; at most 10m." default:"${offline_after}"`
 	JWTKeys           []string      `name:"device-jwt-key" help:"Key of JWTs that devices show as their passwords: KID:ALGORITHM:FILE, with EdDSA, ES256 or RS256 and a public key in PEM, or HS256 and the secret." placeholder:"KID:ALG:FILE"`
 	JWTIssuer         string        `name:"device-jwt-issuer" help:"Issuer that those JWTs must name." placeholder:"NAME"`
 	JWTAudience       string        `name:"device-jwt-audience" help:"Audience that those JWTs must name." placeholder:"NAME"`
@@ -28,6 +29,9 @@ type RegistryOptions struct {
 
 // maxRegisterPerMinute bounds the setting: each costs a write of the store.
 const maxRegisterPerMinute = 600_000
+
+// maxOfflineAfter bounds the setting: what is longer is no hysteresis.
+const maxOfflineAfter = 10 * time.Minute
 
 // maxJWTKeyFile bounds a file with a key.
 const maxJWTKeyFile = 64 << 10
@@ -40,6 +44,8 @@ func (o *Options) checkRegistry() error {
 	switch {
 	case r.RegisterPerMinute < 1 || r.RegisterPerMinute > maxRegisterPerMinute:
 		return devices.Errorf(devices.Invalid, "register-per-minute", "is %d; it is from 1 to %d", r.RegisterPerMinute, maxRegisterPerMinute)
+	case r.OfflineAfter < 0 || r.OfflineAfter > maxOfflineAfter:
+		return devices.Errorf(devices.Invalid, "offline-after", "is %v; it is from 0 to %v", r.OfflineAfter, maxOfflineAfter)
 	case len(r.JWTKeys) > 0 && r.JWTIssuer == "":
 		return devices.Errorf(devices.Invalid, "device-jwt-issuer", "is needed with device-jwt-key")
 	case len(r.JWTKeys) > 0 && r.JWTAudience == "":
@@ -143,9 +149,15 @@ func (a applied) Wait(ctx context.Context, revision uint64) error {
 func (p *parts) bridgeOptions(o *Options, log *slog.Logger) bridge.Options {
 	options := bridge.Options{
 		Bus: p.store, Window: o.Fleet.Window, MaxDevices: o.Fleet.MaxDevices, StopTimeout: bridgeBound - stopMargin, Logger: log,
+		OfflineGrace: o.Registry.OfflineAfter,
+	}
+	if options.OfflineGrace == 0 {
+		options.OfflineGrace = -1 // none, for a bridge
 	}
 	if p.people != nil {
-		options.Settings, options.Registry, options.Closed = settings{p.people}, people{p.people}, o.Auth.Device == AuthRequired
+		options.Settings, options.Registry = settings{p.people}, people{p.people}
+		// A device that registers itself speaks before that is written.
+		options.Closed = o.Auth.Device == AuthRequired && o.Registry.Unknown != string(registry.Register)
 		options.Config = applied{p.people}
 	}
 	return options

@@ -209,3 +209,27 @@ func TestAFleetsSilenceIsOffline(t *testing.T) {
 	held.say(t, `{"speed":6}`)
 	g.waitAsset("van", func(a asset) bool { return a.is("status", "online") && a.is("speed", 6.0) })
 }
+
+func TestAGatewaySpeaksForTheDevicesOfItsFleetsAndItsConnectionProvesNoneOfThem(t *testing.T) {
+	t.Parallel()
+	g := startGateway(t, required, func(o *Options) { o.Registry.Unknown, o.Registry.OfflineAfter = "register", 0 })
+	_, v := g.askJSON("POST", "/api/credentials", `{"name":"lns","kind":"gateway","fleets":["north"]}`)
+	token, _ := v["token"].(string)
+	for _, fleet := range []string{"south", "north"} {
+		g.publish("-u", "lns", "-P", token, "-q", "1", "-t", "fleets/"+fleet+"/devices/sensor/telemetry", "-m", `{"t":5,"from":"`+fleet+`"}`)
+	}
+	a := g.waitAsset("sensor", func(asset) bool { return true })
+	if metrics, _ := a["metrics"].(map[string]any); a["fleet"] != "north" || metrics["from"] != "north" {
+		t.Errorf("it is %v", a)
+	}
+	g.waitKnows("sensor")
+	waitFor(t, "the gateway to be gone", func() bool { return g.stats().MQTT.Connections == 0 }, func() string { return "it is there" })
+	g.publish("-u", "lns", "-P", token, "-q", "1", "-t", "fleets/north/devices/sensor/telemetry", "-m", `{"t":6}`) // behind the end of the first
+	g.waitAsset("sensor", func(a asset) bool {
+		m, _ := a["metrics"].(map[string]any)
+		return m["t"] == 6.0 && a.is("status", "online")
+	})
+	if n := g.stats().Bridge.Counts["connections"]; n != 0 {
+		t.Errorf("%d connections are told of", n)
+	}
+}

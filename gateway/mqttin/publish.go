@@ -245,9 +245,9 @@ func (b *Broker) fleetOf(s *session, r *topicRoute, device devices.DeviceID, nam
 }
 
 // appendUp appends the event that the connection speaks for the device, if it does so for the first time, or now in
-// another fleet.
+// another fleet. A gateway's connection is its own and proves none of its devices: their silence is what tells.
 func (s *session) appendUp(dst []bus.Entry, device devices.DeviceID, fleet devices.FleetID) []bus.Entry {
-	if device.IsZero() {
+	if device.IsZero() || s.who.Kind == devices.GatewayPrincipal {
 		return dst
 	}
 	before, known := s.tracked.fleetOf(device)
