@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/fleetcast/fleetcast/simulator/fleet"
@@ -23,6 +25,7 @@ type watchCommand struct {
 	HTTP2Share  units.Share    `name:"http2-share" help:"Share of the viewers that share connections over HTTP/2." default:"0"`
 	WSShare     units.Share    `name:"websocket-share" help:"Share of the viewers that listen over WebSocket, at /stream/ws." default:"0"`
 	TLSCA       string         `name:"tls-ca" help:"Certificates that https:// trusts besides the system's." type:"existingfile"`
+	Header      []string       `help:"A header of every request, repeatable: Authorization: Bearer …" sep:"none"`
 	ResumeShare units.Share    `help:"Share of the viewers that --resume-every cuts; all where nothing is said." default:"0"`
 	GoneShare   units.Share    `help:"Share of the viewers that leave in the middle and never return." default:"0"`
 	PanEvery    time.Duration  `help:"Move the viewport of each viewer with a bbox so often; 0 never does."`
@@ -67,6 +70,16 @@ func (c *watchCommand) options(t *terminal) (watch.Options, error) {
 		o.Progress = nil
 	}
 	access := accessFlags{TLSCA: c.TLSCA}
+	for _, h := range c.Header {
+		name, value, found := strings.Cut(h, ":")
+		if !found {
+			return o, codedError{fmt.Errorf("read header %q: it is written as name: value", name), 2}
+		}
+		if o.Header == nil {
+			o.Header = http.Header{}
+		}
+		o.Header.Add(strings.TrimSpace(name), strings.TrimSpace(value))
+	}
 	var err error
 	o.TLS, err = access.config()
 	return o, err

@@ -133,6 +133,14 @@ func (s *shard) publish(d *device, client *mqttlite.Client, text []byte, t token
 	}, int64(t))
 }
 
+// IDs are the devices' ids, as a gateway should call them.
+func (f *Fleet) IDs() (all []string) {
+	for i := range f.devices {
+		all = append(all, f.devices[i].device.ID)
+	}
+	return all
+}
+
 // Owed is what a gateway must hold of a device: something as new as this, since it was acknowledged.
 type Owed struct {
 	ID string

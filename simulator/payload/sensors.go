@@ -88,7 +88,7 @@ func appendMinutes(dst []byte, degrees float64, width int, positive, negative by
 
 // senML is a pack of records (RFC 8428) with a base name and a base time; units are lat, lon, m, m/s, deg and %EL.
 var senML = Format{
-	Name: "senml", About: "SenML packs in JSON", Topic: "senml/{device}", known: "{id}",
+	Name: "senml", About: "SenML packs in JSON", Topic: "senml/{id}", known: "{id}",
 	id: func(d *Device) string { return "urn:dev:ow:" + fmt.Sprintf("%016x", 0x10e2073a00000000+d.Index) }, append: appendSenML,
 }
 

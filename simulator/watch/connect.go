@@ -122,11 +122,11 @@ func (v *viewer) makeClient(address string, index int) (err error) {
 			u.Path = webSocketPath
 		}
 		v.client, err = wsclient.New(wsclient.Options{
-			URL: u.String(), TLS: o.TLS, MaxAge: age, Silence: o.Silence, Pace: pace, OnOpen: v.onOpen, OnClose: v.onClose, OnEvent: v.onEvent,
+			URL: u.String(), Header: o.Header, TLS: o.TLS, MaxAge: age, Silence: o.Silence, Pace: pace, OnOpen: v.onOpen, OnClose: v.onClose, OnEvent: v.onEvent,
 		})
 	} else {
 		c := sseclient.Options{
-			URL: address, TLS: o.TLS, Gzip: o.Gzip, Raw: o.Raw, MaxAge: age, Silence: o.Silence, Pace: pace, Buffer: viewerBuffer,
+			URL: address, Header: o.Header, TLS: o.TLS, Gzip: o.Gzip, Raw: o.Raw, MaxAge: age, Silence: o.Silence, Pace: pace, Buffer: viewerBuffer,
 			OnOpen: v.onOpen, OnClose: v.onClose, OnEvent: v.onEvent,
 		}
 		if v.transport == overHTTP2 {

@@ -21,6 +21,7 @@ import (
 
 // dashboards serves the same two assets over each transport, and takes viewports.
 type dashboards struct {
+	wants   string // Authorization; "" is none
 	mu      sync.Mutex
 	protos  map[string]int
 	moved   map[string]int // by stream
@@ -28,6 +29,10 @@ type dashboards struct {
 }
 
 func (d *dashboards) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if want := d.wants; want != "" && r.Header.Get("Authorization") != want {
+		http.Error(w, "who are you", http.StatusUnauthorized)
+		return
+	}
 	now := time.Now().UnixMilli()
 	text := fmt.Sprintf(`{"id":"a","fleet":"f","status":"online","at":%d,"received":%d,"metrics":{"seq":1}}`, now-20, now-5)
 	switch {
@@ -165,5 +170,19 @@ func TestAViewThatMovedIsCounted(t *testing.T) {
 	r, err := watchScripts(t, Options{}, retry+ready+"event: view\ndata: {\"seq\":1}\n\n"+heartbeat)
 	if err != nil || r.Views != 1 || r.Others != 0 {
 		t.Errorf("%+v, %v", r.Counts, err)
+	}
+}
+
+func TestEveryTransportSaysWhoAsks(t *testing.T) {
+	d, url := startDashboards(t)
+	d.wants = "Bearer secret"
+	o := Options{URL: url + "?bbox=1,2,3,4", Viewers: 12, ConnectRate: 1000, HTTP2Share: 0.3, WebSocketShare: 0.3, PanEvery: 20 * time.Millisecond, Header: http.Header{"Authorization": {d.wants}}}
+	r, err := runUntil(t, o, "all saw the asset and one moved", func(w *Watch) bool {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		return w.Counts().Updates == 12 && len(d.moved) > 0
+	})
+	if err != nil || len(r.Transports) != 3 {
+		t.Errorf("%+v, %v", r, err)
 	}
 }

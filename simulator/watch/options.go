@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"io"
 	"log/slog"
+	"net/http"
 	"time"
 
 	"github.com/fleetcast/fleetcast/simulator/units"
@@ -33,6 +34,8 @@ type Options struct {
 	HTTP2Share, WebSocketShare units.Share
 	// TLS is for https:// and wss://; nil trusts what the system trusts.
 	TLS *tls.Config
+	// Header is sent with every request, as to say who asks.
+	Header http.Header
 	// PanEvery moves the viewport of each viewer whose address has a bbox so often, without reconnecting; 0 never does.
 	PanEvery time.Duration
 	// Gzip has the viewers ask for compressed streams.

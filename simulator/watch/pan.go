@@ -89,14 +89,14 @@ func (w *Watch) pan(ctx context.Context) {
 		case <-tick.C:
 		}
 		if v := all[next]; v.count.isLive.Load() {
-			if err := v.panning.put(ctx, client); err != nil && ctx.Err() == nil {
+			if err := v.panning.put(ctx, client, w.options.Header); err != nil && ctx.Err() == nil {
 				w.complain(err)
 			}
 		}
 	}
 }
 
-func (p *panning) put(ctx context.Context, client *http.Client) error {
+func (p *panning) put(ctx context.Context, client *http.Client, header http.Header) error {
 	sid := p.sid.Load()
 	if sid == nil {
 		return nil
@@ -109,6 +109,9 @@ func (p *panning) put(ctx context.Context, client *http.Client) error {
 	request, err := http.NewRequestWithContext(ctx, http.MethodPut, p.base.JoinPath("stream", *sid, "view").String(), bytes.NewReader(body))
 	if err != nil {
 		return fmt.Errorf("move viewport: %w", err)
+	}
+	if header != nil {
+		request.Header = header.Clone()
 	}
 	request.Header.Set("Content-Type", "application/json")
 	response, err := client.Do(request)
