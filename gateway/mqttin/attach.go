@@ -1,9 +1,12 @@
 package mqttin
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	mqtt "github.com/mochi-mqtt/server/v2"
 	"github.com/mochi-mqtt/server/v2/packets"
@@ -42,43 +45,52 @@ func (b *Broker) listenTo(s *session) error {
 		_ = s.conn.SetReadDeadline(time.Now().Add(patience))
 		header = packets.FixedHeader{}
 		if err := s.client.ReadFixedHeader(&header); err != nil {
-			return err
+			return s.sayWhy(err)
 		}
 		if err := b.process(s, &header); err != nil {
-			return err
+			return s.sayWhy(err)
 		}
 	}
 	return nil
+}
+
+// sayWhy ends the connection with the reason, where the error is one that MQTT has a code for, and returns it.
+func (s *session) sayWhy(err error) error {
+	if code, ok := errors.AsType[packets.Code](err); ok && code.Code >= packets.ErrUnspecifiedError.Code {
+		s.kick(code)
+	}
+	return err
 }
 
 // process takes one packet. It is never inlined: a packet is 800 bytes, handed on by value through mochi, and must be on
 // no stack that waits.
 //
 //go:noinline
-func (b *Broker) process(s *session, header *packets.FixedHeader) error {
+func (b *Broker) process(s *session, header *packets.FixedHeader) (err error) {
+	defer func() {
+		if r := recover(); r != nil { // see talk; here there is still somebody to tell
+			b.counters.note(Panicked, s.conn.remote)
+			s.kick(packets.ErrMalformedPacket)
+			err = errCounted
+		}
+	}()
 	pk, err := s.client.ReadPacket(header)
 	if err != nil {
 		return err
 	}
-	if err = b.slow(s, header.Remaining); err == nil {
-		switch header.Type {
-		case packets.Subscribe:
-			err = b.subscribe(s, &pk)
-		case packets.Unsubscribe:
-			err = b.unsubscribe(s, &pk)
-		case packets.Puback: // all that mochi could be owed is ours
-			b.acknowledged(s, &pk)
-		default:
-			err = b.server.InjectPacket(s.client, pk)
-		}
+	if err = b.slow(s, header.Remaining); err != nil {
+		return err
 	}
-	if err == nil {
+	switch header.Type {
+	case packets.Subscribe:
+		return b.subscribe(s, &pk)
+	case packets.Unsubscribe:
+		return b.unsubscribe(s, &pk)
+	case packets.Puback: // all that mochi could be owed is ours
+		b.acknowledged(s, &pk)
 		return nil
 	}
-	if code, ok := err.(packets.Code); ok && code.Code >= packets.ErrUnspecifiedError.Code { //nolint:errorlint // mochi never wraps them
-		s.kick(code)
-	}
-	return err
+	return b.server.InjectPacket(s.client, pk)
 }
 
 // greet reads the CONNECT and answers it. When it returns nil the connection has a session.
@@ -149,6 +161,9 @@ func (b *Broker) readConnect(c *conn, cl *mqtt.Client) (pk packets.Packet, err e
 func validConnect(pk *packets.Packet) packets.Code {
 	if code := pk.ConnectValidate(); code != packets.CodeSuccess { // [MQTT-3.1.4-1]
 		return code
+	}
+	if name := pk.Connect.Username; !utf8.Valid(name) || bytes.IndexByte(name, 0) >= 0 { // [MQTT-1.5.4-1] [MQTT-1.5.4-2]
+		return packets.ErrMalformedUsername
 	}
 	if pk.ProtocolVersion < 5 && !pk.Connect.Clean && pk.Connect.ClientIdentifier == "" { // [MQTT-3.1.3-8]
 		return packets.ErrClientIdentifierNotValid
