@@ -125,6 +125,14 @@ func (a authenticator) Authenticate(ctx context.Context, l mqttin.Login) (device
 	return a.Registry.Authenticate(ctx, login)
 }
 
+// admission is the registry as a door of an external broker knows it; nil where there is none.
+func (p *parts) admission() mqttin.Admission {
+	if p.auth == nil {
+		return nil
+	}
+	return p.auth
+}
+
 // settings is the registry as owners know it.
 type settings struct{ *registry.Registry }
 

@@ -233,3 +233,31 @@ func TestAGatewaySpeaksForTheDevicesOfItsFleetsAndItsConnectionProvesNoneOfThem(
 		t.Errorf("%d connections are told of", n)
 	}
 }
+
+func TestBehindAnExternalBrokerTheRegistrySaysWhoIsHeard(t *testing.T) {
+	t.Parallel()
+	outer := startMosquitto(t)
+	g := startGateway(t, required, func(o *Options) {
+		o.MQTT.Upstream, o.MQTT.ClientID, o.Registry.Unknown = []string{"mqtt://" + outer.addr}, "door", "quarantine"
+	})
+	g.waitReady(RoleBroker)
+	g.register("truck-17", "north")
+	say := func(device, payload string) {
+		g.publishTo(outer.addr, "-q", "1", "-t", "fleets/south/devices/"+device+"/telemetry", "-m", payload)
+	}
+	say("stranger", `{"lat":1,"lon":2}`)
+	say("truck-17", `{"lat":3,"lon":4}`)
+	g.waitAsset("truck-17", func(a asset) bool { return a.is("fleet", "north") && a.is("lat", 3.0) })
+	if a := g.request("GET", "/api/assets/stranger"); a.StatusCode != http.StatusNotFound {
+		t.Errorf("who is not registered is shown: %s", a.body)
+	}
+	waitFor(t, "the stranger to be in quarantine", func() bool {
+		_, v := g.askJSON("GET", "/api/devices/stranger", "")
+		return v["status"] == "quarantined" && v["fleet"] == "south"
+	}, func() string { return "it is not" })
+	if status, v := g.askJSON("POST", "/api/devices/stranger/approve", `{}`); status != 200 {
+		t.Fatalf("%d %v", status, v)
+	}
+	say("stranger", `{"lat":5,"lon":6}`)
+	g.waitAsset("stranger", func(a asset) bool { return a.is("fleet", "south") && a.is("lat", 5.0) })
+}

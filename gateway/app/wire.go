@@ -110,6 +110,7 @@ func (p *parts) wireDoor(o *Options, log *slog.Logger) (err error) {
 	}
 	p.door, err = mqttin.NewUpstream(mqttin.UpstreamOptions{
 		URLs: o.MQTT.Upstream, ClientID: id, Group: o.MQTT.Group, Unshared: o.MQTT.Group == "", Inlet: p.store, Router: p.router, Logger: log, Limits: limits,
+		Admission: p.admission(),
 	})
 	return err
 }

@@ -44,6 +44,8 @@ type UpstreamOptions struct {
 	// Topics and StatusTopics are filters in place of those of the formats that are understood. Every door hears the
 	// status topics.
 	Topics, StatusTopics []string
+	// Admission says which devices may be heard, and of which fleet they are. Nil: all, of the one that their topic names.
+	Admission Admission
 	// Router knows the topics and formats. Nil: those that are understood by default.
 	Router *dialect.Router
 	// OwnTracksFleet is the fleet of devices that publish on owntracks/…. Zero: "owntracks".

@@ -2,6 +2,8 @@ package mqttin
 
 import (
 	"github.com/eclipse/paho.golang/paho"
+
+	"github.com/fleetcast/fleetcast/devices"
 )
 
 // link is one connection to the external broker, as the committer knows it.
@@ -81,7 +83,11 @@ func (u *Upstream) receive(l *link, p *paho.Publish) {
 	for i := range result.Messages {
 		// What the broker had before we asked may be of last year: it goes on with that mark, and the owner takes of it
 		// what is newer than what it holds.
-		d.entries = u.appendMessage(d.entries, &result.Messages[i], p.Retain)
+		m := &result.Messages[i]
+		if fleet, ok := u.admit(l, m.Device, m.Fleet); ok {
+			m.Fleet = fleet
+			d.entries = u.appendMessage(d.entries, m, p.Retain)
+		}
 	}
 	w.entries = d.entries
 	u.ask(l, result)
@@ -90,6 +96,23 @@ func (u *Upstream) receive(l *link, p *paho.Publish) {
 		return
 	}
 	u.offer(l, &d)
+}
+
+// admit returns the fleet of a device that the broker let speak. Who it is was the broker's to ask; whether there is such a
+// device is the registry's. While that is not loaded the owner decides.
+func (u *Upstream) admit(l *link, device devices.DeviceID, named devices.FleetID) (devices.FleetID, bool) {
+	if u.options.Admission == nil || device.IsZero() {
+		return named, true
+	}
+	fleet, err := u.options.Admission.Admit(anonymous, device, named)
+	switch {
+	case err == nil:
+		return fleet, true
+	case devices.KindOf(err) == devices.Unavailable:
+		return named, true
+	}
+	u.counters.note(DeviceRefused, l.conn.host)
+	return named, false
 }
 
 // offer queues a message. The broker keeps to the Receive Maximum, so there is room unless the inlet is away for long and
