@@ -117,7 +117,8 @@ type Result struct {
 	// devices, half a position.
 	Dropped  int
 	Messages []Message
-	// Device and Fleet are those of the topic, by the template whose decoder took the payload. Zero where it names none.
+	// Device and Fleet are those of the topic, by the template whose decoder took the payload. Zero where it names none,
+	// or where the payload is about others: a gateway that only forwards is no device of the fleet.
 	Device devices.DeviceID
 	Fleet  devices.FleetID
 
@@ -149,6 +150,16 @@ func (r *Result) reject(reason Reason) bool {
 	r.Kind, r.Reason = Rejected, reason
 	r.Messages = r.Messages[:0]
 	return true
+}
+
+// speaksOf tells whether the payload says something about the device, or nothing about any other.
+func (r *Result) speaksOf(device devices.DeviceID) bool {
+	for i := range r.Messages {
+		if r.Messages[i].Device == device {
+			return true
+		}
+	}
+	return len(r.Messages) == 0
 }
 
 // Rule is what took the payload: the name of a mapping, or the template of a preset; "" where nothing did.

@@ -61,6 +61,18 @@ func TestVariantsOfFormats(t *testing.T) {
 	}
 }
 
+// TestAGatewayThatForwardsIsNoDevice: its connection says nothing about the devices that it speaks for, and it is none.
+func TestAGatewayThatForwardsIsNoDevice(t *testing.T) {
+	router := everything(t, "")
+	for payload, want := range map[string]string{
+		`[{"bn":"urn:dev:a:","n":"t","v":1}]`: "", `[{"n":"t","v":1}]`: "gw", `[{"bn":"gw","n":"t","v":1},{"bn":"urn:dev:a:","n":"t","v":1}]`: "gw",
+	} {
+		if out := decodeWith(t, router, "senml/gw", []byte(payload)); out.Device.String() != want || len(out.Messages) == 0 {
+			t.Errorf("%s: %q", payload, out.Device)
+		}
+	}
+}
+
 // TestRelativeTimesCountFromNow: RFC 8428 section 4.5.3.
 func TestRelativeTimesCountFromNow(t *testing.T) {
 	now := time.Date(2026, 7, 1, 12, 0, 0, 0, time.UTC)

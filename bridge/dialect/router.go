@@ -186,7 +186,10 @@ func (r *Route) decode(in *input, out *Result) {
 		c := &r.candidates[i]
 		in.device, in.fleet, in.topic = c.device, c.fleet, c
 		if c.row.decode(in, out) {
-			out.Device, out.Fleet, out.taker = c.device, c.fleet, c.row
+			out.taker = c.row
+			if out.speaksOf(c.device) {
+				out.Device, out.Fleet = c.device, c.fleet
+			}
 			if out.Kind != Rejected {
 				out.Reason = None // of one that declined before
 			}
