@@ -1,8 +1,10 @@
 package app
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
+	"math"
 	"net/http"
 	"strings"
 	"testing"
@@ -109,4 +111,45 @@ func TestTheHygieneOfAFleetAppliesLive(t *testing.T) {
 		a := g.waitAsset("truck-17", func(a asset) bool { m, _ := a["metrics"].(map[string]any); return m["n"] == float64(n) })
 		return a.number("lat") != wide && a.number("accuracy") != 500
 	}, func() string { return fmt.Sprint(wide) })
+}
+
+// A tracker comes out of a tunnel: what it held back comes at once, in any order. The trail has all of it in the order of
+// time, and nobody who watches sees the device go back.
+func TestABurstFromATunnelFillsTheTrailAndShowsTheNewest(t *testing.T) {
+	const fixes = 400
+	g := startGateway(t)
+	start := time.Now().Add(-time.Hour).UnixMilli()
+	s := g.open("/stream/assets", "")
+	s.snapshot()
+	var lines strings.Builder
+	for i := range fixes {
+		i = (i*7 + 13) % fixes // each once, the newest somewhere
+		fmt.Fprintf(&lines, `{"at":%d,"lat":%.4f,"lon":24.94}`+"\n", start+int64(i)*1000, 60+float64(i)/10_000)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	pub := g.mosquitto(ctx, g.Addrs().MQTT.String(), "-q", "1", "-l", "-t", "fleets/north/devices/truck-17/telemetry")
+	pub.Stdin = strings.NewReader(lines.String())
+	if out, err := pub.CombinedOutput(); err != nil {
+		t.Fatalf("mosquitto_pub: %v: %s", err, out)
+	}
+	got := g.places("truck-17", fixes)
+	for i, place := range got.Geometry.Coordinates {
+		if want := 60 + float64(i)/10_000; math.Abs(place[1]-want) > 1e-9 {
+			t.Fatalf("place %d is %v, want %v", i, place[1], want)
+		}
+	}
+	g.telemetry("north", "truck-17", `{"done":true}`)
+	seen := 0.0
+	s.asset("truck-17", func(a asset) bool {
+		if a.number("at") < seen {
+			t.Errorf("the device goes back from %v to %v", seen, a.number("at"))
+		}
+		seen = a.number("at")
+		m, _ := a["metrics"].(map[string]any)
+		return m["done"] == true
+	})
+	if want := float64(start + (fixes-1)*1000); seen != want {
+		t.Errorf("the device is shown at %v, want %v", seen, want)
+	}
 }
