@@ -1,12 +1,14 @@
 package redistest
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -65,6 +67,15 @@ func freePort(t testing.TB) int {
 // Again starts a server that was killed or stopped, with what it saved.
 func (s *Server) Again(t testing.TB) {
 	t.Helper()
+	s.Begin(t)
+	c := s.Client()
+	defer func() { _ = c.Close() }()
+	Eventually(t, "server answers", func() error { return c.Ping(t.Context()).Err() })
+}
+
+// Begin is Again without the wait until it answers.
+func (s *Server) Begin(t testing.TB) {
+	t.Helper()
 	args := append([]string{
 		"--port", fmt.Sprint(s.Port), "--bind", "127.0.0.1", "--dir", s.Dir, "--save", "", "--loglevel", "warning",
 		"--logfile", filepath.Join(s.Dir, "log"), "--repl-diskless-sync-delay", "0",
@@ -78,9 +89,6 @@ func (s *Server) run(t testing.TB, args ...string) {
 	if err := s.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	c := s.Client()
-	defer func() { _ = c.Close() }()
-	Eventually(t, "server answers", func() error { return c.Ping(t.Context()).Err() })
 }
 
 // Addr is its host and port.
@@ -91,8 +99,17 @@ func (s *Server) URL() string { return "redis://" + s.Addr() }
 
 // Client returns one that the caller closes.
 func (s *Server) Client() *redis.Client {
+	quieting.Do(func() { redis.SetLogger(quiet{}) })
 	return redis.NewClient(&redis.Options{Addr: s.Addr(), MaxRetries: -1, DialerRetries: 1, Protocol: 2})
 }
+
+var quieting sync.Once
+
+// quiet keeps the library from telling of servers that tests have killed.
+type quiet struct{}
+
+// Printf implements the library's logger.
+func (quiet) Printf(context.Context, string, ...any) {}
 
 // Do runs a command.
 func (s *Server) Do(t testing.TB, args ...any) any {

@@ -10,8 +10,8 @@ import (
 )
 
 // StartCluster starts masters that share the slots, each with a replica where that is asked for: the replica of master i
-// is at masters+i. It returns the URL too.
-func StartCluster(t testing.TB, masters int, replicas bool) ([]*Server, string) {
+// is at masters+i. It returns the URL too. args are of every server.
+func StartCluster(t testing.TB, masters int, replicas bool, args ...string) ([]*Server, string) {
 	t.Helper()
 	n := masters
 	if replicas {
@@ -20,8 +20,10 @@ func StartCluster(t testing.TB, masters int, replicas bool) ([]*Server, string) 
 	var all []*Server
 	var addrs []string
 	for range n {
-		s := Start(t, "--cluster-enabled", "yes", "--cluster-node-timeout", "1000",
-			"--cluster-replica-validity-factor", "0", "--repl-ping-replica-period", "1")
+		s := Start(t, append([]string{
+			"--cluster-enabled", "yes", "--cluster-node-timeout", "1000",
+			"--cluster-replica-validity-factor", "0", "--repl-ping-replica-period", "1",
+		}, args...)...)
 		all = append(all, s)
 		addrs = append(addrs, s.Addr())
 	}
@@ -101,5 +103,8 @@ func startSentinel(t testing.TB, master *Server) *Server {
 	}
 	t.Cleanup(s.Kill)
 	s.run(t, config, "--sentinel")
+	c := s.Client()
+	defer func() { _ = c.Close() }()
+	Eventually(t, "sentinel answers", func() error { return c.Do(t.Context(), "PING").Err() })
 	return s
 }
