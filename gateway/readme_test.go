@@ -146,7 +146,7 @@ func (r *readmeRun) finish(t *testing.T, command string) {
 	defer tick.Stop()
 	for tries := 0; ; tries++ {
 		cmd := exec.CommandContext(ctx, "bash", "-c", command)
-		cmd.Dir = ".."
+		cmd.Dir, cmd.Env = "..", append(os.Environ(), "FLEETCAST_SERVER=http://127.0.0.1:"+r.http, "TOKEN=not asked for in open mode")
 		out, err := cmd.CombinedOutput()
 		if exit, ok := errors.AsType[*exec.ExitError](err); ok && exit.ExitCode() == curlTimedOut && strings.Contains(command, " -m ") {
 			err = nil
