@@ -130,7 +130,7 @@ func (r *readmeRun) adapt(command string) string {
 		"127.0.0.1:8080", "127.0.0.1:"+r.http, "127.0.0.1:1883", "127.0.0.1:"+r.mqtt,
 		"mosquitto_pub ", "mosquitto_pub -p "+r.mqtt+" ", "curl ", "curl -sS --fail-with-body ",
 		"--for 60s", "--for 2s", "--devices 1000", "--devices 20", "--viewers 100", "--viewers 5",
-		"--kill-every 5s --kills 10", "--kill-every 1s --kills 1 --for 0 --devices 5", "bin/", r.bin+"/",
+		"storm.", r.bin+"/storm.", "--kill-every 5s --kills 10", "--kill-every 1s --kills 1 --for 0 --devices 5", "bin/", r.bin+"/",
 	).Replace(command)
 }
 

@@ -1,7 +1,10 @@
 package play
 
 import (
+	"crypto/tls"
+	"crypto/x509"
 	"fmt"
+	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -43,7 +46,7 @@ func (e *engine) deviceOptions(d *Devices, start int) (fleet.Options, error) {
 	s := e.scenario
 	o := fleet.Options{
 		MQTT: e.installation.fill(or(d.MQTT, usualDoor)), Devices: d.Count, StartIndex: start, Rate: d.Rate, For: max(s.For-d.Ramp-d.RampDown, time.Second),
-		Ramp: d.Ramp, RampDown: d.RampDown, Prefix: d.Prefix, Seed: s.Seed, QoS: d.QoS, QoS1: d.QoS1Share, KeepAlive: d.KeepAlive,
+		Ramp: d.Ramp, RampDown: d.RampDown, Stages: d.Stages, Prefix: d.Prefix, Seed: s.Seed, QoS: d.QoS, QoS1: d.QoS1Share, KeepAlive: d.KeepAlive,
 		World: routes.Options{Ships: float64(d.Ships), Places: d.Places},
 		Tracker: tracker.Options{
 			Noise: d.Noise, Tunnels: d.Tunnels, ColdStart: d.ColdStart,
@@ -63,6 +66,9 @@ func (e *engine) deviceOptions(d *Devices, start int) (fleet.Options, error) {
 		}
 		o.World.Lines = append(o.World.Lines, lines...)
 	}
+	if err := e.access(d, &o); err != nil {
+		return o, err
+	}
 	var err error
 	if o.Mix, err = d.Mix.WithTopics(d.Topics); err != nil {
 		return o, err
@@ -75,6 +81,30 @@ func (e *engine) deviceOptions(d *Devices, start int) (fleet.Options, error) {
 		}
 	}
 	return o, nil
+}
+
+// access reads what the devices show, and whom they trust.
+func (e *engine) access(d *Devices, o *fleet.Options) (err error) {
+	if d.Credentials != "" {
+		if o.Identities, err = fleet.ReadIdentities(d.Credentials); err != nil {
+			return err
+		}
+		if len(o.Identities) < d.Count {
+			return fmt.Errorf("%d devices and %d credentials", d.Count, len(o.Identities))
+		}
+	}
+	if d.TLSCA == "" {
+		return nil
+	}
+	text, err := os.ReadFile(d.TLSCA)
+	if err != nil {
+		return fmt.Errorf("read certificates: %w", err)
+	}
+	o.TLS = &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: x509.NewCertPool()}
+	if !o.TLS.RootCAs.AppendCertsFromPEM(text) {
+		return fmt.Errorf("read certificates: %s holds none", d.TLSCA)
+	}
+	return nil
 }
 
 func faultsOf(w Wrong) fleet.Faults {

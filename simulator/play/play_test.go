@@ -175,6 +175,8 @@ func TestWhatCannotBeRunSaysWhy(t *testing.T) {
 		"a wrong flag":      {Scenario: parse(t, strings.Replace(tiny, "--in-memory", "--no-such-flag", 1)), Gateway: gatewayProgram(t)},
 		"no edge":           {Scenario: parse(t, tiny), MQTT: "127.0.0.1:1", URL: "nowhere"},
 		"a wrong route":     {Scenario: parse(t, strings.Replace(tiny, "count: 5", "count: 5, routes: [/nonexistent.gpx]", 1)), MQTT: "127.0.0.1:1", URL: "http://127.0.0.1:1"},
+		"no credentials":    {Scenario: parse(t, strings.Replace(tiny, "count: 5", "count: 5, credentials: /nonexistent.csv", 1)), MQTT: "127.0.0.1:1", URL: "http://127.0.0.1:1"},
+		"no certificates":   {Scenario: parse(t, strings.Replace(tiny, "count: 5", "count: 5, tls_ca: /nonexistent.pem", 1)), MQTT: "127.0.0.1:1", URL: "http://127.0.0.1:1"},
 		"a wrong place":     {Scenario: parse(t, strings.Replace(tiny, "count: 5", "count: 5, places: [atlantis]", 1)), MQTT: "127.0.0.1:1", URL: "http://127.0.0.1:1"},
 		"another threshold": {Scenario: parse(t, tiny), Thresholds: []string{"speed<1"}},
 	} {

@@ -12,6 +12,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/fleetcast/fleetcast/simulator/fleet"
 	"github.com/fleetcast/fleetcast/simulator/payload"
 	"github.com/fleetcast/fleetcast/simulator/units"
 )
@@ -79,6 +80,10 @@ type Devices struct {
 	KeepAlive time.Duration `yaml:"keepalive"`
 	Ramp      time.Duration `yaml:"ramp"`
 	RampDown  time.Duration `yaml:"ramp_down"`
+	Stages    fleet.Stages  `yaml:"stages"` // 60s:500,2m:500,10s:0 instead of the ramps
+
+	Credentials string `yaml:"credentials"` // a file, as --credentials takes it
+	TLSCA       string `yaml:"tls_ca"`      // for mqtts://
 
 	Mix       payload.Mix       `yaml:"mix"`
 	Topics    map[string]string `yaml:"topics"`

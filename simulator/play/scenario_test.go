@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fleetcast/fleetcast/simulator/fleet"
 	"github.com/fleetcast/fleetcast/simulator/units"
 )
 
@@ -82,14 +83,14 @@ name: big
 about: a test's
 for: 10m
 small: { for: 6s, factor: 0.01, thresholds: [ready_share>0] }
-devices: [{ name: a, count: 10000, fleets: 50, rate: 1/s, ramp: 1m, cold_start: 10s }, { name: b, count: 3, rate: 1/s }]
+devices: [{ name: a, count: 10000, fleets: 50, rate: 1/s, ramp: 1m, cold_start: 10s }, { name: b, count: 300, rate: 1/s, stages: "1m:200,8m:300,1m:0" }]
 viewers: [{ name: v, count: 100, resume_every: 1m, pan_every: 1s }]
 ledger: { devices: 50, viewers: 10, rate: 1/s }
 faults: [{ at: 5m, do: drop, of: a, within: 100s }, { at: 50%, do: hostile, connections: 200, for: 100s, fixed: true }]
 thresholds: [silent_loss==0, fresh_p99<1s, a.skipped==0, achieved_share==1]
 `)
 	z := s.small()
-	if z.For != 6*time.Second || z.Devices[0].Count != 100 || z.Devices[0].Ramp != 600*time.Millisecond || z.Devices[1].Count != 3 || z.Devices[0].Fleets != 5 {
+	if z.For != 6*time.Second || z.Devices[0].Count != 100 || z.Devices[0].Ramp != 600*time.Millisecond || z.Devices[1].Count != 5 || z.Devices[1].Stages[1] != (fleet.Stage{For: 4800 * time.Millisecond, Devices: 5}) || z.Devices[1].Stages[2].Devices != 0 || s.Devices[1].Stages[0].Devices != 200 || z.Devices[0].Fleets != 5 {
 		t.Errorf("%+v", z.Devices)
 	}
 	if z.Viewers[0].Count != 2 || z.Viewers[0].ResumeEvery != leastAge || z.Viewers[0].PanEvery != time.Second || z.Ledger.Devices != 10 {

@@ -2,6 +2,7 @@ package play
 
 import (
 	"math"
+	"slices"
 	"time"
 
 	"github.com/fleetcast/fleetcast/simulator/report"
@@ -33,6 +34,10 @@ func (s *Scenario) small() *Scenario {
 	out.Devices = append([]Devices(nil), s.Devices...)
 	for i := range out.Devices {
 		d := &out.Devices[i]
+		d.Stages = slices.Clone(d.Stages)
+		for j := range d.Stages {
+			d.Stages[j].For, d.Stages[j].Devices = z.time(d.Stages[j].For), z.number(d.Stages[j].Devices, min(leastDevices, d.Stages[j].Devices))
+		}
 		d.Count, d.Fleets = z.number(d.Count, leastDevices), min(d.Fleets, leastDevices)
 		d.Ramp, d.RampDown, d.ColdStart = z.time(d.Ramp), z.time(d.RampDown), z.time(d.ColdStart)
 		d.Report.Every, d.Report.Parked = z.time(d.Report.Every), z.time(d.Report.Parked)
