@@ -37,6 +37,8 @@ type Fleet struct {
 	ran     atomic.Bool
 	running sync.WaitGroup // the devices
 	faults  atomic.Pointer[Faults]
+	// steadyFrom is when the steady time began, since the run's start; 0 before it.
+	steadyFrom atomic.Int64
 
 	start time.Time // set by Run before any goroutine of it, and before phases.probe
 

@@ -138,6 +138,7 @@ func (f *Fleet) beginSteady() {
 	f.mu.Lock()
 	f.phases.steady, f.phases.isSteady = f.elapsed(), true
 	f.phases.atSteady = f.count.counts()
+	f.steadyFrom.Store(int64(f.phases.steady))
 	f.mu.Unlock()
 	f.count.lateness.Reset()
 	f.count.puback.Reset()

@@ -53,8 +53,10 @@ func (d *device) onAck(bits int64, code byte) {
 	}
 	now := f.elapsed()
 	f.count.acked.Add(1)
-	f.count.puback.Record(now - t.intended())
-	f.count.acking.Record(now - t.sent())
+	if int64(t.intended()) >= f.steadyFrom.Load() { // what the ramp left behind is not the steady time's
+		f.count.puback.Record(now - t.intended())
+		f.count.acking.Record(now - t.sent())
+	}
 	if at := f.start.Add(t.intended()).UnixMilli(); t.isLive() && at > d.ackedTo.Load() {
 		d.ackedTo.Store(at) // nobody else does
 	}

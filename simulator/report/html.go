@@ -190,7 +190,7 @@ type canvas struct{ b strings.Builder }
 
 func newCanvas() *canvas {
 	c := &canvas{}
-	fmt.Fprintf(&c.b, `<svg viewBox="0 -8 %.0f %.0f" role="img">`, plotWidth+8, plotHeight+8)
+	fmt.Fprintf(&c.b, `<svg viewBox="0 -8 %.0f %.0f" role="img">`, plotWidth+28, plotHeight+8)
 	return c
 }
 
