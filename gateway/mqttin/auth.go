@@ -26,7 +26,7 @@ type Admission interface {
 	// Admit returns the fleet of a device that a principal wants to speak for: the registry's where the device is
 	// registered, and else named, what the topic or the preset says. An error is a devices.Error whose kind says why
 	// not: NotFound (unknown, and unknown devices are refused), Forbidden (disabled, retired), Exhausted (no more
-	// devices may be registered now). It may register an unknown device. It is on the path of messages: it does no I/O,
+	// devices may be registered now), Unavailable (not known yet: the message is not acknowledged and comes again). It may register an unknown device. It is on the path of messages: it does no I/O,
 	// and its answer is remembered until Watch reports a change. The broker checks the principal's scope itself, with
 	// the fleet that Admit returned.
 	Admit(p *devices.Principal, device devices.DeviceID, named devices.FleetID) (devices.FleetID, error)

@@ -19,6 +19,7 @@ type fakeAuth struct {
 	errs     map[string]error
 	fleets   map[devices.DeviceID]devices.FleetID // the registered devices
 	strict   bool                                 // unknown devices are refused
+	unloaded bool                                 // no device is known yet
 	held     chan struct{}
 	last     Login
 	changed  func([]string)
@@ -72,6 +73,8 @@ func (f *fakeAuth) Admit(_ *devices.Principal, device devices.DeviceID, named de
 	defer f.mu.Unlock()
 	fleet, ok := f.fleets[device]
 	switch {
+	case f.unloaded:
+		return named, devices.Errorf(devices.Unavailable, "registry", "is not loaded yet")
 	case ok:
 		return fleet, nil
 	case f.strict:

@@ -279,6 +279,28 @@ func TestAnUnknownDeviceIsRefusedWhereThatIsThePolicy(t *testing.T) {
 	h.well(t)
 }
 
+// What cannot be judged now is neither lost nor acknowledged.
+func TestWhileTheRegistryIsNotLoadedNothingIsAcknowledged(t *testing.T) {
+	auth := newFakeAuth(aGateway("lora", "north"))
+	auth.unloaded = true
+	h := guarded(t, Options{}, auth)
+	for qos := range byte(3) {
+		r, _ := connect(t, h, as("lora"))
+		r.publish("fleets/north/devices/d/telemetry", `{}`, qos, uint16(qos))
+		if got := r.reason(); got != 0x88 {
+			t.Errorf("QoS %d: reason %#x", qos, got)
+		}
+	}
+	h.counted(t, DeviceUnknownYet)
+	if got := h.inlet.entries(); len(got) != 0 {
+		t.Errorf("the inlet has %+v", got)
+	}
+	auth.mu.Lock()
+	auth.unloaded = false
+	auth.mu.Unlock()
+	h.well(t)
+}
+
 // Row 8: an alias stands for a topic, and what may be said on it may change under it.
 func TestAnAliasIsJudgedAnewWhenItsDeviceMoves(t *testing.T) {
 	auth := newFakeAuth(aDevice("d1", "north"))
@@ -300,11 +322,11 @@ func TestAnAliasIsJudgedAnewWhenItsDeviceMoves(t *testing.T) {
 	}
 }
 
-func TestADeviceThatMovesBetweenFleetsOfItsGatewayIsTold(t *testing.T) {
+// In open mode, where nobody is disconnected over it.
+func TestADeviceThatMovesToAnotherFleetIsTold(t *testing.T) {
 	auth := newFakeAuth(aDevice("d1", "north"))
-	auth.accounts["lora"] = aGateway("lora", "north", "south")
-	h := guarded(t, Options{}, auth)
-	r, _ := connect(t, h, as("lora"))
+	h := startWith(t, Options{Auth: auth})
+	r, _ := connect(t, h, connectOptions{version: 5, id: "d1"})
 	r.publish("fleets/north/devices/d1/telemetry", `{}`, 1, 1)
 	r.expect(0x40, 1)
 	auth.mu.Lock()

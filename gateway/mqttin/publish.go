@@ -178,13 +178,14 @@ func (b *Broker) refuse(s *session, d *delivery, code byte) {
 
 // deliver makes entries of what was decoded and queues them. It tells whether the message was taken.
 func (b *Broker) deliver(s *session, r *topicRoute, result *dialect.Result, d *delivery) bool {
-	taken, refused := 0, 0
+	taken, refused, later := 0, 0, false
 	var last devices.DeviceID
 	speak := func(device devices.DeviceID, fleet devices.FleetID) (devices.FleetID, bool) {
 		fleet, why, ok := b.fleetOf(s, r, device, fleet)
 		if !ok {
 			b.counters.note(why, s.conn.remote)
 			refused++
+			later = later || why == DeviceUnknownYet
 			return fleet, false
 		}
 		if taken++; device != last {
@@ -206,6 +207,10 @@ func (b *Broker) deliver(s *session, r *topicRoute, result *dialect.Result, d *d
 			d.entries = b.appendMessage(d.entries, m, false)
 		}
 	}
+	if later {
+		b.forsake(s, d)
+		return false
+	}
 	if refused > 0 && taken == 0 {
 		b.refuse(s, d, codeNotAuthorized)
 		return false
@@ -220,6 +225,14 @@ func (b *Broker) deliver(s *session, r *topicRoute, result *dialect.Result, d *d
 	return true
 }
 
+// forsake ends the connection over a message that cannot be judged now: it is not acknowledged, and comes again.
+func (b *Broker) forsake(s *session, d *delivery) {
+	if f := d.ticket.flow; f != nil {
+		f.release(d.ticket.id)
+	}
+	s.kick(packets.ErrServerUnavailable)
+}
+
 // fleetOf returns the fleet of a device for which the connection wants to speak, or why it may not. named is the fleet
 // that the topic or its preset names.
 func (b *Broker) fleetOf(s *session, r *topicRoute, device devices.DeviceID, named devices.FleetID) (devices.FleetID, Reason, bool) {
@@ -232,7 +245,10 @@ func (b *Broker) fleetOf(s *session, r *topicRoute, device devices.DeviceID, nam
 		fleet = s.who.Fleet // its credential is the registry's word
 	case b.auth != nil:
 		admitted, err := b.auth.Admit(s.who, device, named)
-		if err != nil {
+		switch {
+		case devices.KindOf(err) == devices.Unavailable:
+			return fleet, DeviceUnknownYet, false
+		case err != nil:
 			return fleet, DeviceRefused, false
 		}
 		fleet = admitted

@@ -67,6 +67,7 @@ const (
 	TopicDenied                          // refused: a message on a topic that is not the client's
 	DeviceDenied                         // refused: what a message says of a device that is not the client's
 	DeviceRefused                        // refused: what a message says of a device that the registry does not admit
+	DeviceUnknownYet                     // ended: the registry cannot say now whether a device is admitted; it is to come again
 	Revoked                              // ended: the credential was revoked, disabled or changed
 	CredentialExpired                    // ended: the credential has expired
 	RatePaused                           // a connection that is above its account's rates is not read for a while
@@ -93,7 +94,7 @@ var reasonNames = [...]string{
 	"session_not_kept", "device_not_tracked", "duplicate_joined", "inlet_refused", "append_failed", "uncommitted",
 	"upstream_unreachable", "upstream_refused", "upstream_lost", "upstream_session_lost", "upstream_not_subscribed",
 	"ack_too_late", "login_failed", "login_forbidden", "login_throttled", "login_exhausted", "login_unavailable",
-	"login_broken", "client_id_taken", "account_limit", "flapping", "will_denied", "topic_denied", "device_denied", "device_refused",
+	"login_broken", "client_id_taken", "account_limit", "flapping", "will_denied", "topic_denied", "device_denied", "device_refused", "device_unknown_yet",
 	"revoked", "credential_expired", "rate_paused", "rate_exceeded", "watch_failed", "proxy_header_bad", "tls_failed",
 	"certificate_bad", "upgrade_refused", "origin_refused", "route_dropped", "command_sent", "command_acked",
 	"command_unsent", "request_sent", "request_unsent",

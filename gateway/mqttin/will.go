@@ -46,8 +46,14 @@ func (b *Broker) decodeWill(s *session, r *topicRoute, payload []byte) *refusal 
 		if m.Aside {
 			continue
 		}
-		fleet, _, ok := b.fleetOf(s, r, m.Device, m.Fleet)
-		if !ok {
+		fleet, why, ok := b.fleetOf(s, r, m.Device, m.Fleet)
+		switch {
+		case ok:
+		case why == DeviceUnknownYet:
+			return refusals[LoginUnavailable]
+		case s.who == anonymous:
+			continue
+		default:
 			return refusals[WillDenied]
 		}
 		m.Fleet = fleet
