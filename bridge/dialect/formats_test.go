@@ -287,3 +287,50 @@ func BenchmarkMapping(b *testing.B) {
 		route.Decode(payload, out)
 	}
 }
+
+// BenchmarkRoute is what a topic costs that was not seen before. Helsinki's name the next stop and the place, so that
+// nearly every message has another.
+func BenchmarkRoute(b *testing.B) {
+	router := everything(b, "")
+	for _, topic := range []string{telemetry, "/hfp/v2/journey/ongoing/vp/bus/0018/00423/2159/2/Matinkylä (M)/09:32/2442201/3/60;24/16/58/67"} {
+		b.Run(topic[:6], func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, reason := router.Route(topic); reason != None {
+					b.Fatal(reason)
+				}
+			}
+		})
+	}
+}
+
+// TestTheDocumentListsEveryPreset holds deploy/docs/formats.md to the table.
+func TestTheDocumentListsEveryPreset(t *testing.T) {
+	text, err := os.ReadFile("../../deploy/docs/formats.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range Presets() {
+		if !strings.Contains(string(text), "\n| `"+p.Name+"` | ") {
+			t.Errorf("%s is not there", p.Name)
+		}
+		if p.Topics == "" || p.About == "" || p.Fleet == "" {
+			t.Errorf("%+v", p)
+		}
+	}
+	for name := range units {
+		if _, ok := parseUnit("1e-3 " + name); !ok {
+			t.Errorf("no multiple of %s", name)
+		}
+	}
+}
+
+// BenchmarkNew is what a decoding of its own costs besides.
+func BenchmarkNew(b *testing.B) {
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := New(Options{Presets: AllPresets(), Anywhere: true}); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
