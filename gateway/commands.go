@@ -22,6 +22,9 @@ type commands struct {
 	Devices     devicesCommand     `cmd:"" help:"Register, list, change and delete devices of a running gateway."`
 	Fleets      fleetsCommand      `cmd:"" help:"Make, list, change and delete fleets of a running gateway."`
 	Credentials credentialsCommand `cmd:"" help:"Make and end the credentials of gateways and other MQTT clients."`
+	Token       tokenCommand       `cmd:"" help:"Sign tokens that show who asks over HTTP, and end them."`
+	Keys        keysCommand        `cmd:"" help:"Make, list and end the keys by which programs show who they are over HTTP."`
+	Users       usersCommand       `cmd:"" help:"Make, list, change and delete the people who may sign in."`
 	Decode      decodeCommand      `cmd:"" help:"Say what a message becomes, and why."`
 	Presets     presetsCommand     `cmd:"" help:"List the ecosystems whose topics and formats are known."`
 }

@@ -7,7 +7,10 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/netip"
 	"net/url"
+	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -24,7 +27,31 @@ const (
 
 // remote is a running gateway, as the commands that change it reach it.
 type remote struct {
-	Server string `help:"Where the gateway's HTTP is." default:"http://127.0.0.1:8080" env:"FLEETCAST_SERVER" placeholder:"URL"`
+	Server  string `help:"Where the gateway's HTTP is." default:"http://127.0.0.1:8080" env:"FLEETCAST_SERVER" placeholder:"URL"`
+	DataDir string `help:"Data directory of a gateway on this machine: the command line then is its admin." default:"./data" env:"FLEETCAST_DATA_DIR" placeholder:"DIR"`
+	// A proof is no flag: other users of the machine see those.
+	Token string `kong:"-"`
+}
+
+// proof is what the command shows: FLEETCAST_TOKEN, else what a gateway of this machine left in its data directory. That
+// is shown to this machine only: a directory that somebody else's gateway may write leads to nobody else.
+func (r *remote) proof(target *url.URL) string {
+	if r.Token != "" {
+		return r.Token
+	}
+	if token := os.Getenv("FLEETCAST_TOKEN"); token != "" {
+		return token
+	}
+	if host := target.Hostname(); host != "localhost" {
+		if addr, err := netip.ParseAddr(host); err != nil || !addr.IsLoopback() {
+			return ""
+		}
+	}
+	text, err := os.ReadFile(filepath.Join(r.DataDir, "admin.token"))
+	if err != nil {
+		return "" // in open mode there is none, and none is needed
+	}
+	return strings.TrimSpace(string(text))
 }
 
 // send makes a request and returns the answer, whose body the caller closes. An answer that says no is an error with the
@@ -40,6 +67,9 @@ func (r *remote) send(ctx context.Context, method, path string, query url.Values
 	}
 	if body != nil {
 		req.Header.Set("Content-Type", contentType)
+	}
+	if proof := r.proof(req.URL); proof != "" {
+		req.Header.Set("Authorization", "Bearer "+proof)
 	}
 	client := http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	res, err := client.Do(req)

@@ -23,6 +23,9 @@ type stream struct {
 	client netip.Prefix
 	packed bool
 	bye    atomic.Int64 // set by drain: the time of reconnection that the client is told, in ns
+
+	unwatch func()      // ends the watch over the caller's proof; nil where there is none
+	over    atomic.Bool // set by expire
 }
 
 // sink is where the bytes of a stream go. Its methods are for the stream's goroutine, but abort may be called from any.
@@ -45,6 +48,9 @@ func (s *stream) run(ctx context.Context) {
 	defer func() {
 		if p := recover(); p != nil {
 			s.h.log.Error("a stream panicked", "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+		}
+		if s.unwatch != nil {
+			s.unwatch()
 		}
 		s.viewer.Close()
 		s.sink.close()
@@ -78,7 +84,10 @@ func (s *stream) farewell(ctx context.Context) Reason {
 		return Gone // only the fallback has a context that ends, with the client
 	}
 	why, retry := Stopped, jitter(minRetry, maxRetry)
-	if bye := s.bye.Load(); bye != 0 {
+	switch bye := s.bye.Load(); {
+	case s.over.Load():
+		why = Expired // and nothing more is told; who comes back without a proof hears why
+	case bye != 0:
 		why, retry = Drained, time.Duration(bye)
 	}
 	last := appendRetry(nil, retry)
@@ -91,6 +100,8 @@ func (s *stream) farewell(ctx context.Context) Reason {
 
 func (s *stream) reason(ctx context.Context, err error) Reason {
 	switch {
+	case s.over.Load():
+		return Expired
 	case s.bye.Load() != 0:
 		return Drained
 	case errors.Is(err, errStalled):
@@ -107,6 +118,16 @@ func (s *stream) reason(ctx context.Context, err error) Reason {
 func (s *stream) drain(retry time.Duration) {
 	s.bye.CompareAndSwap(0, int64(retry))
 	s.viewer.Close()
+}
+
+// expireWait is how long a stream whose caller's proof has ended may stand in a write before it is cut.
+const expireWait = 2 * time.Second
+
+// expire ends the stream: its caller may see it no longer. It does not block.
+func (s *stream) expire() {
+	s.over.Store(true)
+	s.viewer.Close()
+	time.AfterFunc(expireWait, s.sink.abort) // closing twice is nothing
 }
 
 // abandon gives back what a stream that never began has taken.

@@ -31,6 +31,16 @@ type Options struct {
 	// Client returns the address that a request counts for. The default is the connection's other end; behind a proxy
 	// on another machine it must read what that proxy, and nobody else, writes.
 	Client func(*http.Request) netip.Addr
+	// Admit says what of the fleets a request may see, before anything else is looked at. nil: everybody sees everything,
+	// which is for loopback.
+	Admit func(w http.ResponseWriter, r *http.Request) (Admission, error)
+}
+
+// Admission is what a caller may see, and for how long.
+type Admission struct {
+	Scope devices.Scope
+	// Watch calls end when the caller's proof no longer holds; what it returns ends the watch. nil: it holds for ever.
+	Watch func(end func()) (unwatch func())
 }
 
 // viewer is the part of hub.Viewer that a stream needs; tests have another.
@@ -89,6 +99,11 @@ func newHandler(o Options, attach func(hub.Query, hub.Format, string) (viewer, e
 	if o.Client == nil {
 		o.Client = peer
 	}
+	if o.Admit == nil {
+		o.Admit = func(http.ResponseWriter, *http.Request) (Admission, error) {
+			return Admission{Scope: devices.AllFleets()}, nil
+		}
+	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -120,12 +135,22 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		problem.MethodNotAllowed("GET", "HEAD", "OPTIONS").Write(w, r)
 		return
 	}
+	admission, err := h.options.Admit(w, r)
+	if err != nil {
+		h.refuse(NotAdmitted)
+		problem.Write(w, r, err)
+		return
+	}
 	req, err := parseRequest(r)
+	if err == nil {
+		err = req.narrow(admission.Scope)
+	}
 	if err != nil {
 		h.refuse(BadRequest)
 		problem.Write(w, r, err)
 		return
 	}
+	req.watch = admission.Watch
 	if !h.options.NoGzip && takesGzip(r.Header.Values("Accept-Encoding")) {
 		req.format, req.packed = packedFormat(req.format), true
 	}
@@ -167,6 +192,9 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, req request) {
 		return
 	}
 	started = true
+	if req.watch != nil {
+		s.unwatch = req.watch(s.expire)
+	}
 	h.register(s)
 	if hijacked {
 		// The request's context ends with this call. The goroutine ends with the viewer or the connection, both of which

@@ -39,10 +39,11 @@ const (
 	Stopped                // the hub stopped, or closed the viewer
 	Drained                // this server is stopping
 	Panicked               // a defect of ours, logged; the others are not affected
+	Expired                // the caller's proof has ended or was revoked
 	reasons
 )
 
-var reasonNames = [reasons]string{"gone", "stalled", "write_failed", "hub_stopped", "drained", "panicked"}
+var reasonNames = [reasons]string{"gone", "stalled", "write_failed", "hub_stopped", "drained", "panicked", "expired"}
 
 // String returns the reason as it stands in metrics.
 func (r Reason) String() string { return reasonNames[r] }
@@ -58,10 +59,11 @@ const (
 	Draining                     // this server is stopping
 	BadRequest                   // the query, or the method
 	NoConnection                 // the connection could not be taken over or written
+	NotAdmitted                  // the caller's proof is missing, wrong or over
 	refusals
 )
 
-var refusalNames = [refusals]string{"too_many", "too_many_of_client", "hub_refused", "draining", "bad_request", "no_connection"}
+var refusalNames = [refusals]string{"too_many", "too_many_of_client", "hub_refused", "draining", "bad_request", "no_connection", "not_admitted"}
 
 // String returns the refusal as it stands in metrics.
 func (r Refusal) String() string { return refusalNames[r] }

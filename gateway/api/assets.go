@@ -9,6 +9,7 @@ import (
 
 	"github.com/fleetcast/fleetcast/bridge/bus"
 	"github.com/fleetcast/fleetcast/devices"
+	"github.com/fleetcast/fleetcast/sse/hub"
 )
 
 // appendTimeout bounds how long a person waits for the bus.
@@ -16,12 +17,12 @@ const appendTimeout = 5 * time.Second
 
 // listAssets answers {"assets":[…],"next":"…"}: a page of assets by id, each as the stream has it. next is there where
 // more follow, and is the after of the next page.
-func (a *API) listAssets(w http.ResponseWriter, r *http.Request) error {
+func (a *API) listAssets(w http.ResponseWriter, r *http.Request, c *devices.Caller) error {
 	q, err := parseList(r, DefaultLimit, MaxLimit)
 	if err != nil {
 		return err
 	}
-	frames, next := a.options.Assets.Assets(q)
+	frames, next := a.assetsOf(c, q)
 	size := len(next) + 64
 	for _, frame := range frames {
 		size += len(frame) + 1
@@ -41,9 +42,33 @@ func (a *API) listAssets(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-func (a *API) oneAsset(w http.ResponseWriter, r *http.Request) error {
+// assetsOf is the one way to lists of assets: of the fleets that the caller may see.
+func (a *API) assetsOf(c *devices.Caller, q hub.ListQuery) (frames [][]byte, next string) {
+	if !c.Scope.IsAll() {
+		left := c.Scope.Narrow(q.Fleets)
+		if left.IsEmpty() {
+			return nil, "" // to the hub, no fleet is every fleet
+		}
+		q.Fleets = left.Fleets()
+	}
+	return a.options.Assets.Assets(q)
+}
+
+// fleetSeen is the fleet of an asset that the caller may see. Of another's it says what it says of none.
+func (a *API) fleetSeen(c *devices.Caller, id devices.DeviceID) (devices.FleetID, error) {
+	fleet, ok := a.options.Assets.Fleet(id)
+	if !ok || !c.Scope.Sees(fleet) {
+		return devices.FleetID{}, errNoAsset
+	}
+	return fleet, nil
+}
+
+func (a *API) oneAsset(w http.ResponseWriter, r *http.Request, c *devices.Caller) error {
 	id, err := deviceOf(r)
 	if err != nil {
+		return err
+	}
+	if _, err := a.fleetSeen(c, id); err != nil {
 		return err
 	}
 	frame, ok := a.options.Assets.Asset(id)
@@ -56,14 +81,14 @@ func (a *API) oneAsset(w http.ResponseWriter, r *http.Request) error {
 
 // removeAsset asks the owner of the device's partition to remove its live state. That it did is seen as `removed` in the
 // stream; a device that goes on sending comes back.
-func (a *API) removeAsset(w http.ResponseWriter, r *http.Request) error {
+func (a *API) removeAsset(w http.ResponseWriter, r *http.Request, c *devices.Caller) error {
 	id, err := deviceOf(r)
 	if err != nil {
 		return err
 	}
-	fleet, ok := a.options.Assets.Fleet(id)
-	if !ok {
-		return errNoAsset
+	fleet, err := a.fleetSeen(c, id)
+	if err != nil {
+		return err
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), appendTimeout)
 	defer cancel()

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"encoding/json"
 	"net/http"
 	"net/url"
 
@@ -78,7 +79,7 @@ func parseDevices(r *http.Request, known ...string) (registry.Query, url.Values,
 }
 
 // listDevices answers {"devices":[…],"next":"…"}: a page by id.
-func (a *API) listDevices(w http.ResponseWriter, r *http.Request) error {
+func (a *API) listDevices(w http.ResponseWriter, r *http.Request, c *devices.Caller) error {
 	q, values, err := parseDevices(r, "limit", "after")
 	if err != nil {
 		return err
@@ -92,6 +93,9 @@ func (a *API) listDevices(w http.ResponseWriter, r *http.Request) error {
 	}
 	answer.Devices = []any{}
 	if q.Status == registry.Quarantined {
+		if !c.Scope.IsAll() { // whose they will be nobody knows
+			return devices.Errorf(devices.Forbidden, "status", "quarantined needs a proof for all fleets")
+		}
 		strangers, next := a.options.Registry.Strangers(q.After, q.Limit)
 		for _, s := range strangers {
 			answer.Devices = append(answer.Devices, viewStranger(s))
@@ -99,6 +103,11 @@ func (a *API) listDevices(w http.ResponseWriter, r *http.Request) error {
 		answer.Next = next
 		return writeValue(w, http.StatusOK, answer)
 	}
+	left := c.Scope.Narrow(q.Fleets)
+	if left.IsEmpty() {
+		return writeValue(w, http.StatusOK, answer)
+	}
+	q.Fleets = left.Fleets()
 	found, next := a.options.Registry.Devices(q)
 	for _, d := range found {
 		answer.Devices = append(answer.Devices, a.viewDevice(d))
@@ -117,7 +126,7 @@ func registered(r *http.Request) (devices.DeviceID, error) {
 	return id, nil
 }
 
-func (a *API) oneDevice(w http.ResponseWriter, r *http.Request) error {
+func (a *API) oneDevice(w http.ResponseWriter, r *http.Request, c *devices.Caller) error {
 	if _, err := parseQuery(r); err != nil {
 		return err
 	}
@@ -125,11 +134,11 @@ func (a *API) oneDevice(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if d, ok := a.options.Registry.Device(id); ok {
+	if d, err := a.deviceSeen(c, id); err == nil {
 		setTag(w, d.Revision)
 		return writeValue(w, http.StatusOK, a.viewDevice(d))
 	}
-	if s, ok := a.options.Registry.Stranger(id); ok {
+	if s, ok := a.options.Registry.Stranger(id); ok && c.Scope.IsAll() {
 		setTag(w, s.Revision)
 		return writeValue(w, http.StatusOK, viewStranger(s))
 	}
@@ -137,7 +146,7 @@ func (a *API) oneDevice(w http.ResponseWriter, r *http.Request) error {
 }
 
 // createDevice makes a device and answers {id, fleet, token}. The token is shown here and never again.
-func (a *API) createDevice(w http.ResponseWriter, r *http.Request) error {
+func (a *API) createDevice(w http.ResponseWriter, r *http.Request, c *devices.Caller) error {
 	if _, err := parseQuery(r); err != nil {
 		return err
 	}
@@ -157,6 +166,9 @@ func (a *API) createDevice(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	if err := mayUse(c, body.Fleet); err != nil {
+		return err
+	}
 	d, token, err := a.options.Registry.CreateDevice(r.Context(), registry.Device{
 		ID: body.ID, Fleet: body.Fleet, Name: body.Name, Status: body.Status, Metadata: body.Metadata, Limits: body.Limits,
 	}, secret)
@@ -167,9 +179,12 @@ func (a *API) createDevice(w http.ResponseWriter, r *http.Request) error {
 }
 
 // updateDevice applies a merge patch (RFC 7396).
-func (a *API) updateDevice(w http.ResponseWriter, r *http.Request) error {
+func (a *API) updateDevice(w http.ResponseWriter, r *http.Request, c *devices.Caller) error {
 	id, at, patch, err := a.change(r)
 	if err != nil {
+		return err
+	}
+	if err := a.mayChange(c, id, patch); err != nil {
 		return err
 	}
 	d, err := a.options.Registry.UpdateDevice(r.Context(), id, patch, at)
@@ -195,8 +210,22 @@ func (a *API) change(r *http.Request) (id devices.DeviceID, at store.Revision, p
 	return id, at, patch, err
 }
 
+// mayChange tells whether the caller may change a device so: it is in a fleet of theirs, and where it moves it stays so.
+func (a *API) mayChange(c *devices.Caller, id devices.DeviceID, patch []byte) error {
+	if _, err := a.deviceSeen(c, id); err != nil {
+		return err
+	}
+	var moves struct {
+		Fleet devices.FleetID `json:"fleet"`
+	}
+	if err := json.Unmarshal(patch, &moves); err != nil {
+		return &devices.Error{Kind: devices.Invalid, Field: "body", Detail: "is not a patch of a device", Err: err}
+	}
+	return mayUse(c, moves.Fleet)
+}
+
 // deleteDevice removes a device, with its credential, its connections and its asset; or rejects one in quarantine.
-func (a *API) deleteDevice(w http.ResponseWriter, r *http.Request) error {
+func (a *API) deleteDevice(w http.ResponseWriter, r *http.Request, c *devices.Caller) error {
 	if _, err := parseQuery(r); err != nil {
 		return err
 	}
@@ -208,6 +237,9 @@ func (a *API) deleteDevice(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	if _, err := a.deviceSeen(c, id); err != nil && !c.Scope.IsAll() {
+		return err
+	}
 	err = a.options.Registry.DeleteDevice(r.Context(), id, at)
 	if devices.KindOf(err) == devices.NotFound {
 		err = a.options.Registry.Reject(r.Context(), id)
@@ -215,7 +247,7 @@ func (a *API) deleteDevice(w http.ResponseWriter, r *http.Request) error {
 	return noContent(w, err)
 }
 
-func (a *API) rotateDevice(w http.ResponseWriter, r *http.Request) error {
+func (a *API) rotateDevice(w http.ResponseWriter, r *http.Request, c *devices.Caller) error {
 	if _, err := parseQuery(r); err != nil {
 		return err
 	}
@@ -229,6 +261,9 @@ func (a *API) rotateDevice(w http.ResponseWriter, r *http.Request) error {
 	}
 	secret, err := body.secret()
 	if err != nil {
+		return err
+	}
+	if _, err := a.deviceSeen(c, id); err != nil {
 		return err
 	}
 	d, token, err := a.options.Registry.RotateDevice(r.Context(), id, secret)

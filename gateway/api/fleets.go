@@ -20,7 +20,7 @@ type fleetView struct {
 func viewFleet(f registry.FleetView) fleetView { return fleetView{f.Fleet, f.Devices, f.Revision} }
 
 // listFleets answers {"fleets":[…],"next":"…"}: a page by id.
-func (a *API) listFleets(w http.ResponseWriter, r *http.Request) error {
+func (a *API) listFleets(w http.ResponseWriter, r *http.Request, c *devices.Caller) error {
 	values, err := parseQuery(r, "limit", "after")
 	if err != nil {
 		return err
@@ -34,12 +34,30 @@ func (a *API) listFleets(w http.ResponseWriter, r *http.Request) error {
 		Next   string      `json:"next,omitempty"`
 	}
 	answer.Fleets = []fleetView{}
-	found, next := a.options.Registry.Fleets(after, limit)
+	found, next := a.fleetsSeen(c, after, limit)
 	for _, f := range found {
 		answer.Fleets = append(answer.Fleets, viewFleet(f))
 	}
 	answer.Next = next
 	return writeValue(w, http.StatusOK, answer)
+}
+
+// fleetsSeen is a page of the fleets that the caller may see.
+func (a *API) fleetsSeen(c *devices.Caller, after string, limit int) (found []registry.FleetView, next string) {
+	if c.Scope.IsAll() {
+		return a.options.Registry.Fleets(after, limit)
+	}
+	for _, id := range c.Scope.Fleets() { // they are sorted
+		f, ok := a.options.Registry.Fleet(id)
+		if !ok || id.String() <= after {
+			continue
+		}
+		if len(found) == limit {
+			return found, found[limit-1].ID.String()
+		}
+		found = append(found, f)
+	}
+	return found, ""
 }
 
 func fleetOf(r *http.Request) (devices.FleetID, error) {
@@ -54,13 +72,13 @@ func fleetOf(r *http.Request) (devices.FleetID, error) {
 	return id, nil
 }
 
-func (a *API) oneFleet(w http.ResponseWriter, r *http.Request) error {
+func (a *API) oneFleet(w http.ResponseWriter, r *http.Request, c *devices.Caller) error {
 	id, err := fleetOf(r)
 	if err != nil {
 		return err
 	}
 	f, ok := a.options.Registry.Fleet(id)
-	if !ok {
+	if !ok || !c.Scope.Sees(id) {
 		return registry.ErrNoFleet
 	}
 	setTag(w, f.Revision)
@@ -83,10 +101,13 @@ func (a *API) createFleet(w http.ResponseWriter, r *http.Request) error {
 }
 
 // updateFleet applies a merge patch (RFC 7396).
-func (a *API) updateFleet(w http.ResponseWriter, r *http.Request) error {
+func (a *API) updateFleet(w http.ResponseWriter, r *http.Request, c *devices.Caller) error {
 	id, err := fleetOf(r)
 	if err != nil {
 		return err
+	}
+	if !c.Scope.Sees(id) {
+		return registry.ErrNoFleet
 	}
 	at, err := expected(r)
 	if err != nil {

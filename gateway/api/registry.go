@@ -10,62 +10,67 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/go-chi/chi/v5"
-
 	"github.com/fleetcast/fleetcast/devices"
 	"github.com/fleetcast/fleetcast/devices/registry"
 	"github.com/fleetcast/fleetcast/devices/store"
 )
 
-// The scopes of what people do to the registry. Who has which is asked in one place: see guarded.
-const (
-	scopeRead  = "devices:read"
-	scopeWrite = "devices:write"
-)
+// registryRoutes are the routes of devices, fleets and credentials. Whose fleet a device is of is asked in each; what
+// belongs to no fleet, or may belong to any, is for who may see all.
+func (a *API) registryRoutes(plainRoute func(method, path string, n need, f callerHandler)) {
+	route := func(method, path string, n need, f callerHandler) { plainRoute(method, path, n, a.loaded(f)) }
+	viewer, admin, ruler := need{role: devices.Viewer}, need{role: devices.Admin}, need{role: devices.Admin, all: true}
+	route(http.MethodGet, "/api/devices", viewer, a.listDevices)
+	route(http.MethodPost, "/api/devices", admin, a.createDevice)
+	route(http.MethodGet, exportCSV, viewer, a.exportDevices)
+	route(http.MethodGet, exportJSON, viewer, a.exportDevices)
+	route(http.MethodPost, exportCSV, ruler, plain(a.importDevices))
+	route(http.MethodPost, exportJSON, ruler, plain(a.importDevices))
+	route(http.MethodGet, "/api/devices/{id}", viewer, a.oneDevice)
+	route(http.MethodPatch, "/api/devices/{id}", admin, a.updateDevice)
+	route(http.MethodDelete, "/api/devices/{id}", admin, a.deleteDevice)
+	route(http.MethodPost, "/api/devices/{id}/credential", admin, a.rotateDevice)
+	route(http.MethodPost, "/api/devices/{id}/approve", ruler, plain(a.approveDevice))
 
-// registryRoutes are the routes of devices, fleets and credentials.
-func (a *API) registryRoutes(r chi.Router) {
-	route := func(method, path, scope string, f func(http.ResponseWriter, *http.Request) error) {
-		r.Method(method, path, a.handle(a.guarded(scope, f)))
-		if method == http.MethodGet {
-			r.Method(http.MethodHead, path, a.handle(a.guarded(scope, f))) // net/http leaves the body out
-		}
-	}
-	route(http.MethodGet, "/api/devices", scopeRead, a.listDevices)
-	route(http.MethodPost, "/api/devices", scopeWrite, a.createDevice)
-	route(http.MethodGet, exportCSV, scopeRead, a.exportDevices)
-	route(http.MethodGet, exportJSON, scopeRead, a.exportDevices)
-	route(http.MethodPost, exportCSV, scopeWrite, a.importDevices)
-	route(http.MethodPost, exportJSON, scopeWrite, a.importDevices)
-	route(http.MethodGet, "/api/devices/{id}", scopeRead, a.oneDevice)
-	route(http.MethodPatch, "/api/devices/{id}", scopeWrite, a.updateDevice)
-	route(http.MethodDelete, "/api/devices/{id}", scopeWrite, a.deleteDevice)
-	route(http.MethodPost, "/api/devices/{id}/credential", scopeWrite, a.rotateDevice)
-	route(http.MethodPost, "/api/devices/{id}/approve", scopeWrite, a.approveDevice)
+	route(http.MethodGet, "/api/fleets", viewer, a.listFleets)
+	route(http.MethodPost, "/api/fleets", ruler, plain(a.createFleet))
+	route(http.MethodGet, "/api/fleets/{id}", viewer, a.oneFleet)
+	route(http.MethodPatch, "/api/fleets/{id}", admin, a.updateFleet)
+	route(http.MethodDelete, "/api/fleets/{id}", ruler, plain(a.deleteFleet))
 
-	route(http.MethodGet, "/api/fleets", scopeRead, a.listFleets)
-	route(http.MethodPost, "/api/fleets", scopeWrite, a.createFleet)
-	route(http.MethodGet, "/api/fleets/{id}", scopeRead, a.oneFleet)
-	route(http.MethodPatch, "/api/fleets/{id}", scopeWrite, a.updateFleet)
-	route(http.MethodDelete, "/api/fleets/{id}", scopeWrite, a.deleteFleet)
-
-	route(http.MethodGet, "/api/credentials", scopeRead, a.listCredentials)
-	route(http.MethodPost, "/api/credentials", scopeWrite, a.createCredential)
-	route(http.MethodGet, "/api/credentials/{id}", scopeRead, a.oneCredential)
-	route(http.MethodPatch, "/api/credentials/{id}", scopeWrite, a.updateCredential)
-	route(http.MethodDelete, "/api/credentials/{id}", scopeWrite, a.deleteCredential)
-	route(http.MethodPost, "/api/credentials/{id}/credential", scopeWrite, a.rotateCredential)
+	route(http.MethodGet, "/api/credentials", ruler, plain(a.listCredentials))
+	route(http.MethodPost, "/api/credentials", ruler, plain(a.createCredential))
+	route(http.MethodGet, "/api/credentials/{id}", ruler, plain(a.oneCredential))
+	route(http.MethodPatch, "/api/credentials/{id}", ruler, plain(a.updateCredential))
+	route(http.MethodDelete, "/api/credentials/{id}", ruler, plain(a.deleteCredential))
+	route(http.MethodPost, "/api/credentials/{id}/credential", ruler, plain(a.rotateCredential))
 }
 
-// guarded is the one place where it is asked whether the caller may. Today everybody may who reaches the port, which is
-// on loopback only; scopes of callers come with their credentials.
-func (a *API) guarded(_ string, f func(http.ResponseWriter, *http.Request) error) func(http.ResponseWriter, *http.Request) error {
-	return func(w http.ResponseWriter, r *http.Request) error {
+// loaded answers only once the registry is there.
+func (a *API) loaded(f callerHandler) callerHandler {
+	return func(w http.ResponseWriter, r *http.Request, c *devices.Caller) error {
 		if !a.options.Registry.Ready() {
 			return devices.Errorf(devices.Unavailable, "", "the registry is not loaded yet; try again")
 		}
-		return f(w, r)
+		return f(w, r, c)
 	}
+}
+
+// deviceSeen is a device that is registered in a fleet of the caller's. Of another's it says what it says of none.
+func (a *API) deviceSeen(c *devices.Caller, id devices.DeviceID) (*registry.Device, error) {
+	d, ok := a.options.Registry.Device(id)
+	if !ok || !c.Scope.Sees(d.Fleet) {
+		return nil, registry.ErrNoDevice
+	}
+	return d, nil
+}
+
+// mayUse tells whether the caller may put a device into a fleet.
+func mayUse(c *devices.Caller, fleet devices.FleetID) error {
+	if !fleet.IsZero() && !c.Scope.Sees(fleet) {
+		return devices.Errorf(devices.Forbidden, "fleet", "is none of yours")
+	}
+	return nil
 }
 
 // nameIn reads the part of the path behind prefix and before the next '/'. It is decoded once, from the escaped path:
@@ -142,7 +147,9 @@ func noContent(w http.ResponseWriter, err error) error {
 // created answers that something was made, and where it is.
 func created(w http.ResponseWriter, prefix, id string, revision store.Revision, v any) error {
 	w.Header().Set("Location", prefix+url.PathEscape(id))
-	setTag(w, revision)
+	if revision != 0 {
+		setTag(w, revision)
+	}
 	return writeValue(w, http.StatusCreated, v)
 }
 

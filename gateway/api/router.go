@@ -13,6 +13,7 @@ import (
 	"github.com/fleetcast/fleetcast/bridge/bus"
 	"github.com/fleetcast/fleetcast/devices"
 	"github.com/fleetcast/fleetcast/devices/registry"
+	"github.com/fleetcast/fleetcast/gateway/auth"
 	"github.com/fleetcast/fleetcast/gateway/problem"
 	"github.com/fleetcast/fleetcast/sse/hub"
 )
@@ -48,6 +49,8 @@ type Options struct {
 	Hosts []string
 	// AnyHost answers every host name. Only where viewers must prove who they are: see hosts.go.
 	AnyHost bool
+	// Auth says who asks, and lets nobody in who cannot show it; nil: open mode, in which everybody may everything.
+	Auth *auth.Authority
 	// Checks say whether the roles of this process are ready, beside the edge's own tables.
 	Checks []Check
 	// Stats returns what GET /api/stats shows, as JSON; nil: an empty object.
@@ -109,7 +112,7 @@ func (a *API) routes(hosts hostGuard) {
 		problem.Write(w, r, devices.Errorf(devices.Forbidden, "", "a page of another site must not change anything here"))
 	}))
 	// Whatever stands here is also around the stream: it must neither buffer nor bound the time of an answer.
-	a.mux.Use(a.recoverPanics, secure, hosts.guard, limitBody, crossOrigin.Handler)
+	a.mux.Use(a.recoverPanics, secure, hosts.guard, limitBody, crossOrigin.Handler, a.identify)
 	a.mux.NotFound(a.elsewhere)
 	a.mux.MethodNotAllowed(a.methodNotAllowed)
 	isEdge := a.options.Assets != nil
@@ -118,34 +121,45 @@ func (a *API) routes(hosts hostGuard) {
 	}
 	a.mux.Group(func(r chi.Router) {
 		r.Use(private, limitTime)
-		get := func(path string, f func(http.ResponseWriter, *http.Request) error) {
-			r.Method(http.MethodGet, path, a.handle(f))
-			r.Method(http.MethodHead, path, a.handle(f)) // net/http leaves the body out
+		route := func(method, path string, n need, f callerHandler) {
+			h := a.handle(a.guard(n, f))
+			r.Method(method, path, h)
+			if method == http.MethodGet {
+				r.Method(http.MethodHead, path, h) // net/http leaves the body out
+			}
 		}
-		get("/healthz", a.health)
-		get("/readyz", a.ready)
-		get("/api/stats", a.stats)
-		get(problem.TypePrefix+"{name}", a.explain)
+		for path, f := range map[string]handlerFunc{"/healthz": a.health, "/readyz": a.ready, problem.TypePrefix + "{name}": a.explain} {
+			r.Method(http.MethodGet, path, a.handle(f)) // of these everybody may know
+			r.Method(http.MethodHead, path, a.handle(f))
+		}
+		overseer := need{role: devices.Operator, all: true}
+		route(http.MethodGet, "/api/stats", overseer, plain(a.stats))
 		if a.options.DeadLetters != nil {
-			get("/api/dead-letters", a.deadLetters)
+			route(http.MethodGet, "/api/dead-letters", overseer, plain(a.deadLetters))
 		}
-		if !isEdge {
-			return
-		}
-		get("/api/assets", a.listAssets)
-		get("/api/assets.geojson", a.geoJSON)
-		get("/api/assets/{id}", a.oneAsset)
-		r.Method(http.MethodDelete, "/api/assets/{id}", a.handle(a.removeAsset))
-		if a.options.Decode != nil {
-			r.Method(http.MethodPost, "/api/decode", a.handle(a.decode))
-		}
-		if a.options.Trails != nil {
-			get("/api/assets/{id}/trail", a.trail)
-		}
-		if a.options.Registry != nil {
-			a.registryRoutes(r)
+		if isEdge {
+			a.peopleRoutes(r, route)
+			a.edgeRoutes(route)
 		}
 	})
+}
+
+// edgeRoutes are what an edge serves of the fleets.
+func (a *API) edgeRoutes(route func(method, path string, n need, f callerHandler)) {
+	viewer := need{role: devices.Viewer}
+	route(http.MethodGet, "/api/assets", viewer, a.listAssets)
+	route(http.MethodGet, "/api/assets.geojson", viewer, a.geoJSON)
+	route(http.MethodGet, "/api/assets/{id}", viewer, a.oneAsset)
+	route(http.MethodDelete, "/api/assets/{id}", need{role: devices.Operator}, a.removeAsset)
+	if a.options.Decode != nil {
+		route(http.MethodPost, "/api/decode", viewer, plain(a.decode))
+	}
+	if a.options.Trails != nil {
+		route(http.MethodGet, "/api/assets/{id}/trail", viewer, a.trail)
+	}
+	if a.options.Registry != nil {
+		a.registryRoutes(route)
+	}
 }
 
 // handle makes a handler of a function whose error becomes a problem. The function must not have written then.

@@ -26,7 +26,7 @@ const (
 // trail answers the trail of an asset as one feature (RFC 7946 section 3.2): its line, and in the properties, place by
 // place, when it was there (coordTimes, as tools that turn GPX into GeoJSON write them) and how fast, heading where and
 // how high, where that is known. One place is a Point; where there is none, the geometry is null.
-func (a *API) trail(w http.ResponseWriter, r *http.Request) error {
+func (a *API) trail(w http.ResponseWriter, r *http.Request, c *devices.Caller) error {
 	name, ok := nameIn(r, "/api/assets/")
 	id, err := devices.ParseDeviceID(name)
 	if !ok || err != nil {
@@ -36,7 +36,7 @@ func (a *API) trail(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	fleet, fixes, err := a.trailOf(r.Context(), id, nil, q)
+	fleet, fixes, err := a.trailOf(r.Context(), id, c, q)
 	if err != nil {
 		return err
 	}
@@ -45,12 +45,11 @@ func (a *API) trail(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// trailOf is the one way to a trail. allowed are the fleets that the caller may see; nil is all of them. Of an asset of
-// another fleet it says what it says of none.
-func (a *API) trailOf(ctx context.Context, id devices.DeviceID, allowed []devices.FleetID, q devices.TrailQuery) (devices.FleetID, []devices.Fix, error) {
-	fleet, ok := a.options.Assets.Fleet(id)
-	if !ok || allowed != nil && !slices.Contains(allowed, fleet) {
-		return fleet, nil, errNoAsset
+// trailOf is the one way to a trail.
+func (a *API) trailOf(ctx context.Context, id devices.DeviceID, c *devices.Caller, q devices.TrailQuery) (devices.FleetID, []devices.Fix, error) {
+	fleet, err := a.fleetSeen(c, id)
+	if err != nil {
+		return fleet, nil, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, trailBound)
 	defer cancel()

@@ -104,9 +104,9 @@ func TestATrailOfNobodyIsNotFound(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, allowed := range [][]devices.FleetID{{}, {other}} {
-		if _, _, err := w.trailOf(t.Context(), id, allowed, devices.TrailQuery{}); devices.KindOf(err) != devices.NotFound {
-			t.Errorf("a caller of %v sees the trail: %v", allowed, err)
+	for _, scope := range []devices.Scope{{}, devices.OnlyFleets(other)} {
+		if _, _, err := w.trailOf(t.Context(), id, &devices.Caller{Role: devices.Viewer, Scope: scope}, devices.TrailQuery{}); devices.KindOf(err) != devices.NotFound {
+			t.Errorf("a caller of %v sees the trail: %v", scope, err)
 		}
 	}
 	trails.err = devices.Errorf(devices.NotFound, "", "there is no such asset")

@@ -45,7 +45,7 @@ func (b *patientBody) Read(p []byte) (int, error) {
 
 // exportDevices writes devices in the form that importDevices reads. hashes=true adds what is kept of their tokens, so
 // that they can go on using them elsewhere.
-func (a *API) exportDevices(w http.ResponseWriter, r *http.Request) error {
+func (a *API) exportDevices(w http.ResponseWriter, r *http.Request, c *devices.Caller) error {
 	q, values, err := parseDevices(r, "hashes")
 	if err != nil {
 		return err
@@ -57,6 +57,14 @@ func (a *API) exportDevices(w http.ResponseWriter, r *http.Request) error {
 	if q.Status == registry.Quarantined {
 		return devices.Errorf(devices.Invalid, "status", "cannot be quarantined here: those are no devices yet")
 	}
+	if hashes && !c.RulesAll() {
+		return devices.Errorf(devices.Forbidden, "hashes", "needs an admin of all fleets")
+	}
+	left := c.Scope.Narrow(q.Fleets)
+	if left.IsEmpty() {
+		return devices.Errorf(devices.Forbidden, "fleet", "is none of yours")
+	}
+	q.Fleets = left.Fleets()
 	var out bytes.Buffer // what goes wrong must be told before the first byte
 	if r.URL.Path == exportCSV {
 		w.Header().Set("Content-Type", "text/csv; charset=utf-8")

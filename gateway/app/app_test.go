@@ -197,7 +197,7 @@ func TestTheBannerSaysWhereToLook(t *testing.T) {
 
 // The bounds are the last guard: nobody may lose one by a refactoring.
 func TestTheServerHasItsBounds(t *testing.T) {
-	l, err := listen(t.Context(), "127.0.0.1:0")
+	l, err := listen(t.Context(), &Options{HTTP: HTTPOptions{Listen: "127.0.0.1:0"}})
 	if err != nil {
 		t.Fatal(err)
 	}

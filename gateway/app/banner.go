@@ -21,13 +21,21 @@ const (
 `
 )
 
+// The one-time link.
+const bannerSetup = `  sign up  %s
+           (once, for the first admin)
+`
+
 // writeBanner tells people where to look. A terminal that went away is no reason to stop.
-func writeBanner(w io.Writer, roles Roles, a Addrs) {
+func writeBanner(w io.Writer, roles Roles, a Addrs, setup string) {
 	text := bannerTitle
 	if roles.Has(RoleEdge) {
 		text += fmt.Sprintf(bannerEdge, a.HTTP)
 	} else {
 		text += fmt.Sprintf(bannerHealth, a.HTTP)
+	}
+	if setup != "" {
+		text += fmt.Sprintf(bannerSetup, setup)
 	}
 	if a.MQTT != nil {
 		if host, port, err := net.SplitHostPort(a.MQTT.String()); err == nil {

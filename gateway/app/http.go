@@ -42,11 +42,12 @@ type httpDoor struct {
 	silent map[net.Conn]struct{} // connections on which no request has begun
 }
 
-// listen binds the address. What it is bound to must be loopback, whatever a name stands for on this machine.
-func listen(ctx context.Context, address string) (net.Listener, error) {
-	l, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
-	if err != nil {
-		return nil, err
+// listen binds the address. Where nobody is asked who they are, what it is bound to must be loopback, whatever a name
+// stands for on this machine.
+func listen(ctx context.Context, o *Options) (net.Listener, error) {
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", o.HTTP.Listen)
+	if err != nil || o.requiresViewers() {
+		return l, err
 	}
 	if err := requireLoopback(l.Addr()); err != nil {
 		l.Close()

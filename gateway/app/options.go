@@ -13,6 +13,7 @@ import (
 	"github.com/fleetcast/fleetcast/bridge/diskbus"
 	"github.com/fleetcast/fleetcast/devices"
 	"github.com/fleetcast/fleetcast/devices/registry"
+	"github.com/fleetcast/fleetcast/gateway/auth"
 )
 
 // Options are the settings of a gateway, each defined once: the tags give the flag, the same name in upper case after
@@ -31,6 +32,7 @@ type Options struct {
 
 	Registry RegistryOptions `embed:""`
 	Dialects DialectOptions  `embed:""`
+	People   PeopleOptions   `embed:""`
 }
 
 // MQTTOptions are the devices' door: a broker of our own, or another that is consumed.
@@ -46,8 +48,8 @@ type MQTTOptions struct {
 
 // HTTPOptions are the streams, the API and the page.
 type HTTPOptions struct {
-	Listen string   `help:"Address for the page, the streams and the API; without the role edge, for health and counters only. Loopback only; port 0 takes a free one." default:"${http_listen}"`
-	Hosts  []string `help:"Host names that are answered besides the loopback ones. Any other is refused, so that no web page elsewhere reaches the API by DNS rebinding." placeholder:"NAME"`
+	Listen string   `help:"Address for the page, the streams and the API; without the role edge, for health and counters only. Loopback only, unless --viewer-auth is required; port 0 takes a free one." default:"${http_listen}"`
+	Hosts  []string `help:"Host names that are answered besides the loopback ones. Any other is refused, so that no web page elsewhere reaches the API by DNS rebinding; with --viewer-auth required every name is answered." placeholder:"NAME"`
 	Gzip   bool     `help:"Compress streams for clients that take gzip: each tick once, for all of them." default:"${http_gzip}" negatable:""`
 }
 
@@ -121,6 +123,7 @@ func Defaults() Options {
 		Log: LogOptions{Level: slog.LevelInfo, Format: "text"},
 
 		Registry: RegistryOptions{Unknown: string(registry.Refuse), RegisterPerMinute: registry.DefaultRegisterPerMinute, OfflineAfter: bridge.DefaultOfflineGrace},
+		People:   PeopleOptions{Viewer: AuthOpen, SessionTTL: auth.DefaultSessionTTL},
 	}
 }
 
@@ -135,7 +138,7 @@ func (o *Options) Check() error {
 	if err := o.checkMQTT(); err != nil {
 		return err
 	}
-	if err := checkLoopback("http-listen", o.HTTP.Listen); err != nil {
+	if err := o.checkPeople(); err != nil {
 		return err
 	}
 	if err := o.checkDialects(); err != nil {

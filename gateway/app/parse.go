@@ -88,6 +88,8 @@ func defaultVars() kong.Vars {
 		"log_level":       strings.ToLower(d.Log.Level.String()),
 		"log_format":      d.Log.Format,
 
+		"viewer_auth":         string(d.People.Viewer),
+		"session_ttl":         d.People.SessionTTL.String(),
 		"device_unknown":      d.Registry.Unknown,
 		"offline_after":       d.Registry.OfflineAfter.String(),
 		"register_per_minute": strconv.Itoa(d.Registry.RegisterPerMinute),

@@ -5,6 +5,7 @@ import (
 	"github.com/fleetcast/fleetcast/bridge/dialect"
 	"github.com/fleetcast/fleetcast/bridge/redisbus"
 	"github.com/fleetcast/fleetcast/devices/registry"
+	"github.com/fleetcast/fleetcast/gateway/auth"
 	"github.com/fleetcast/fleetcast/gateway/mqttin"
 )
 
@@ -22,6 +23,7 @@ type Stats struct {
 
 	Registry *registry.Stats `json:"registry,omitempty"`
 	Store    *ConfigStats    `json:"store,omitempty"` // of what people configure
+	Auth     *auth.Stats     `json:"auth,omitempty"`  // of who may look; not in open mode
 }
 
 // BusStats are the bus's. Which members are there depends on where it keeps the state.
@@ -130,6 +132,10 @@ func (a *App) stats() Stats {
 			s.Sparkplug = &sparkplug
 		}
 		stats.MQTT = &s
+	}
+	if a.parts != nil && a.parts.viewers != nil {
+		people := a.parts.viewers.Stats()
+		stats.Auth = &people
 	}
 	if s := a.config.Load(); s != nil {
 		kept := s.stats()

@@ -12,6 +12,7 @@ import (
 	"github.com/fleetcast/fleetcast/bridge/dialect"
 	"github.com/fleetcast/fleetcast/devices/registry"
 	"github.com/fleetcast/fleetcast/gateway/api"
+	"github.com/fleetcast/fleetcast/gateway/auth"
 	"github.com/fleetcast/fleetcast/gateway/mqttin"
 	"github.com/fleetcast/fleetcast/sse"
 	"github.com/fleetcast/fleetcast/sse/dashboard"
@@ -21,17 +22,18 @@ import (
 // parts are everything that a message meets, in the order of its walk. Those of a role that the process does not have
 // are nil.
 type parts struct {
-	store  *store
-	door   door
-	broker *mqttin.Broker  // the door, where devices connect to it
-	router *dialect.Router // the door's, of topics to formats
-	auth   mqttin.Authenticator
-	people *registry.Registry // who there is, as people say
-	bridge *bridge.Bridge
-	hub    *hub.Hub
-	stream *sse.Handler
-	api    *api.API
-	dead   *deadLetters // nil where there are none
+	store   *store
+	door    door
+	broker  *mqttin.Broker  // the door, where devices connect to it
+	router  *dialect.Router // the door's, of topics to formats
+	auth    mqttin.Authenticator
+	people  *registry.Registry // who there is, as people say
+	viewers *auth.Authority    // who may look; nil in open mode
+	bridge  *bridge.Bridge
+	hub     *hub.Hub
+	stream  *sse.Handler
+	api     *api.API
+	dead    *deadLetters // nil where there are none
 }
 
 // A door takes in what devices say: the embedded broker, or the consumer of another.
@@ -53,10 +55,10 @@ type door interface {
 //	                                                        (REST, and the page of sse/dashboard)
 //
 // The bus is the only thing that the three roles share: with one in Redis each of them may be another process, or several.
-func wire(o *Options, s *store, people *registry.Registry, log *slog.Logger, stats func() Stats) (*parts, error) {
-	p := &parts{store: s, people: people}
-	if people != nil {
-		p.auth = authenticator{people}
+func wire(o *Options, s *store, who known, log *slog.Logger, stats func() Stats) (*parts, error) {
+	p := &parts{store: s, people: who.people, viewers: who.viewers}
+	if who.people != nil {
+		p.auth = authenticator{who.people}
 	}
 	part := func(name string) *slog.Logger { return log.With("part", name) }
 	var err error
@@ -76,7 +78,7 @@ func wire(o *Options, s *store, people *registry.Registry, log *slog.Logger, sta
 		if err != nil {
 			return nil, err
 		}
-		if p.stream, err = sse.New(sse.Options{Hub: p.hub, NoGzip: !o.HTTP.Gzip, Logger: part("sse")}); err != nil {
+		if p.stream, err = sse.New(sse.Options{Hub: p.hub, NoGzip: !o.HTTP.Gzip, Admit: api.AdmitStream(p.viewers), Logger: part("sse")}); err != nil {
 			return nil, err
 		}
 	}
@@ -118,7 +120,9 @@ func (p *parts) wireDoor(o *Options, log *slog.Logger) (err error) {
 // wireAPI makes the people's door, under which the stream and the page are mounted. Without the role edge it answers
 // health, readiness and counters.
 func (p *parts) wireAPI(o *Options, log *slog.Logger, stats func() Stats) (err error) {
-	options := api.Options{Hosts: o.HTTP.Hosts, Checks: p.checks(), Stats: func() any { return stats() }, Logger: log}
+	options := api.Options{
+		Hosts: o.HTTP.Hosts, AnyHost: o.requiresViewers(), Auth: p.viewers, Checks: p.checks(), Stats: func() any { return stats() }, Logger: log,
+	}
 	if p.dead = p.letters(log); p.dead != nil {
 		options.DeadLetters = p.dead
 	}
@@ -184,12 +188,16 @@ func (a *App) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	p, err := wire(&a.opts, store, people, a.log, a.stats)
+	viewers, err := a.startPeople(ctx, a.config.Load())
+	if err != nil {
+		return err
+	}
+	p, err := wire(&a.opts, store, known{people, viewers}, a.log, a.stats)
 	if err != nil {
 		return err
 	}
 	a.parts = p
-	listener, err := listen(ctx, a.opts.HTTP.Listen)
+	listener, err := listen(ctx, &a.opts)
 	if err != nil {
 		return fmt.Errorf("bind http-listen: %w", err)
 	}
@@ -224,7 +232,7 @@ func (a *App) start(ctx context.Context) error {
 	a.startHTTP(ctx, listener)
 	a.addrs = Addrs{MQTT: p.mqttAddr(), HTTP: listener.Addr()}
 	if a.opts.Report.Banner != nil {
-		writeBanner(a.opts.Report.Banner, a.opts.Roles, a.addrs)
+		writeBanner(a.opts.Report.Banner, a.opts.Roles, a.addrs, a.setupLink(ctx))
 	}
 	return nil
 }

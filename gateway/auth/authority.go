@@ -39,6 +39,9 @@ type Options struct {
 	// publishes keys.
 	JWT  secret.JWTOptions
 	JWKS []JWKSOptions
+	// LocalToken is what the command line on this machine shows: it read it where only this program's owner can. It
+	// opens everything, and ends with the process. "" is none.
+	LocalToken string
 	// SessionTTL is how long who signed in stays so.
 	SessionTTL time.Duration
 	// SecureCookies says that people come by https only: cookies are then for this host and https alone.
@@ -180,4 +183,12 @@ func newName(bytes int) string {
 	b := make([]byte, bytes)
 	_, _ = rand.Read(b) // never fails
 	return base64.RawURLEncoding.EncodeToString(b)
+}
+
+// Wait waits until the store was read once.
+func (a *Authority) Wait(ctx context.Context) error {
+	if err := a.follower.Wait(ctx, 0); err != nil {
+		return fmt.Errorf("wait for the store: %w", err)
+	}
+	return nil
 }

@@ -177,5 +177,5 @@ const maxLeeway = time.Minute
 
 // Local is who asks on the machine itself, with the store open before them: the command line.
 func Local() *devices.Caller {
-	return &devices.Caller{Subject: "local", Role: devices.Admin, Scope: devices.AllFleets()}
+	return &devices.Caller{Subject: "local", Role: devices.Admin, Scope: devices.AllFleets(), Proof: byLocal}
 }

@@ -12,6 +12,7 @@ import (
 const (
 	bySession = "session/"
 	byKey     = "key/"
+	byLocal   = "local"    // the command line of this machine
 	byToken   = "token/"   // of ours, or an identity provider's that names its tokens
 	bySubject = "subject/" // of an identity provider's token without a name: nothing revokes it but its end
 )
@@ -28,7 +29,7 @@ func (d *directory) holds(proof string, now time.Time) bool {
 	case strings.HasPrefix(proof, byToken):
 		_, revoked := d.revoked[proof[len(byToken):]]
 		return !revoked
-	case strings.HasPrefix(proof, bySubject):
+	case strings.HasPrefix(proof, bySubject), proof == byLocal:
 		return true
 	}
 	return false

@@ -1,0 +1,143 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"github.com/fleetcast/fleetcast/devices"
+	"github.com/fleetcast/fleetcast/devices/registry"
+	"github.com/fleetcast/fleetcast/devices/secret"
+	config "github.com/fleetcast/fleetcast/devices/store"
+	"github.com/fleetcast/fleetcast/gateway/auth"
+)
+
+// PeopleOptions are who may look and act over HTTP.
+type PeopleOptions struct {
+	Viewer      AuthMode      `name:"viewer-auth" help:"Whether people and programs must show who they are over HTTP (${enum}). Without it only loopback addresses are served." enum:"open,required" default:"${viewer_auth}"`
+	SessionTTL  time.Duration `name:"session-ttl" help:"How long who signed in stays so." default:"${session_ttl}"`
+	PublicURL   string        `name:"public-url" help:"Where people reach this gateway, such as https://fleet.example.org. With https, cookies are for https only." placeholder:"URL"`
+	JWKSURL     string        `name:"jwks-url" help:"Where an identity provider publishes the keys (JWKS, by https) of tokens that are taken for proofs. They name role (viewer, operator or admin) and fleets, or all_fleets." placeholder:"URL"`
+	JWKSIssuer  string        `name:"jwks-issuer" help:"Issuer that those tokens must name." placeholder:"NAME"`
+	JWKSAudence string        `name:"jwks-audience" help:"Audience that those tokens must name." placeholder:"NAME"`
+}
+
+// requiresViewers tells whether people must show who they are.
+func (o *Options) requiresViewers() bool { return o.People.Viewer == AuthRequired }
+
+func (o *Options) checkPeople() error {
+	p := &o.People
+	if p.SessionTTL < time.Minute || p.SessionTTL > auth.MaxSessionTTL {
+		return devices.Errorf(devices.Invalid, "session-ttl", "is %v; it is from 1m to %v", p.SessionTTL, auth.MaxSessionTTL)
+	}
+	if p.PublicURL != "" {
+		u, err := url.Parse(p.PublicURL)
+		if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+			return devices.Errorf(devices.Invalid, "public-url", "%q is no plain http or https URL", p.PublicURL)
+		}
+	}
+	switch {
+	case p.JWKSURL != "" && (p.JWKSIssuer == "" || p.JWKSAudence == ""):
+		return devices.Errorf(devices.Invalid, "jwks-url", "needs jwks-issuer and jwks-audience")
+	case p.JWKSURL == "" && (p.JWKSIssuer != "" || p.JWKSAudence != ""):
+		return devices.Errorf(devices.Invalid, "jwks-issuer", "is of no use without jwks-url")
+	}
+	return o.checkHTTPListen()
+}
+
+// checkHTTPListen refuses an address that other machines could reach unless people have to show who they are.
+func (o *Options) checkHTTPListen() error {
+	if !o.requiresViewers() {
+		return checkLoopback("http-listen", o.HTTP.Listen)
+	}
+	_, port, err := net.SplitHostPort(o.HTTP.Listen)
+	if err != nil {
+		return devices.Errorf(devices.Invalid, "http-listen", "%q is not HOST:PORT", o.HTTP.Listen)
+	}
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+		return devices.Errorf(devices.Invalid, "http-listen", "%q has no port number from 0 to 65535", o.HTTP.Listen)
+	}
+	return nil
+}
+
+// localTokenFile is where the command line of this machine finds what it shows. It is readable by its owner only, as is
+// the directory.
+const localTokenFile = "admin.token"
+
+// writeLocalToken makes the token of this run.
+func (o *Options) writeLocalToken() (string, error) {
+	if o.keepsNothing() || o.Store.Redis != "" {
+		return "", nil // there is no directory; a key, or the first admin, does what this would
+	}
+	token, _ := secret.NewToken()
+	path := filepath.Join(o.dataDir(), localTokenFile)
+	if err := os.Remove(path); err != nil && !os.IsNotExist(err) { // its mode may be anything
+		return "", fmt.Errorf("write local token: %w", err)
+	}
+	if err := os.WriteFile(path, []byte(token+"\n"), 0o600); err != nil {
+		return "", fmt.Errorf("write local token: %w", err)
+	}
+	return token, nil
+}
+
+// known are those of whom the store knows: devices, and people.
+type known struct {
+	people  *registry.Registry
+	viewers *auth.Authority
+}
+
+// startPeople follows who may ask; nil in open mode.
+func (a *App) startPeople(ctx context.Context, kept config.Store) (*auth.Authority, error) {
+	o := &a.opts
+	if !o.requiresViewers() {
+		return nil, nil
+	}
+	local, err := o.writeLocalToken()
+	if err != nil {
+		return nil, err
+	}
+	options := auth.Options{
+		Store: kept, LocalToken: local, SessionTTL: o.People.SessionTTL, Logger: a.log.With("part", "auth"),
+		SecureCookies: len(o.People.PublicURL) > 5 && o.People.PublicURL[:5] == "https",
+	}
+	if o.People.JWKSURL != "" {
+		options.JWKS = []auth.JWKSOptions{{URL: o.People.JWKSURL, Issuer: o.People.JWKSIssuer, Audience: o.People.JWKSAudence, Leeway: time.Minute}}
+	}
+	people, err := auth.New(options)
+	if err != nil {
+		return nil, err
+	}
+	a.stack.push("auth", hubBound, a.runner.start(context.WithoutCancel(ctx), "auth", people.Run))
+	loading, cancel := context.WithTimeout(ctx, loadBound)
+	defer cancel()
+	if err := people.Wait(loading); err != nil {
+		a.log.WarnContext(ctx, "who may ask is not loaded yet; everybody waits for it", "error", err)
+	}
+	return people, nil
+}
+
+// setupLink is the one-time link for the first admin; "" where there is somebody already, or the store is away.
+func (a *App) setupLink(ctx context.Context) string {
+	if a.parts.viewers == nil || !a.opts.roles().Has(RoleEdge) {
+		return ""
+	}
+	ctx, cancel := context.WithTimeout(ctx, loadBound)
+	defer cancel()
+	proof, err := a.parts.viewers.NewSetup(ctx)
+	if err != nil {
+		a.log.WarnContext(ctx, "there is no link for the first admin", "error", err)
+	}
+	if proof == "" {
+		return ""
+	}
+	base := a.opts.People.PublicURL
+	if base == "" {
+		base = "http://" + a.addrs.HTTP.String()
+	}
+	return base + "/#setup=" + proof // behind '#' it reaches no log
+}
