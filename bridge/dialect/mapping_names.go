@@ -47,6 +47,7 @@ func (p *mappingParser) whose(mapping, device, fleet *Node, m *Mapping) error {
 	if m.fleet, err = parseFleetRule(rule); err != nil {
 		return p.fail(fleet.Line, "%v", err)
 	}
+	m.fleet.any = m.fleetIn
 	if m.fleet.level != "" && !p.template.has(m.fleet.level) {
 		return p.fail(fleet.Line, "{%s} is no level of the topic", m.fleet.level)
 	}

@@ -212,6 +212,29 @@ func TestAMappingsDeviceMayBeMadeOfLevels(t *testing.T) {
 	}
 }
 
+// TestATopicWhosePayloadNamesTheFleetIsOpenToEveryFleet: which of them a message is about is judged when it is read.
+func TestATopicWhosePayloadNamesTheFleetIsOpenToEveryFleet(t *testing.T) {
+	mappings, err := ParseMappings(nodeOf(t, `[{"topic":"all","device":"/id","fleet":"/fleet","rest":true}]`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	router, err := New(Options{Mappings: mappings})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, a := range router.AccessTemplates() {
+		if a.Preset != mappingDialect {
+			continue
+		}
+		if filter, ok := a.ForFleet(fleet(t, "north")); !ok || filter != "all" || !a.FromPayload {
+			t.Errorf("%q %v", filter, ok)
+		}
+		if _, ok := a.ForDevice(device(t, "d"), fleet(t, "north")); ok {
+			t.Error("a device may name any other")
+		}
+	}
+}
+
 func TestWordsOfAStatus(t *testing.T) {
 	const mapping = `{"topic":"x/{device}","status":{"at":"/s","online":["up",1,true],"offline":"down"}}`
 	for payload, want := range map[string]devices.Status{`{"s":"up"}`: devices.Online, `{"s":1}`: devices.Online, `{"s":true}`: devices.Online, `{"s":"down"}`: devices.Offline} {

@@ -133,6 +133,7 @@ type fleetRule struct {
 	fixed          devices.FleetID // where no level is named
 	level          string
 	before, behind string // what stands around the level
+	any            bool   // the payload may name any other
 }
 
 // fleetLevel is the level by which a topic of ours names the fleet. A level of another name that a rule uses is a
@@ -175,7 +176,7 @@ func (f *fleetRule) of(t *template, captures []string) (devices.FleetID, bool) {
 // names no level.
 func (f *fleetRule) back(fleet devices.FleetID) (level string, ok bool) {
 	if f.level == "" {
-		return "", fleet == f.fixed
+		return "", f.any || fleet == f.fixed
 	}
 	level, ok = strings.CutPrefix(fleet.String(), f.before)
 	if !ok {
