@@ -99,7 +99,9 @@ func startBusyFleet(t *testing.T) (*busyFleet, *hub.Hub, *Handler) {
 			t.Error(err)
 		}
 		cancel()
-		<-ended
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
 	})
 	return fleet, edge, h
 }

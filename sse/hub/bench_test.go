@@ -292,3 +292,14 @@ func BenchmarkComeBack(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkList is a page of a hundred of 10,000 assets.
+func BenchmarkList(b *testing.B) {
+	h := newBenchHub(b, 10)
+	b.ReportAllocs()
+	for b.Loop() {
+		if frames, next := h.Assets(ListQuery{After: "dev-5", Limit: 100}); len(frames) != 100 || next == "" {
+			b.Fatal(len(frames), next)
+		}
+	}
+}

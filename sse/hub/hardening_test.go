@@ -1,6 +1,8 @@
 package hub
 
 import (
+	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 
@@ -181,6 +183,9 @@ func checkTable(t *testing.T, tb *table) {
 			t.Fatal("a tombstone below the floor is left")
 		}
 	}
+	if !slices.IsSortedFunc(tb.named.sorted, byName) || len(tb.named.sorted) != len(tb.rows.sorted) {
+		t.Fatalf("%d rows by name, or out of order", len(tb.named.sorted))
+	}
 	if rows != len(tb.rows.sorted) || listed != rows || live != tb.live {
 		t.Fatalf("%d rows by fleet, %d in all; %d live, counted %d", rows, len(tb.rows.sorted), live, tb.live)
 	}
@@ -196,13 +201,18 @@ func TestListsPageByID(t *testing.T) {
 		w.flush()
 		window()
 		var after string
+		var ids []string
 		seen := 0
 		for pages := 0; ; pages++ {
 			frames, next := h.Assets(ListQuery{After: after, Limit: 10})
 			seen += len(frames)
+			for _, frame := range frames {
+				id, _, _ := strings.Cut(strings.TrimPrefix(string(frame), `{"id":"`), `"`)
+				ids = append(ids, id)
+			}
 			if after = next; next == "" {
-				if seen != 25 || pages != 2 {
-					t.Errorf("%d assets in %d pages", seen, pages+1)
+				if seen != 25 || pages != 2 || !slices.IsSorted(ids) || len(slices.Compact(ids)) != 25 {
+					t.Errorf("%d assets in %d pages: %q", seen, pages+1, ids)
 				}
 				break
 			}

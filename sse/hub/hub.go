@@ -61,7 +61,6 @@ type Hub struct {
 	log     *slog.Logger
 	stats   stats
 	nudge   chan struct{} // capacity one: there are dirty views
-	stopped chan struct{} // closed when Run ends
 	ran     atomic.Bool
 
 	mu      sync.Mutex
@@ -91,7 +90,7 @@ func New(o Options) (*Hub, error) {
 	}
 	h := &Hub{
 		options: o, log: o.Logger, views: map[viewKey]*view{},
-		nudge: make(chan struct{}, 1), stopped: make(chan struct{}), scratch: make([]gathered, runtime.GOMAXPROCS(0)),
+		nudge: make(chan struct{}, 1), scratch: make([]gathered, runtime.GOMAXPROCS(0)),
 	}
 	h.options.Window = orDefault(o.Window, DefaultWindow)
 	h.options.Heartbeat = orDefault(o.Heartbeat, DefaultHeartbeat)
@@ -127,12 +126,23 @@ func (h *Hub) Run(ctx context.Context) error {
 	}
 	wg.Go(func() { h.tick(ctx) })
 	<-ctx.Done()
-	h.mu.Lock()
-	h.closed = true
-	h.mu.Unlock()
-	close(h.stopped)
+	h.endAll()
 	wg.Wait()
 	return nil
+}
+
+// endAll ends every viewer, and lets no more come.
+func (h *Hub) endAll() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.closed = true
+	for _, v := range h.views {
+		v.mu.Lock()
+		for _, w := range v.viewers {
+			w.end()
+		}
+		v.mu.Unlock()
+	}
 }
 
 // follow brings one partition's updates into its table for ever. A bus that fails or breaks its word is asked anew.

@@ -30,7 +30,7 @@ func (t *table) load(s *bus.Snapshot) error {
 	t.loads++
 	t.grid = rowGrid{}
 	t.devices = make(map[devices.DeviceID]*row, len(s.Devices))
-	t.newest, t.rows, t.tombs, t.live, t.unsettled = nil, ordered{}, nil, 0, nil
+	t.newest, t.rows, t.named, t.tombs, t.live, t.unsettled = nil, ordered{}, ordered{}, nil, 0, nil
 	t.events = slices.Clone(s.Events)
 	t.position, t.floor = s.Position, s.Floor
 	t.hear(s.LagMS)

@@ -81,7 +81,8 @@ func (t *table) changedAtMost(n int, from since) bool {
 	return true
 }
 
-// ordered holds rows by hash, equal hashes by nothing in particular: a slice never ends between them.
+// ordered holds rows in an order that its owner settles them by: by hash, equal hashes by nothing in particular as a slice
+// never ends between them, or by name.
 type ordered struct {
 	sorted []*row
 	fresh  []*row // added since the last settle
@@ -94,8 +95,10 @@ func (o *ordered) len() int { return len(o.sorted) + len(o.fresh) - o.dead }
 
 func byHash(a, b *row) int { return cmp.Compare(a.hash, b.hash) }
 
+func byName(a, b *row) int { return cmp.Compare(a.device.String(), b.device.String()) }
+
 // settle merges the fresh rows in: one walk over the rows per batch that brought new devices, none for the others.
-func (o *ordered) settle() {
+func (o *ordered) settle(by func(a, b *row) int) {
 	if o.dead > 0 {
 		o.sorted = slices.DeleteFunc(o.sorted, func(r *row) bool { return r.dead })
 		o.fresh = slices.DeleteFunc(o.fresh, func(r *row) bool { return r.dead })
@@ -104,11 +107,11 @@ func (o *ordered) settle() {
 	if len(o.fresh) == 0 {
 		return
 	}
-	slices.SortFunc(o.fresh, byHash)
+	slices.SortFunc(o.fresh, by)
 	n, m := len(o.sorted), len(o.fresh)
 	o.sorted = append(o.sorted, o.fresh...)
 	for i, at := n-1, len(o.sorted)-1; m > 0; at-- { // merge from the back, in place
-		if i >= 0 && o.sorted[i].hash > o.fresh[m-1].hash {
+		if i >= 0 && by(o.sorted[i], o.fresh[m-1]) > 0 {
 			o.sorted[at] = o.sorted[i]
 			i--
 		} else {

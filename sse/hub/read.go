@@ -76,7 +76,8 @@ type listed struct {
 func byID(a, b listed) int { return cmp.Compare(a.id, b.id) }
 
 // Assets returns a page of assets by id, as JSON that is shared and must not be changed, and the After of the next page,
-// "" where there is none. It looks at every asset of the fleets, and keeps no more than a page of them.
+// "" where there is none. It looks at the assets behind After until the page is full, or at every one of the fleets that
+// are named, and keeps no more than two pages of them.
 func (h *Hub) Assets(q ListQuery) (frames [][]byte, next string) {
 	page := make([]listed, 0, min(2*q.Limit+2, 4096))
 	for _, t := range h.tables {
@@ -102,24 +103,42 @@ func cut(page []listed, n int) []listed {
 func (t *table) list(q ListQuery, page []listed) []listed {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
-	for _, r := range t.rows.sorted {
-		id := r.device.String()
-		if r.frame == nil || id <= q.After || !q.takes(r) {
+	if len(q.Fleets) == 0 {
+		return t.listNamed(q, page)
+	}
+	for i, id := range q.Fleets {
+		f := t.fleets[id]
+		if f == nil || slices.Contains(q.Fleets[:i], id) {
 			continue
 		}
-		page = append(page, listed{id, r.frame})
-		if len(page) > 2*q.Limit+1 {
-			page = cut(page, q.Limit+1)
+		for _, r := range f.rows.sorted {
+			if !q.takes(r) {
+				continue
+			}
+			page = append(page, listed{r.device.String(), r.frame})
+			if len(page) > 2*q.Limit+1 {
+				page = cut(page, q.Limit+1)
+			}
+		}
+	}
+	return page
+}
+
+// listNamed adds the table's part of a page of all fleets: its first rows behind After.
+func (t *table) listNamed(q ListQuery, page []listed) []listed {
+	rows := t.named.sorted
+	i, _ := slices.BinarySearchFunc(rows, q.After, func(r *row, after string) int { return cmp.Compare(r.device.String(), after) })
+	for found := 0; i < len(rows) && found <= q.Limit; i++ {
+		if r := rows[i]; q.takes(r) {
+			page = append(page, listed{r.device.String(), r.frame})
+			found++
 		}
 	}
 	return page
 }
 
 func (q *ListQuery) takes(r *row) bool {
-	if len(q.Fleets) > 0 && !slices.Contains(q.Fleets, r.fleet.id) {
-		return false
-	}
-	return q.Status == "" || statusOf(r.frame) == q.Status
+	return r.frame != nil && r.device.String() > q.After && (q.Status == "" || statusOf(r.frame) == q.Status)
 }
 
 // statusOf cuts the status out of an asset's JSON. Its first `,"status":"` is the member: what stands before it are

@@ -27,7 +27,8 @@ type table struct {
 	fleets   map[devices.FleetID]*fleetRows
 	newest   *fleetRows                // head of the list of fleets by their last change, linked by fleetRows.before
 	devices  map[devices.DeviceID]*row // the newest row of the device; older tombstones hang on row.older
-	rows     ordered                   // of all fleets
+	rows     ordered                   // of all fleets, by hash
+	named    ordered                   // the same, by the device's id
 	events   []bus.VersionedEvent      // retained, in order of offset
 	tombs    []tomb                    // in order of offset; entries whose row moved on are skipped
 	live     int
@@ -45,7 +46,7 @@ type table struct {
 // fleetRows is the part of a table that a fleet's views read.
 type fleetRows struct {
 	id     devices.FleetID
-	rows   ordered
+	rows   ordered // by hash
 	newest *row // head of the recency list, linked by row.before
 	live   int
 
@@ -199,6 +200,7 @@ func (t *table) row(f *fleetRows, id devices.DeviceID) *row {
 		r.older, t.devices[id] = newest, r
 	}
 	t.rows.add(r)
+	t.named.add(r)
 	f.rows.add(r)
 	t.unsettled = append(t.unsettled, f)
 	return r
@@ -313,6 +315,7 @@ func (t *table) forget(r *row) {
 	r.fleet.unlink(r)
 	r.fleet.rows.dead++
 	t.rows.dead++
+	t.named.dead++
 	t.unsettled = append(t.unsettled, r.fleet)
 	if t.devices[r.device] == r {
 		if r.older == nil {
@@ -332,9 +335,10 @@ func (t *table) forget(r *row) {
 
 // settle puts the new rows in their places and drops what is empty.
 func (t *table) settle() {
-	t.rows.settle()
+	t.rows.settle(byHash)
+	t.named.settle(byName)
 	for _, f := range t.unsettled {
-		f.rows.settle()
+		f.rows.settle(byHash)
 		t.dropIfEmpty(f)
 	}
 	t.unsettled = t.unsettled[:0]

@@ -284,10 +284,7 @@ func (v *view) publish(s *viewState) {
 	defer v.mu.Unlock()
 	v.slices.expire(time.Now())
 	for _, w := range v.viewers {
-		select {
-		case w.wake <- struct{}{}:
-		default:
-		}
+		w.tell()
 	}
 }
 

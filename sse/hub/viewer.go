@@ -70,9 +70,7 @@ func (v *Viewer) queue(ctx context.Context) error {
 		case <-timer.C:
 			v.begin = time.Time{}
 			return nil
-		case <-v.wake: // a tick, or Close
-		case <-v.hub.stopped:
-			return ErrClosed
+		case <-v.wake: // a tick, or the end
 		case <-ctx.Done():
 			return ctx.Err()
 		}
@@ -88,11 +86,13 @@ func (v *Viewer) wait(ctx context.Context) error {
 		defer timer.Stop()
 		late = timer.C
 	}
+	if late == nil && ctx.Done() == nil { // a connection that was taken over: a plain receive is half of a select
+		<-v.wake
+		return nil
+	}
 	select {
 	case <-v.wake:
 	case <-late:
-	case <-v.hub.stopped:
-		return ErrClosed
 	case <-ctx.Done():
 		return ctx.Err()
 	}
@@ -191,8 +191,18 @@ func (v *Viewer) Took(n int, d time.Duration) {
 // Close takes the viewer out of its view, and a Next that waits returns. It may be called twice, and must be called on
 // every path.
 func (v *Viewer) Close() {
-	v.closed.Store(true)
+	v.end()
 	v.hub.detach(v)
+}
+
+// end makes Next return.
+func (v *Viewer) end() {
+	v.closed.Store(true)
+	v.tell()
+}
+
+// tell has the viewer look at what there is.
+func (v *Viewer) tell() {
 	select {
 	case v.wake <- struct{}{}:
 	default: // it has been told something already, and will look
