@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -148,4 +150,38 @@ func (l *line) carry(from, to net.Conn) {
 	defer l.mu.Unlock()
 	delete(l.conns, from)
 	delete(l.conns, to)
+}
+
+// The first admin signs up by the link of the first start and sees the fleet; who comes later signs in.
+func TestThePageAsksWhoIsThereAndThenShowsTheFleet(t *testing.T) {
+	banner := &syncBuffer{}
+	g := startGateway(t, requireViewers, func(o *Options) { o.Report.Banner = banner })
+	g.telemetry("north", "truck-1", `{"lat":48.8,"lon":2.3}`)
+	_, link, found := strings.Cut(banner.String(), "sign up  ")
+	if !found {
+		t.Fatal(banner.String())
+	}
+	link, _, _ = strings.Cut(link, "\n")
+	fill := func(browser *browsertest.Browser, title string) {
+		t.Helper()
+		browser.WaitFor(fmt.Sprintf(`document.querySelector('dialog').open && document.querySelector('dialog h2').textContent === %q`, title))
+		browser.Eval(`(() => {
+			const { name, password } = document.querySelector('dialog form').elements
+			name.value = 'root'; password.value = 'correct horse battery'
+			document.querySelector('dialog form').requestSubmit()
+		})()`, nil)
+		browser.WaitFor(`!document.querySelector('dialog').open && document.querySelector('.row:not([hidden]) .name, .row:not([hidden])') !== null`)
+		browser.WaitFor(`document.documentElement.dataset.stream === 'connected'`)
+	}
+	first := browsertest.Start(t)
+	first.Open(link)
+	if dir := os.Getenv("FLEETCAST_SCREENSHOTS"); dir != "" {
+		first.WaitFor(`document.querySelector('dialog').open`)
+		first.Screenshot(filepath.Join(dir, "signup.png"))
+	}
+	fill(first, "Set up the first admin")
+	first.WaitFor(`location.hash === ''`)
+	second := browsertest.Start(t)
+	second.Open(g.url("/"))
+	fill(second, "Sign in")
 }

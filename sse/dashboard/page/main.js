@@ -7,6 +7,7 @@ import { Badge, ServerClock } from './freshness.js'
 import { List } from './list.js'
 import { MapView } from './mapview.js'
 import { loadOutlines } from './outlines.js'
+import { SignIn } from './signin.js'
 import { AssetStream, CONNECTED } from './stream.js'
 
 const LIST_REFRESH = 500 // ages are in seconds; a list that changes faster cannot be read
@@ -24,6 +25,7 @@ const list = new List(find('list'), fleet, clock, {
 })
 export const map = new MapView(find('map'), fleet, clock, { select: id => select(id, 'map') })
 const empty = find('empty')
+const signIn = new SignIn(find('signin'), () => stream.open())
 
 export const stream = new AssetStream('/stream/assets?format=batch', {
   batch(assets) {
@@ -49,6 +51,9 @@ export const stream = new AssetStream('/stream/assets?format=batch', {
   heartbeat({ now, lag_ms: lag }) {
     clock.hear(now)
     badge.setLag(lag)
+  },
+  refused() {
+    signIn.check()
   },
   state(word) {
     document.documentElement.dataset.stream = word
@@ -98,6 +103,7 @@ function searchByKey(event) {
 list.start()
 map.start()
 nameHost()
+signIn.start()
 empty.querySelector('button').addEventListener('click', copy)
 find('zoom').addEventListener('click', event => {
   const act = event.target.closest('button')?.dataset.act

@@ -13,7 +13,8 @@ const SILENCE_CHECK = 5000
 const FIRST_RETRY = 1000
 const MAX_RETRY = 30000
 
-// on: {batch(assets), removed({id, fleet}), reset(), ready(data), heartbeat(data), state(word)}. reset is also called
+// on: {batch(assets), removed({id, fleet}), reset(), ready(data), heartbeat(data), state(word), refused()}. refused is called
+// where an answer ended the EventSource for good: perhaps the gateway wants to know who asks. reset is also called
 // where a stream begins anew without an id to go on from: it then sends a snapshot, and what was deleted meanwhile
 // would never be removed.
 export class AssetStream {
@@ -87,6 +88,7 @@ export class AssetStream {
   failed(source) {
     this.setState(RECONNECTING)
     if (source.readyState !== this.EventSourceClass.CLOSED) return // the browser tries again
+    this.on.refused?.()
     // Any answer but 200 ends an EventSource for good; a proxy gives one while the gateway restarts. Waits are random
     // so that a thousand pages do not come back in the same instant.
     clearTimeout(this.retryTimer)
