@@ -256,6 +256,10 @@ func (p *parser) trails() (out []bus.TrailBlock) {
 		if len(data) > 0 {
 			b.Data = append([]byte(nil), data...)
 		}
+		if b.Check() != nil {
+			p.fail()
+			return nil
+		}
 		out = append(out, b)
 	}
 	return out
