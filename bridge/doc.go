@@ -1,8 +1,8 @@
 // Package bridge owns partitions: it alone merges what doors heard of a device into the device's one live state.
 //
 // It owns hygiene (what of a reading is believed), the merge (the newest value of every field, by a time per field),
-// presence, trails, removal, the owner's record of a device and its bytes, and coalescing: all devices that changed in a window
-// are published together, each once. It refuses to own any transport or store: it knows no MQTT and no Redis, imports
+// presence, trails, removal, the owner's record of a device and its bytes, and coalescing: all devices that changed in a
+// window are published together, each once. It refuses to own any transport or store: it knows no MQTT and no Redis, imports
 // only the vocabulary and the bus, and meets a partition through one call, Own.
 //
 // In the walk of a message it stands between the inlet, from which it reads entries in order, and the live batches,
