@@ -98,8 +98,13 @@ func (v *viewer) readAddress(address string) error {
 	for _, fleet := range u.Query()["fleet"] {
 		v.allowed = append(v.allowed, v.watch.fleets.number([]byte(fleet)))
 	}
-	if v.watch.options.PanEvery > 0 && v.transport != overWebSocket && u.Query().Get("bbox") != "" {
+	bounds := u.Query().Get("bbox")
+	switch {
+	case bounds == "":
+	case v.watch.options.PanEvery > 0 && v.transport != overWebSocket:
 		v.panning, err = newPanning(u)
+	default:
+		v.box, err = parseBox(bounds)
 	}
 	return err
 }

@@ -186,3 +186,23 @@ func TestEveryTransportSaysWhoAsks(t *testing.T) {
 		t.Errorf("%+v, %v", r, err)
 	}
 }
+
+func TestAnAssetOfAnotherPlaceIsALeak(t *testing.T) {
+	at := func(lat, lon string) string {
+		return "data: {\"id\":\"a\",\"fleet\":\"f\",\"status\":\"online\",\"received\":9,\"lat\":" + lat + ",\"lon\":" + lon + "}\n\n"
+	}
+	script := retry + at("48", "2") + at("48", "4") + at("51", "2") + at("1", "179") + at("1", "-179") + asset("a", "f", 9, 9) + ready + heartbeat
+	for bounds, want := range map[string]int64{"1,47,3,49": 4, "-180,-90,180,90": 0, "178,0,-178,2": 3} {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Type", "text/event-stream")
+			fmt.Fprint(w, script)
+			_ = http.NewResponseController(w).Flush() // the viewer may be gone
+			<-r.Context().Done()
+		}))
+		r, err := runUntil(t, Options{URL: server.URL + "?bbox=" + bounds, Viewers: 1}, "all", func(w *Watch) bool { return w.Counts().Heartbeats == 1 })
+		if r.Violations.Leaked != want || errors.Is(err, ErrViolations) != (want > 0) {
+			t.Errorf("%s: %d leaks, %v", bounds, r.Violations.Leaked, err)
+		}
+		server.Close()
+	}
+}

@@ -24,24 +24,47 @@ type panning struct {
 	sid  atomic.Pointer[string]
 
 	// Owned by the goroutine that moves viewports.
-	box [4]float64 // west, south, east, north
+	box box
 	seq int
 }
 
-func newPanning(u *url.URL) (*panning, error) {
-	p := &panning{base: &url.URL{Scheme: u.Scheme, Host: u.Host}}
-	parts := strings.Split(u.Query().Get("bbox"), ",")
-	if len(parts) != len(p.box) {
-		return nil, fmt.Errorf("make viewer: bbox %q has not four numbers", u.Query().Get("bbox"))
+// box is west, south, east, north. West is more than east where it crosses 180.
+type box [4]float64
+
+func parseBox(text string) (*box, error) {
+	parts, b := strings.Split(text, ","), &box{}
+	if len(parts) != len(b) {
+		return nil, fmt.Errorf("make viewer: bbox %q has not four numbers", text)
 	}
 	for i, part := range parts {
 		n, err := strconv.ParseFloat(part, 64)
 		if err != nil {
 			return nil, fmt.Errorf("make viewer: read bbox: %w", err)
 		}
-		p.box[i] = n
+		b[i] = n
 	}
-	return p, nil
+	return b, nil
+}
+
+// isOutside tells whether an asset says that it is somewhere else. One that says no place is not known to be.
+func (b *box) isOutside(asset []byte) bool {
+	var at struct{ Lat, Lon *float64 }
+	if json.Unmarshal(asset, &at) != nil || at.Lat == nil || at.Lon == nil {
+		return false // what is malformed was found before
+	}
+	inside := *at.Lon >= b[0] && *at.Lon <= b[2]
+	if b[0] > b[2] {
+		inside = *at.Lon >= b[0] || *at.Lon <= b[2]
+	}
+	return !inside || *at.Lat < b[1] || *at.Lat > b[3]
+}
+
+func newPanning(u *url.URL) (*panning, error) {
+	b, err := parseBox(u.Query().Get("bbox"))
+	if err != nil {
+		return nil, err
+	}
+	return &panning{base: &url.URL{Scheme: u.Scheme, Host: u.Host}, box: *b}, nil
 }
 
 // opened takes the id of the stream from its ready. A nil panning takes nothing.

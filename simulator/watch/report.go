@@ -40,7 +40,7 @@ type Violations struct {
 	Backwards int64 `json:"backwards"` // a device's time went back
 	Malformed int64 `json:"malformed"`
 	Ended     int64 `json:"ended"`  // an answer that ends an EventSource for good
-	Leaked    int64 `json:"leaked"` // an asset of a fleet that the viewer had not asked for
+	Leaked    int64 `json:"leaked"` // an asset of a fleet or a place that the viewer had not asked for
 }
 
 // Total is the sum.

@@ -38,6 +38,7 @@ type viewer struct {
 	allowed   []int32       // fleets that it asked for; empty is all
 	latencies *measure.Histogram
 	panning   *panning // nil: it has no viewport that moves
+	box       *box     // nil: it has none that stays
 
 	live   bool // ready came on this connection
 	assets []held
@@ -166,6 +167,9 @@ func (v *viewer) asset(data []byte, arrived time.Time) {
 	h.at, h.received, h.fleet = max(u.at, h.at), u.received, v.fleetNumber(u.fleet)
 	if len(v.allowed) > 0 && !slices.Contains(v.allowed, h.fleet) {
 		v.violate(&v.count.leaked, "device %s of fleet %s was told to a viewer of others", u.id, u.fleet)
+	}
+	if v.box != nil && v.box.isOutside(data) {
+		v.violate(&v.count.leaked, "device %s was told to a viewer of another place", u.id)
 	}
 }
 
