@@ -83,3 +83,20 @@ func BenchmarkLoad1000(b *testing.B) {
 		s.owner(b)
 	}
 }
+
+// BenchmarkSweepStep is what a step of looking at 100,000 devices costs, a tenth of them.
+func BenchmarkSweepStep(b *testing.B) {
+	r := newRig(b)
+	r.opts.MaxDevices = 100_000
+	r.opts.Registry = newFakeRegistry()
+	for i := range 100_000 {
+		r.apply(r.entry(bus.Entry{
+			Kind: bus.KindConnection, Device: deviceID(b, fmt.Sprint("d", i)), Connection: bus.Connection{Door: 1, Conn: uint64(i), Up: true},
+		}), 0)
+	}
+	doors := &doorsNow{generation: 1, hears: map[bus.DoorID]bool{1: true}}
+	b.ReportAllocs()
+	for b.Loop() {
+		r.sweep(noon+hour, noon, 0, doors)
+	}
+}

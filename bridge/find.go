@@ -10,6 +10,9 @@ import (
 // find returns the device of an entry, made where the entry is one that makes a device, or nil where the entry is to be
 // dropped. It has counted why.
 func (s *state) find(e *bus.Entry) *device {
+	if d := s.live[e.Device]; d != nil && d.asset.Fleet == e.Fleet {
+		return d // what changed in the registry comes by its feed
+	}
 	fleet, ok := s.home(e)
 	if !ok {
 		return nil

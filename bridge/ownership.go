@@ -126,7 +126,7 @@ func (o *ownership) loop(ctx, hard context.Context, entries <-chan []bus.Entry, 
 		if len(entries) == 0 {
 			o.state.expire(now.Sub(o.start))
 		}
-		if !now.Before(o.swept.Add(sweepEvery)) {
+		if !now.Before(o.swept.Add(sweepEvery / sweepSteps)) {
 			o.sweep(now, len(entries) == 0 && o.atEnd)
 		}
 		if o.isDue(now) {
@@ -208,7 +208,7 @@ func (o *ownership) wake() time.Time {
 			at = due
 		}
 	}
-	if due := o.swept.Add(sweepEvery); due.Before(at) {
+	if due := o.swept.Add(sweepEvery / sweepSteps); due.Before(at) {
 		at = due
 	}
 	return at

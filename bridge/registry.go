@@ -98,9 +98,6 @@ func (s *state) answered(id devices.DeviceID, a answer) {
 // home returns the fleet that an entry is for: the registry's where the device is registered. It returns false where
 // the entry is not for this partition or for nobody; it has counted why, and passes on what another partition is to have.
 func (s *state) home(e *bus.Entry) (devices.FleetID, bool) {
-	if d := s.live[e.Device]; d != nil && d.asset.Fleet == e.Fleet {
-		return e.Fleet, true // what changed in the registry comes by its feed
-	}
 	reg, known := s.registered(e.Device)
 	switch {
 	case !known && s.opts.Closed:

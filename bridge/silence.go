@@ -22,9 +22,10 @@ const (
 	// everyDecay is how fast a longest pause is forgotten: what remains of it falls by one for as many units of time. Bursts,
 	// which take no time, change nothing.
 	everyDecay = 16
-	// sweepEvery is how often all devices are looked at for silence, for connections of dead doors and for their age: some
-	// milliseconds for 100,000 devices.
+	// sweepEvery is how often every device is looked at for silence, for connections of dead doors and for its age. It is
+	// done in sweepSteps, so that nothing waits for a look at 100,000 devices.
 	sweepEvery = 5 * time.Second
+	sweepSteps = 10
 	// doorsTimeout bounds how long it is waited for the bus to say which doors live.
 	doorsTimeout = 5 * time.Second
 )
@@ -71,36 +72,64 @@ func (n *doorsNow) isDeaf() bool {
 	return false
 }
 
-// sweep looks at every device: whose door is dead, who is silent for too long, who has been for so long that it is
-// forgotten. It is called where the inlet is read to its end. now is the inlet's clock, as far as it is known; quiet is
-// since when all was well with what stands between the devices and here, by the same clock; doors is nil where nobody
-// knows them.
+// round is one time that all devices are looked at, in steps.
+type round struct {
+	next   int                   // the place in state.all of the next
+	absent map[bus.DoorID]uint64 // doors with connections that the bus did not have, and in which of its answers
+	fleets map[devices.FleetID]FleetPresence
+}
+
+func newRound() round {
+	return round{absent: map[bus.DoorID]uint64{}, fleets: map[devices.FleetID]FleetPresence{}}
+}
+
+// sweep looks at the next part of the devices: whose door is dead, who is silent for too long, who has been for so long
+// that it is forgotten. It is called where the inlet is read to its end. now is the inlet's clock, as far as it is known;
+// quiet is since when all was well with what stands between the devices and here, by the same clock; doors is nil where
+// nobody knows them.
 func (s *state) sweep(now, quiet int64, owner time.Duration, doors *doorsNow) {
-	fleets := map[devices.FleetID]FleetPresence{}
-	absent := map[bus.DoorID]uint64{}
-	for _, d := range s.live {
-		set, known := fleets[d.asset.Fleet]
-		if !known && s.opts.Registry != nil {
+	r := &s.round
+	if r.next >= len(s.all) {
+		s.absent = r.absent
+		*r = newRound()
+	}
+	for end := min(r.next+len(s.all)/sweepSteps+1, len(s.all)); r.next < end; {
+		d := s.all[r.next]
+		if d.gone { // the last takes its place
+			last := len(s.all) - 1
+			s.all[r.next], s.all[last] = s.all[last], nil
+			s.all = s.all[:last]
+			end = min(end, last)
+			continue
+		}
+		s.look(d, now, quiet, owner, doors)
+		r.next++
+	}
+}
+
+// look looks at one device.
+func (s *state) look(d *device, now, quiet int64, owner time.Duration, doors *doorsNow) {
+	set, known := s.round.fleets[d.asset.Fleet]
+	if !known {
+		if s.opts.Registry != nil {
 			set = s.opts.Registry.Fleet(d.asset.Fleet)
 		}
-		fleets[d.asset.Fleet] = set
-		if doors != nil && len(d.conns) > 0 {
-			s.dropDead(d, doors, absent, now, owner)
-		}
-		limit, then := d.allowed(set)
-		if silent := now - max(d.asset.Received, quiet); limit > 0 && silent > limit && (then == devices.Offline && d.asset.Status != devices.Offline || d.asset.Status == devices.Online) {
-			s.counters.add(countSilent)
-			s.stay(d)
-			d.asset.Status = then
-			s.touch(d)
-		}
-		if set.RetireAfter > 0 && now-d.asset.Received > set.RetireAfter.Milliseconds() {
-			s.counters.add(countRetired)
-			s.drop(d)
-		}
+		s.round.fleets[d.asset.Fleet] = set
 	}
-	if doors != nil {
-		s.absent = absent
+	if doors != nil && len(d.conns) > 0 {
+		s.dropDead(d, doors, s.round.absent, now, owner)
+	}
+	limit, then := d.allowed(set)
+	silent := now - max(d.asset.Received, quiet)
+	if limit > 0 && silent > limit && (then == devices.Offline && d.asset.Status != devices.Offline || d.asset.Status == devices.Online) {
+		s.counters.add(countSilent)
+		s.stay(d)
+		d.asset.Status = then
+		s.touch(d)
+	}
+	if set.RetireAfter > 0 && now-d.asset.Received > set.RetireAfter.Milliseconds() {
+		s.counters.add(countRetired)
+		s.drop(d)
 	}
 }
 

@@ -33,7 +33,9 @@ type state struct {
 	dirtyGone []*tombstone
 	closed    []bus.TrailBlock // blocks of trails that were closed since the last publish
 
-	absent map[bus.DoorID]uint64       // doors with connections that an answer of the bus did not have; see dropDead
+	all    []*device                   // the live ones and some that are gone, in the order in which they are looked at
+	round  round                       // of looking at them
+	absent map[bus.DoorID]uint64       // of the round before: doors with connections that an answer of the bus did not have; see dropDead
 	asked  map[devices.DeviceID]answer // of the registry's store, until something changes there
 	outbox []bus.Entry                 // what other partitions are to have, before the next publish
 
@@ -65,6 +67,7 @@ func newState(opts *Options, c *counters, index *fleetIndex) *state {
 		live: make(map[devices.DeviceID]*device), removed: make(map[deviceKey]*tombstone), leaving: list.New(),
 		rules:   make(map[devices.FleetID]*hygiene),
 		asked:   make(map[devices.DeviceID]answer),
+		round:   newRound(),
 		metrics: make([]devices.Metric, 0, devices.MaxMetrics), scratch: make([]byte, 0, 2*devices.MaxAssetBytes),
 	}
 	s.refreshRules()
@@ -130,7 +133,10 @@ func (s *state) keep(d *device, id devices.DeviceID, fleet devices.FleetID) {
 		m.nameBytes = s.jsonBytes(m.name)
 		s.measure(m)
 	}
-	s.live[id] = d
+	if s.live[id] != d {
+		s.live[id] = d
+		s.all = append(s.all, d)
+	}
 }
 
 // setRoom says how many bytes the metrics may take beside the texts of the device.

@@ -119,10 +119,15 @@ type watched struct{ told chan string }
 func watch(t *testing.T, r *Registry) *watched {
 	t.Helper()
 	w := &watched{make(chan string, 1000)}
+	beginning := make(chan struct{})
+	begun := sync.OnceFunc(func() { close(beginning) })
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		err := r.Watch(ctx, func(accounts []string) {
+			if accounts == nil { // anything may have changed: that is how it begins
+				begun()
+			}
 			for _, a := range accounts {
 				w.told <- a
 			}
@@ -135,6 +140,7 @@ func watch(t *testing.T, r *Registry) *watched {
 		cancel()
 		wg.Wait()
 	})
+	<-beginning
 	return w
 }
 

@@ -26,9 +26,11 @@ const (
 	MaxMetadata           = 32
 	MaxMetadataKeyBytes   = 64
 	MaxMetadataValueBytes = 512
-	MaxRate               = 1_000_000 // messages a second
-	MaxByteRate           = 1 << 30   // bytes a second
-	MaxBurst              = 3600      // seconds
+	// MaxMetadataBytes bounds all of it as JSON, in which a byte may take six: a record has a bound.
+	MaxMetadataBytes = 16 << 10
+	MaxRate          = 1_000_000 // messages a second
+	MaxByteRate      = 1 << 30   // bytes a second
+	MaxBurst         = 3600      // seconds
 )
 
 // Status says whether a device may connect.
@@ -111,8 +113,12 @@ func checkMetadata(m map[string]string) error {
 	if len(m) > MaxMetadata {
 		return devices.Errorf(devices.Invalid, "metadata", "has more than %d members", MaxMetadata)
 	}
+	size := 0
 	for key, value := range m {
+		size += len(devices.AppendJSONString(nil, key)) + len(devices.AppendJSONString(nil, value)) + 2
 		switch {
+		case size > MaxMetadataBytes:
+			return devices.Errorf(devices.Invalid, "metadata", "is larger than %d bytes as JSON", MaxMetadataBytes)
 		case key == "" || len(key) > MaxMetadataKeyBytes:
 			return devices.Errorf(devices.Invalid, "metadata", "has a name that is empty or longer than %d bytes", MaxMetadataKeyBytes)
 		case len(value) > MaxMetadataValueBytes:
