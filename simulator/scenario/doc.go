@@ -7,5 +7,7 @@
 //
 // In the walk of a message it stands at both ends, outside of the product.
 //
+// rows_test.go is the table of faults and clocks that an installation must live with, and of the tests that hold each.
+//
 // Each scenario has a short form, which runs with all tests, and a long one, with FLEETCAST_SOAK set (make soak).
 package scenario

@@ -1,11 +1,13 @@
 package scenario
 
 import (
+	"context"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/fleetcast/fleetcast/simulator/prove"
+	badnet "github.com/fleetcast/fleetcast/simulator/proxy"
 )
 
 func TestNothingAcknowledgedIsLostWhenRedisGoesAway(t *testing.T) {
@@ -33,5 +35,28 @@ func TestNothingAcknowledgedIsLostWhenRedisGoesAway(t *testing.T) {
 				t.Errorf("%d viewers needed %d streams: they are to stay open", r.Viewers, r.Streams)
 			}
 		})
+	}
+}
+
+// At first each call takes most of the time that one may, then all do take longer.
+func TestNothingAcknowledgedIsLostWhenRedisIsSlow(t *testing.T) {
+	t.Parallel()
+	network := badNetwork(t, startRedis(t).address)
+	door := part(t, network.Address(), "broker")
+	part(t, network.Address(), "bridge")
+	edge := part(t, network.Address(), "edge")
+	for _, late := range []time.Duration{700 * time.Millisecond, 1200 * time.Millisecond} {
+		slow := prove.Fault{
+			Name:  "a Redis that is slow",
+			Break: func(context.Context) error { network.Set(badnet.Conditions{Latency: late}); return nil },
+			Mend: func(ctx context.Context) error {
+				defer network.Set(badnet.Conditions{})
+				return stay(ctx, 5*time.Second)
+			},
+		}
+		o := durable([]string{door.MQTT()}, []string{edge.URL()})
+		o.NoResets = late < time.Second // an owner that is cut off for longer than its lease may lose it
+		o.Faults, o.FaultCount = []prove.Fault{slow}, times(1, 5)
+		run(t, o)
 	}
 }
