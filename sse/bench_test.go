@@ -70,6 +70,7 @@ func BenchmarkIdleStream(b *testing.B) {
 }
 
 func idleStreams(b *testing.B, request string) {
+	b.Helper()
 	const streams = 1000
 	h, f := newTestHandler(b, Options{})
 	srv := httptest.NewUnstartedServer(h)

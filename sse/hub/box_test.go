@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -401,4 +402,75 @@ func TestTheGridOfATableFollowsItsRows(t *testing.T) {
 			t.Fatalf("%d rows are in the grid, %d show", n, shown)
 		}
 	}
+}
+
+// A device may leave a box while its view is being made: its first viewer begins where departures are known.
+func TestABoxThatIsMadeWhileDevicesLeaveItIsRight(t *testing.T) {
+	w := newWorld(t, 1)
+	h, err := New(Options{Bus: w, Partitions: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	feed := &worldFeed{updates: make(chan bus.Update, 1)}
+	w.partitions[0].feeds = []*worldFeed{feed}
+	tb := h.tables[0]
+	mustLoad(t, tb, w.partitions[0].snapshot())
+	put := func(lat float64) {
+		for i := range 10 {
+			w.where[dev(i)] = [2]float64{lat, 1}
+			w.set("north", dev(i), 0)
+		}
+		w.flush()
+		if _, err := tb.apply((<-feed.updates).Batch, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put(1)
+	q := Query{BBox: bbox(t, "0,0,2,2")}
+	v := newView(q.normalise(h.options.Window), lineFormat{}, h.tables)
+	v.enlist = func(v *view) { h.enlist(v.markDirty(nil)...) }
+	v.slices.all, v.allLeft = &h.sliceBytes, &h.left
+	v.takeHead()
+	put(5) // all leave
+	v.register()
+	h.views[v.key] = v
+	c := newClient(t, "client", everything)
+	viewer := attach(t, h, q, "")
+	defer viewer.Close()
+	if viewer.view != v {
+		t.Fatal("the viewer has a view of its own")
+	}
+	for range 3 {
+		c.drain(viewer)
+		h.tickDue(h.takeDirty(nil), time.Now())
+	}
+	c.drain(viewer)
+	if c.mustShow(w.showsIn(everything, q.BBox)); c.ready != 1 || len(c.resets) != 0 {
+		t.Errorf("ready %d times, resets %v", c.ready, c.resets)
+	}
+}
+
+// The events of a slow box do not pile up in it: what is too much comes by a pass, from the table.
+func TestTheEventsOfASlowBoxAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newBoxWorld(t, Query{BBox: bbox(t, "1,1,2,2"), Every: time.Minute})
+		defer func() { w.v.Close() }()
+		const events = 3 * maxTold
+		for n := range events {
+			w.flush(bus.Event{Name: "alert", Device: deviceID(t, "a"), Fleet: fleetID(t, "north"), Data: fmt.Appendf(nil, "%d", n)})
+			synctest.Wait()
+		}
+		tb := w.h.tables[0]
+		tb.mu.Lock()
+		if i := w.v.view.interest(tb); len(i.told) > maxTold {
+			t.Errorf("%d events are noted", len(i.told))
+		}
+		tb.mu.Unlock()
+		<-time.After(2 * time.Minute)
+		synctest.Wait()
+		w.c.drain(w.v)
+		if len(w.c.events) != events || !strings.HasSuffix(w.c.events[events-1], fmt.Sprint(events-1)) {
+			t.Errorf("%d events of %d came", len(w.c.events), events)
+		}
+	})
 }

@@ -85,6 +85,9 @@ func New(o Options) (*Hub, error) {
 	if o.Bus == nil || o.Partitions < 1 {
 		return nil, errors.New("make hub: a bus and its number of partitions are needed")
 	}
+	if o.StartsPerSecond < 0 {
+		return nil, errors.New("make hub: the starts in a second must not be negative")
+	}
 	if o.Window < 0 || o.Heartbeat < 0 || o.Heartbeat > 15*time.Second {
 		return nil, errors.New("make hub: the window must not be negative and the heartbeat must be at most 15s")
 	}

@@ -36,6 +36,7 @@ type touched struct {
 // Bounds of an interest.
 const (
 	maxNews    = 4096 // changes between two ticks, of rows that are told of; more go by passes
+	maxTold    = 1024 // events between two ticks; the same
 	maxLeft    = 4096 // devices that left a box and may have to be told of; a viewer behind the oldest is reset
 	maxAllLeft = 1 << 20
 	minLeft    = 256 // what each may keep where all together keep maxAllLeft
@@ -74,7 +75,11 @@ func (i *interest) tell(e bus.VersionedEvent) bool {
 	if i.view.fleets != nil && !i.view.fleets[e.Event.Fleet] {
 		return false
 	}
-	i.told = append(i.told, e) // never conflated; the bus bounds how many there are
+	if i.lost = i.lost || len(i.told) >= maxTold; i.lost { // they are in the table, where passes find them
+		i.news, i.told = nil, nil
+		return true
+	}
+	i.told = append(i.told, e)
 	return true
 }
 
@@ -163,6 +168,9 @@ func (i *interest) take(t *table, g *gathered) bool {
 	i.news, i.told, i.lost, i.loads = i.news[:0], i.told[:0], false, t.loads
 	if cap(i.news) > maxNews/8 { // an outbreak is over
 		i.news = nil
+	}
+	if cap(i.told) > maxTold/8 {
+		i.told = nil
 	}
 	return whole && g.bytes <= MaxChunkBytes
 }

@@ -47,7 +47,7 @@ type table struct {
 type fleetRows struct {
 	id     devices.FleetID
 	rows   ordered // by hash
-	newest *row // head of the recency list, linked by row.before
+	newest *row    // head of the recency list, linked by row.before
 	live   int
 
 	changed uint64     // the offset of the fleet's last change
