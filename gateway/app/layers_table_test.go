@@ -122,7 +122,7 @@ var libraries = []library{
 	{path: "github.com/redis/go-redis", in: []string{"bridge/redisbus", "devices/store/redis", "devices/redisconn", "devices/redisconn/redistest"}, reason: "Redis is behind the bus and the store"},
 	{path: "go.etcd.io/bbolt", in: []string{"devices/store/embedded"}, reason: "the file of what people configure is the embedded store's"},
 	{path: "golang.org/x/crypto", in: []string{"devices/secret"}, reason: "argon2id of chosen passwords"},
-	{path: "github.com/golang-jwt/jwt", in: []string{"devices/secret", "gateway/auth"}, tests: []string{"devices/registry"}, reason: "JWTs prove who asks, at the one place of each port"},
+	{path: "github.com/golang-jwt/jwt", in: []string{"devices/secret", "gateway/auth"}, tests: []string{"devices/registry", "gateway/app"}, reason: "JWTs prove who asks, at the one place of each port"},
 	{path: "github.com/go-chi/chi", in: []string{"gateway/api"}, reason: "routes are in one place; handlers take net/http only"},
 	{path: "github.com/alecthomas/kong", in: []string{"gateway", "gateway/app", "simulator"}, reason: "settings are read by mains and passed on as Options"},
 	{path: "go.yaml.in/yaml", in: []string{"gateway/app", "simulator/play"}, reason: "the settings file is read in one place, and scenarios of the simulator in another"},
