@@ -57,7 +57,10 @@ func (l *lab) gatewayArgs(more ...string) []string {
 }
 
 // startGateway runs a gateway in one process with a data directory of its own.
-func (l *lab) startGateway(ctx context.Context) (*server, error) {
+func (l *lab) startGateway(ctx context.Context) (*server, error) { return l.startGatewayWith(ctx) }
+
+// startGatewayWith does the same with more settings.
+func (l *lab) startGatewayWith(ctx context.Context, more ...string) (*server, error) {
 	mqtt, err := freeAddress(ctx)
 	if err != nil {
 		return nil, err
@@ -67,7 +70,7 @@ func (l *lab) startGateway(ctx context.Context) (*server, error) {
 		return nil, err
 	}
 	data := filepath.Join(l.dir, fmt.Sprintf("data-%d", l.servers))
-	c, err := l.startChild(ctx, "gateway", l.Gateway, l.gatewayArgs("--mqtt-listen", mqtt, "--http-listen", address, "--data-dir", data)...)
+	c, err := l.startChild(ctx, "gateway", l.Gateway, l.gatewayArgs(append([]string{"--mqtt-listen", mqtt, "--http-listen", address, "--data-dir", data}, more...)...)...)
 	if err != nil {
 		return nil, err
 	}
