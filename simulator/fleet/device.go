@@ -49,7 +49,7 @@ type device struct {
 
 	// Owned by the pacing goroutine.
 	tracker tracker.Tracker
-	later   *laterMessage
+	later   []byte // a message that is to be sent after the one behind it
 }
 
 func (d *device) init(f *Fleet, position int) {

@@ -56,6 +56,9 @@ func (s *shard) settle(err error, lateness time.Duration) {
 	switch {
 	case err == nil:
 		c.sent.Add(1)
+		if lateness == notMeasured {
+			return
+		}
 		if lateness > lateAfter {
 			c.late.Add(1)
 		}

@@ -8,11 +8,8 @@ import (
 	"github.com/fleetcast/fleetcast/simulator/tracker"
 )
 
-// laterMessage is one that is to be sent after the one behind it.
-type laterMessage struct {
-	payload []byte
-	token   token
-}
+// notMeasured is the lateness of what is late on purpose.
+const notMeasured = time.Duration(-1)
 
 // token is what a PUBACK brings back: the instant at which a device meant to send, how late it did, and whether the fix
 // was a live one. It is packed into the 63 bits that the client keeps for each message.
@@ -112,7 +109,7 @@ func (s *shard) send(d *device, client *mqttlite.Client, fix *tracker.Fix, inten
 	}
 	t := newToken(intended, late, live)
 	if d.later == nil && faults.Disorder > 0 && d.chance(fix.Seq, forDisorder) < float64(faults.Disorder) {
-		d.later = &laterMessage{append([]byte(nil), s.buf...), t} // it is settled when it goes out
+		d.later = append([]byte(nil), s.buf...) // it is settled when it goes out
 		f.count.disordered.Add(1)
 		return
 	}
@@ -122,9 +119,9 @@ func (s *shard) send(d *device, client *mqttlite.Client, fix *tracker.Fix, inten
 		f.count.offered.Add(1)
 		s.settle(s.publish(d, client, s.buf, t), late)
 	}
-	if l := d.later; l != nil {
+	if later := d.later; later != nil {
 		d.later = nil
-		s.settle(s.publish(d, client, l.payload, l.token), f.elapsed()-l.token.intended())
+		s.settle(s.publish(d, client, later, newToken(f.elapsed(), 0, false)), notMeasured)
 	}
 }
 

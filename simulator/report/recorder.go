@@ -191,12 +191,12 @@ func (r *Recorder) lines(s *Sample) []string {
 		s.At, s.Connected, s.Sent, s.Offered, s.Acked, s.Live, s.Updates, s.Fresh99, s.CPU)}
 	for _, d := range r.options.Devices {
 		c := d.Fleet.Counts()
-		lines = append(lines, fmt.Sprintf("  devices %-12s connected %7d  sent %10d  acked %10d  late %7d  skipped %7d  reconnects %6d  trouble %6d",
+		lines = append(lines, fmt.Sprintf("  devices %-12s connected %d  sent %d  acked %d  late %d  skipped %d  reconnects %d  trouble %d",
 			d.Name, c.Connected, c.Sent, c.Acked, c.Late, c.Skipped.Total(), c.Reconnects, c.Trouble.Dial+c.Trouble.Handshake+c.Trouble.Refused+c.Trouble.Lost))
 	}
 	for _, v := range r.options.Viewers {
 		c := v.Watch.Counts()
-		lines = append(lines, fmt.Sprintf("  viewers %-12s live %12d  updates %7d  snapshots %7d  resets %6d  broken %6d  violations %d",
+		lines = append(lines, fmt.Sprintf("  viewers %-12s live %d  updates %d  snapshots %d  resets %d  broken %d  violations %d",
 			v.Name, c.Live, c.Updates, c.Snapshots, c.Resets, c.Broken, c.Violations.Total()))
 	}
 	if r.options.Lines != nil {

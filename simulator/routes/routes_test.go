@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+	"pgregory.net/rapid"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -47,7 +48,13 @@ func TestSpeedHeadingAndDisplacementAgree(t *testing.T) {
 	}
 }
 
-func checkStep(t *testing.T, index int, before, now Motion, seconds float64) {
+// reporter is a test, or a property.
+type reporter interface {
+	Helper()
+	Errorf(format string, args ...any)
+}
+
+func checkStep(t reporter, index int, before, now Motion, seconds float64) {
 	t.Helper()
 	moved := distance(point{before.Lat, before.Lon}, point{now.Lat, now.Lon})
 	// A corner within the step cuts the way short; a straight line is as long as the mean of both speeds says.
@@ -73,6 +80,29 @@ func checkStep(t *testing.T, index int, before, now Motion, seconds float64) {
 	if now.Odometer < before.Odometer-0.01 {
 		t.Errorf("vehicle %d: the odometer went back from %f to %f", index, before.Odometer, now.Odometer)
 	}
+}
+
+// The same for any vehicle of some worlds, at any moment, over any short time.
+func TestSpeedHeadingAndDisplacementAgreeAnywhere(t *testing.T) {
+	var worlds []*Atlas
+	for seed := range uint64(3) {
+		a, err := NewWorld(Options{Seed: seed, Ships: 0.2})
+		if err != nil {
+			t.Fatal(err)
+		}
+		worlds = append(worlds, a)
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		index := rapid.IntRange(0, 1_000_000).Draw(t, "vehicle")
+		at := start.Add(time.Duration(rapid.Int64Range(-1e17, 1e17).Draw(t, "since the start")))
+		step := time.Duration(rapid.Int64Range(1e6, 1e8).Draw(t, "step"))
+		v := worlds[rapid.IntRange(0, 2).Draw(t, "world")].Vehicle(index)
+		before, now := v.At(at), v.At(at.Add(step))
+		if now.Odometer < before.Odometer-1000 {
+			t.Errorf("vehicle %d: the odometer went back", index)
+		}
+		checkStep(t, index, before, now, step.Seconds())
+	})
 }
 
 func TestVehiclesStopAndGoOn(t *testing.T) {
