@@ -61,6 +61,9 @@ func (o *Filters) run(ctx context.Context, l *lab) (*Section, error) {
 
 // fleet measures all kinds of filters in one fleet.
 func (o *Filters) fleet(ctx context.Context, l *lab, s *server, size int) ([]*FilterRow, error) {
+	if err := pause(ctx, o.Rate.Interval()); err != nil { // until every device has spoken
+		return nil, err
+	}
 	kinds := []*FilterRow{{Kind: "no filter", Devices: size}}
 	addresses := []func(int) string{func(int) string { return s.url }}
 	if size > o.List {
@@ -125,10 +128,6 @@ func (o *Filters) boxes(ctx context.Context, l *lab, s *server) ([]string, error
 	if status != http.StatusOK {
 		l.say("this gateway knows no bbox: %d", status)
 		return nil, nil
-	}
-	// Every device has to have spoken.
-	if err := pause(ctx, o.Rate.Interval()); err != nil {
-		return nil, err
 	}
 	var places struct {
 		Features []struct {

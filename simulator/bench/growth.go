@@ -191,15 +191,21 @@ func (g *GrowthLine) conclude() {
 		return 0
 	}
 	g.CPUSlope, g.MemorySlope = known(cpu), known(memory)
-	last := max(len(cpu)-2, 0)
-	g.LastCPUSlope, g.LastMemorySlope = known(cpu[last:]), known(memory[last:])
+	g.LastCPUSlope, g.LastMemorySlope = known(cpu[max(len(cpu)-2, 0):]), known(memory[max(len(memory)-2, 0):])
 }
 
-// above are cores and bytes above the base.
+// leastGrowth is the part of the base from which on what is above it is known: a heap of a few MB moves by as much.
+const leastGrowth = 0.1
+
+// above are cores and bytes above the base, where they are known.
 func (g *GrowthLine) above() (cpu, memory [][2]float64) {
 	for _, p := range g.Points {
-		cpu = append(cpu, [2]float64{p.Count, p.Cores - g.Base.Cores})
-		memory = append(memory, [2]float64{p.Count, p.Bytes - g.Base.Bytes})
+		if above := p.Cores - g.Base.Cores; above > max(leastGrowth*g.Base.Cores, math.Hypot(p.Sample.Error, g.Base.Sample.Error)) {
+			cpu = append(cpu, [2]float64{p.Count, above})
+		}
+		if above := p.Bytes - g.Base.Bytes; above > leastGrowth*g.Base.Bytes {
+			memory = append(memory, [2]float64{p.Count, above})
+		}
 	}
 	return cpu, memory
 }
@@ -209,7 +215,7 @@ const steep = 1.15
 
 func (o *Growth) section(lines []*GrowthLine) *Section {
 	s := &Section{Title: "Growth", Result: lines}
-	s.say("One number grows and the others stand. A slope is the exponent of the growth of what is above the gateway without any, by least squares over the logarithms: 1 is linear, below 1 the first ones cost most. Viewers see %d updates a second; devices send one QoS 1 message in %.0f s before %d viewers; updates are sent at QoS 1 by %d devices before %d viewers.",
+	s.say("One number grows and the others stand. A slope is the exponent of the growth of what is above the gateway without any, by least squares over the logarithms: 1 is linear, below 1 the first ones cost most. What is above by less than a tenth, or by less than its error, is left out. Viewers see %d updates a second; devices send one QoS 1 message in %.0f s before %d viewers; updates are sent at QoS 1 by %d devices before %d viewers.",
 		growthFew, growthSlow.Interval().Seconds(), growthFew, growthDevices, growthFew)
 	slopes := Table{Title: "Slopes", Head: []string{"with", "CPU", "CPU between the last two", "memory", "memory between the last two"}}
 	for _, line := range lines {
@@ -249,7 +255,8 @@ func (s *Section) addGrowth(line *GrowthLine) {
 func growthPlot(file, title, x, y string, slope float64, points [][2]float64) Plot {
 	p := Plot{File: file, Title: title, X: x, Y: y, LogX: true, LogY: true}
 	p.Series = []Series{{Name: fmt.Sprintf("measured, slope %.2f", slope), Points: points}}
-	if last := points[len(points)-1]; last[1] > 0 {
+	if len(points) > 0 {
+		last := points[len(points)-1]
 		first := points[0][0]
 		p.Series = append(p.Series, Series{Name: "linear, through the last", Dashed: true, Points: [][2]float64{{first, last[1] * first / last[0]}, last}})
 	}
