@@ -291,6 +291,9 @@ func (b *Broker) goodbye(c *conn) {
 	}
 	s.settle()
 	s.topics, s.lastWill, s.willOut, s.older = topicCache{}, nil, nil, nil
+	s.client.Lock()
+	c.Conn = c.raw // a kept session needs no buffers of TLS or WebSocket
+	s.client.Unlock()
 	if s.tracked.len() > 0 {
 		b.committer.end(s)
 	}

@@ -116,7 +116,8 @@ func register(ctx context.Context, s *server, count int) ([]fleet.Identity, erro
 		return nil, fmt.Errorf("register devices: %w", err)
 	}
 	request.Header.Set("Content-Type", "text/csv")
-	answer, err := http.DefaultClient.Do(request)
+	client := &http.Client{Timeout: connectTimeout}
+	answer, err := client.Do(request)
 	if err != nil {
 		return nil, fmt.Errorf("register devices: %w", err)
 	}
