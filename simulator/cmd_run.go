@@ -11,11 +11,12 @@ import (
 )
 
 type runCommand struct {
-	Scenario string `arg:"" help:"A scenario's file, or the name of one that comes with the program."`
-	Small    bool   `help:"The small form: some seconds, and with fewer of everything. Its times say nothing."`
-	Gateway  string `help:"The gateway's program, which the scenario starts." default:"bin/gateway"`
-	MQTT     string `help:"The door of an installation that somebody else runs, host:port, in the place of what the scenario starts. Faults of its processes are left out." and:"installation"`
-	URL      string `name:"url" help:"And its edge, http://host:port." and:"installation"`
+	Scenario string   `arg:"" help:"A scenario's file, or the name of one that comes with the program."`
+	Small    bool     `help:"The small form: some seconds, and with fewer of everything. Its times say nothing."`
+	Gateway  string   `help:"The gateway's program, which the scenario starts." default:"bin/gateway"`
+	MQTT     string   `help:"The door of an installation that somebody else runs, host:port, in the place of what the scenario starts. Faults of its processes are left out." and:"installation"`
+	URL      string   `name:"url" help:"And its edge, http://host:port." and:"installation"`
+	Header   []string `help:"A header of every request of viewers, repeatable: Authorization: Bearer …" sep:"none"`
 
 	Output outputFlags `embed:""`
 }
@@ -31,8 +32,12 @@ func (c *runCommand) Run(ctx context.Context, t *terminal) error {
 	if err != nil {
 		return codedError{err, 2}
 	}
+	header, err := headers(c.Header)
+	if err != nil {
+		return err
+	}
 	o := play.Options{
-		Scenario: scenario, Small: c.Small, Gateway: c.Gateway, MQTT: c.MQTT, URL: c.URL, Thresholds: c.Output.Threshold,
+		Header: header, Scenario: scenario, Small: c.Small, Gateway: c.Gateway, MQTT: c.MQTT, URL: c.URL, Thresholds: c.Output.Threshold,
 		Command: os.Args, Metrics: c.Output.Prometheus, Screen: t.err, Logger: t.log,
 	}
 	if c.Output.Quiet {

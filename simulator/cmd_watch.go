@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"os"
-	"strings"
 	"time"
 
 	"github.com/fleetcast/fleetcast/simulator/fleet"
@@ -70,17 +68,10 @@ func (c *watchCommand) options(t *terminal) (watch.Options, error) {
 		o.Progress = nil
 	}
 	access := accessFlags{TLSCA: c.TLSCA}
-	for _, h := range c.Header {
-		name, value, found := strings.Cut(h, ":")
-		if !found {
-			return o, codedError{fmt.Errorf("read header %q: it is written as name: value", name), 2}
-		}
-		if o.Header == nil {
-			o.Header = http.Header{}
-		}
-		o.Header.Add(strings.TrimSpace(name), strings.TrimSpace(value))
-	}
 	var err error
+	if o.Header, err = headers(c.Header); err != nil {
+		return o, err
+	}
 	o.TLS, err = access.config()
 	return o, err
 }

@@ -6,7 +6,9 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
+	"strings"
 	"sync"
 
 	"github.com/fleetcast/fleetcast/simulator/report"
@@ -52,6 +54,19 @@ func (f *accessFlags) config() (*tls.Config, error) {
 		c.Certificates = []tls.Certificate{pair}
 	}
 	return c, nil
+}
+
+// headers reads what is written as name: value.
+func headers(texts []string) (http.Header, error) {
+	h := http.Header{}
+	for _, text := range texts {
+		name, value, found := strings.Cut(text, ":")
+		if !found {
+			return nil, codedError{fmt.Errorf("read header %q: it is written as name: value", name), 2}
+		}
+		h.Add(strings.TrimSpace(name), strings.TrimSpace(value))
+	}
+	return h, nil
 }
 
 // outputFlags say what is told, and where.

@@ -56,6 +56,7 @@ func TestMessagesGoWrongAsOftenAsTheyShall(t *testing.T) {
 			t.Fatal(err)
 		}
 		c := f.Counts()
+		balanced(t, c)
 		for name, n := range map[string]int64{"duplicates": c.Faults.Duplicates, "disordered": c.Faults.Disordered, "malformed": c.Faults.Malformed} {
 			if n < 300 || n > 500 {
 				t.Errorf("%d %s of 4000", n, name)

@@ -109,7 +109,8 @@ func (s *shard) send(d *device, client *mqttlite.Client, fix *tracker.Fix, inten
 	}
 	t := newToken(intended, late, live)
 	if d.later == nil && faults.Disorder > 0 && d.chance(fix.Seq, forDisorder) < float64(faults.Disorder) {
-		d.later = append([]byte(nil), s.buf...) // it is settled when it goes out
+		d.later = append([]byte(nil), s.buf...) // it is offered when it goes out
+		f.count.offered.Add(-1)
 		f.count.disordered.Add(1)
 		return
 	}
@@ -121,6 +122,7 @@ func (s *shard) send(d *device, client *mqttlite.Client, fix *tracker.Fix, inten
 	}
 	if later := d.later; later != nil {
 		d.later = nil
+		f.count.offered.Add(1)
 		s.settle(s.publish(d, client, later, newToken(f.elapsed(), 0, false)), notMeasured)
 	}
 }

@@ -128,7 +128,7 @@ func (e *engine) makeViewers() error {
 		o := watch.Options{
 			URL: base, Viewers: v.Count, ConnectRate: v.ConnectRate, SlowShare: v.SlowShare, SlowRate: v.SlowRate, ResumeEvery: v.ResumeEvery,
 			ResumeShare: v.ResumeShare, GoneShare: v.GoneShare, HTTP2Share: v.HTTP2Share, WebSocketShare: v.WebSocketShare,
-			PanEvery: v.PanEvery, Gzip: v.Gzip, CheckShare: watch.DefaultCheckShare, Logger: e.options.Logger,
+			PanEvery: v.PanEvery, Gzip: v.Gzip, Header: e.options.Header, CheckShare: watch.DefaultCheckShare, Logger: e.options.Logger,
 			StayFor: e.scenario.For, // it ends with the scenario
 		}
 		if n := len(v.Queries); n > 0 {
