@@ -30,7 +30,7 @@ type Identity struct {
 var errIdentities = errors.New("it holds lines username,password or username,password,fleet, or JSON objects with id, token and fleet")
 
 // ReadIdentities reads the credentials that a registry gave out: a CSV file with or without a header, or a JSON object a
-// line as `gateway devices create --json` prints.
+// line as `gateway devices create --json` and `gateway devices import` print.
 func ReadIdentities(file string) ([]Identity, error) {
 	f, err := os.Open(file) //nolint:gosec // the file that it is given
 	if err != nil {
@@ -65,6 +65,9 @@ func identitiesOfJSON(r io.Reader) (all []Identity, err error) {
 			return all, nil
 		} else if err != nil {
 			return nil, fmt.Errorf("%w: %w", errIdentities, err)
+		}
+		if line.ID == "" && line.Token == "" {
+			continue // the sum at the end of an import
 		}
 		if line.ID == "" || len(all) >= MaxDevices {
 			return nil, errIdentities
