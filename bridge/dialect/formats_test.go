@@ -14,7 +14,7 @@ import (
 
 // TestVariantsOfFormats are what the samples do not show.
 func TestVariantsOfFormats(t *testing.T) {
-	router := everything(t, "")
+	router := everything(t)
 	for _, c := range []struct{ topic, payload, want string }{
 		{"v3/a/devices/d/up", `{"uplink_message":{"decoded_payload":{"gps_1":{"latitude":1.5,"longitude":2.5,"altitude":3},"temperature_2":5}}}`, "position d@1.5,2.5,temperature_2:5"},
 		{"v3/a/devices/d/up", `{"uplink_message":{"decoded_payload":{"lat":1.5,"lng":2.5,"alarm":true}}}`, "position d@1.5,2.5,alarm:1"},
@@ -63,7 +63,7 @@ func TestVariantsOfFormats(t *testing.T) {
 
 // TestAGatewayThatForwardsIsNoDevice: its connection says nothing about the devices that it speaks for, and it is none.
 func TestAGatewayThatForwardsIsNoDevice(t *testing.T) {
-	router := everything(t, "")
+	router := everything(t)
 	for payload, want := range map[string]string{
 		`[{"bn":"urn:dev:a:","n":"t","v":1}]`: "", `[{"n":"t","v":1}]`: "gw", `[{"bn":"gw","n":"t","v":1},{"bn":"urn:dev:a:","n":"t","v":1}]`: "gw",
 	} {
@@ -130,7 +130,7 @@ func FuzzFormats(f *testing.F) {
 			}
 		}
 	}
-	router := everything(f, "")
+	router := everything(f)
 	f.Fuzz(func(t *testing.T, topic uint8, payload []byte) {
 		route, reason := router.Route(topics[int(topic)%len(topics)])
 		if reason != None {
@@ -146,7 +146,7 @@ func FuzzNMEA(f *testing.F) {
 		f.Add(string(sample(f, "nmea", name)))
 	}
 	f.Add(withSum("GNRMC,235959.99,A,9000.0,S,18000.0,W,-1,360,311299,,,A") + "\r\n" + withSum("GNGGA,235959.99,,,,,1,,,,M"))
-	router := everything(f, "")
+	router := everything(f)
 	route, _ := router.Route("nmea/boat")
 	f.Fuzz(func(t *testing.T, body string) {
 		checkDecoded(t, route, body)
@@ -165,7 +165,7 @@ func FuzzSenML(f *testing.F) {
 	}
 	f.Add([]byte{0x9f, 0xa2, 0x01, 0x63, 'l', 'a', 't', 0x02, 0xf9, 0x7c, 0x00, 0xff}) // an indefinite array, a half-precision infinity
 	f.Add([]byte("\x9f\xa2\x23a0\x02\xf9|0\xff"))                                      // a NaN
-	router := everything(f, "")
+	router := everything(f)
 	route, _ := router.Route("senml/gw")
 	f.Fuzz(func(t *testing.T, payload []byte) { checkDecoded(t, route, string(payload)) })
 }
@@ -236,7 +236,7 @@ func sameValue(v value, want any) bool {
 }
 
 func TestATreesMemoryIsUsedAgain(t *testing.T) {
-	router := everything(t, "")
+	router := everything(t)
 	for _, name := range []string{"zigbee2mqtt/bulb1", "location/anne", "tele/plug1/SENSOR"} {
 		route, _ := router.Route(name)
 		out, body := new(Result), []byte(`{"latitude":1.5,"longitude":2.5,"a\u0062":{"x":[1,2],"y":"z"}}`)
@@ -249,7 +249,7 @@ func TestATreesMemoryIsUsedAgain(t *testing.T) {
 
 // BenchmarkFormats reports what a message of each sample costs.
 func BenchmarkFormats(b *testing.B) {
-	router := everything(b, "")
+	router := everything(b)
 	for _, s := range allSamples(b) {
 		payload := sample(b, s.folder, s.File)
 		route, reason := router.Route(s.Topic)
@@ -291,7 +291,7 @@ func BenchmarkMapping(b *testing.B) {
 // BenchmarkRoute is what a topic costs that was not seen before. Helsinki's name the next stop and the place, so that
 // nearly every message has another.
 func BenchmarkRoute(b *testing.B) {
-	router := everything(b, "")
+	router := everything(b)
 	for _, topic := range []string{telemetry, "/hfp/v2/journey/ongoing/vp/bus/0018/00423/2159/2/Matinkylä (M)/09:32/2442201/3/60;24/16/58/67"} {
 		b.Run(topic[:6], func(b *testing.B) {
 			b.ReportAllocs()

@@ -57,7 +57,7 @@ func TestSamplesMeanWhatTheirSourcesSay(t *testing.T) {
 			t.Fatalf("%s: %v", file, err)
 		}
 		folder := filepath.Base(filepath.Dir(file))
-		router := everything(t, folder)
+		router := everything(t)
 		for _, want := range table {
 			rows++
 			t.Run(folder+"/"+want.File, func(t *testing.T) {
@@ -71,7 +71,7 @@ func TestSamplesMeanWhatTheirSourcesSay(t *testing.T) {
 }
 
 // everything understands every format at once, as the command decode does, so that no format takes what is another's.
-func everything(t testing.TB, _ string) *Router {
+func everything(t testing.TB) *Router {
 	t.Helper()
 	router, err := New(Options{Presets: AllPresets(), Anywhere: true})
 	if err != nil {

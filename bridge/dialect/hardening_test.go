@@ -42,7 +42,7 @@ func sampleTopics(t testing.TB) []string {
 // TestMalformedPayloadsOfEveryFormatAreNamed: whatever comes on whatever topic is refused with a reason, or is of a kind
 // that is not read. Nothing of it becomes a message.
 func TestMalformedPayloadsOfEveryFormatAreNamed(t *testing.T) {
-	router, topics := everything(t, ""), sampleTopics(t)
+	router, topics := everything(t), sampleTopics(t)
 	for name, payload := range map[string]string{
 		"empty": "", "white space": " \n", "null": "null", "a number": "5", "truncated": `{"a":`, "trailing": `{"a":1}}`, "BOM": "\xef\xbb\xbf{}",
 		"UTF-16": "\xff\xfe{\x00}\x00", "not UTF-8": "{\"a\":\"\xc3\x28\"}", "NaN": `{"latitude":NaN}`, "too large": `{"a":"` + strings.Repeat("x", 10<<20) + `"}`,
@@ -76,7 +76,7 @@ func TestBombsCostLittle(t *testing.T) {
 	fill := func(open, each, end string) []byte {
 		return []byte(open + strings.Repeat(each, (MaxPayloadBytes-len(open)-len(end))/len(each)) + end)
 	}
-	router := everything(t, "")
+	router := everything(t)
 	for name, c := range map[string]struct {
 		topic   string
 		payload []byte
@@ -130,7 +130,7 @@ func TestBombsCostLittle(t *testing.T) {
 
 // TestNothingOfALargePayloadIsKept: the memory that one upload needed must not stay with every goroutine.
 func TestNothingOfALargePayloadIsKept(t *testing.T) {
-	router := everything(t, "")
+	router := everything(t)
 	route, _ := router.Route("1/batch")
 	out := new(Result)
 	route.Decode(batchOf(900), out)
@@ -158,7 +158,7 @@ func batchOf(n int) []byte {
 
 // TestATunnelsWorthOfFixesComesInTheOrderOfTime: row 23.
 func TestATunnelsWorthOfFixesComesInTheOrderOfTime(t *testing.T) {
-	out := decodeWith(t, everything(t, ""), "352656106111232/batch", batchOf(500))
+	out := decodeWith(t, everything(t), "352656106111232/batch", batchOf(500))
 	if out.Kind != Position || len(out.Messages) != 500 {
 		t.Fatalf("%v, %d messages", out.Kind, len(out.Messages))
 	}
@@ -172,7 +172,7 @@ func TestATunnelsWorthOfFixesComesInTheOrderOfTime(t *testing.T) {
 // TestSentinelsOfEachFormatAreNoValues: row 19. What is cleared is known not to hold any more; what is neither is left as
 // it was.
 func TestSentinelsOfEachFormatAreNoValues(t *testing.T) {
-	router := everything(t, "")
+	router := everything(t)
 	const motion = devices.FieldSpeed | devices.FieldHeading
 	for _, c := range []struct {
 		topic, payload string
@@ -217,7 +217,7 @@ func withSum(body string) string {
 // TestNamesInPayloadsAreHeldToTheRulesOfIDs: rows 21 and 25. A name that could not stand in a topic or in a line of the
 // stream refuses the message.
 func TestNamesInPayloadsAreHeldToTheRulesOfIDs(t *testing.T) {
-	router := everything(t, "")
+	router := everything(t)
 	for _, bad := range []string{`a\nb`, `a\u0000b`, `a+b`, `#`, ``, `/`, `a//b`, strings.Repeat("x", devices.MaxIDBytes+1), `a\u0085b`} {
 		for topic, payload := range map[string]string{
 			"traccar/positions": `{"position":{"latitude":1},"device":{"uniqueId":"%s"}}`,
@@ -242,7 +242,7 @@ func TestNamesInPayloadsAreHeldToTheRulesOfIDs(t *testing.T) {
 
 // TestNumbersInTextsAreNumbersAndNothingElseIs: row 17.
 func TestNumbersInTextsAreNumbersAndNothingElseIs(t *testing.T) {
-	router := everything(t, "")
+	router := everything(t)
 	for text, want := range map[string]bool{`51.4`: true, `"51.4"`: true, `"51,4"`: false, `"NaN"`: false, `"Infinity"`: false, `"0x33"`: false, `1e999`: false, `true`: false, `""`: false, `[51.4]`: false} {
 		out := decodeWith(t, router, "location/a", []byte(`{"latitude":`+text+`,"longitude":5,"x":1}`))
 		if len(out.Messages) != 1 || out.Messages[0].Reading.Has.Has(devices.FieldPosition) != want || (out.Dropped > 0) == want {
@@ -253,7 +253,7 @@ func TestNumbersInTextsAreNumbersAndNothingElseIs(t *testing.T) {
 
 // TestOfDuplicateMembersTheLastCounts: row 16.
 func TestOfDuplicateMembersTheLastCounts(t *testing.T) {
-	out := decodeWith(t, everything(t, ""), "location/a", []byte(`{"latitude":1,"longitude":2,"x":1,"latitude":3,"x":2}`))
+	out := decodeWith(t, everything(t), "location/a", []byte(`{"latitude":1,"longitude":2,"x":1,"latitude":3,"x":2}`))
 	r := out.Messages[0].Reading
 	if r.Lat != 3 || len(r.Metrics) != 1 || r.Metrics[0].Value.Num != 2 {
 		t.Errorf("%+v", r)
@@ -262,7 +262,7 @@ func TestOfDuplicateMembersTheLastCounts(t *testing.T) {
 
 // TestACopyOverAnotherGatewayHasTheSameKey: row 53, the decoders' half.
 func TestACopyOverAnotherGatewayHasTheSameKey(t *testing.T) {
-	router := everything(t, "")
+	router := everything(t)
 	key := func(topic, payload string) uint64 {
 		out := decodeWith(t, router, topic, []byte(payload))
 		if len(out.Messages) != 1 {
