@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"time"
 
+	"github.com/fleetcast/fleetcast/simulator/fleet"
 	"github.com/fleetcast/fleetcast/simulator/prove"
 	"github.com/fleetcast/fleetcast/simulator/units"
 )
@@ -36,6 +37,8 @@ type proveCommand struct {
 	Settle      time.Duration `help:"How long a recovery may take, and all that is owed to be shown." default:"20s"`
 	Fleet       string        `help:"The devices' fleet." default:"prove"`
 	Prefix      string        `help:"Begin of the devices' ids; made up where nothing is said."`
+	Credentials string        `help:"A file of user names and passwords, as fleet takes it, of devices of the one fleet." type:"existingfile"`
+	Header      []string      `help:"A header of every request to an edge, repeatable: Authorization: Bearer …" sep:"none"`
 	Seed        uint64        `help:"Decides when which fault is made." default:"1"`
 	JSON        bool          `name:"json" help:"Write the report as JSON."`
 	NoProgress  bool          `help:"No progress."`
@@ -84,6 +87,9 @@ func (c *proveCommand) Run(ctx context.Context, t *terminal) (err error) {
 			o.Faults = append(o.Faults, g.KillFault())
 		}
 	}
+	if err := c.access(&o); err != nil {
+		return err
+	}
 	p, err := prove.New(o)
 	if err != nil {
 		return err
@@ -99,6 +105,18 @@ func (c *proveCommand) Run(ctx context.Context, t *terminal) (err error) {
 		return codedError{runErr, exitNothing}
 	}
 	return runErr
+}
+
+// access reads what devices and viewers show.
+func (c *proveCommand) access(o *prove.Options) (err error) {
+	if o.Header, err = headers(c.Header); err != nil || c.Credentials == "" {
+		return err
+	}
+	all, err := fleet.ReadIdentities(c.Credentials)
+	for _, i := range all {
+		o.Identities = append(o.Identities, prove.Identity{Username: i.Username, Password: i.Password})
+	}
+	return err
 }
 
 func (c *proveCommand) options(t *terminal) prove.Options {

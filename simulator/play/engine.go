@@ -33,7 +33,7 @@ type Options struct {
 	Gateway  string // the program that gateways of the scenario are
 	// MQTT and URL are the door and the edge of an installation that somebody else runs, in the place of the scenario's.
 	MQTT, URL string
-	// Header is what viewers and the look at the end say with every request. The ledger's viewers do not know it.
+	// Header is what viewers, the ledger and the look at the end say with every request.
 	Header http.Header
 	// Thresholds are kept besides those of the scenario.
 	Thresholds []string

@@ -152,7 +152,16 @@ func (e *engine) makeLedger() error {
 	}
 	o := prove.Options{
 		Devices: l.Devices, Viewers: l.Viewers, Rate: l.Rate, For: e.scenario.For, Seed: e.scenario.Seed, ResumeEvery: l.ResumeEvery,
-		Settle: l.Settle, Fleet: "ledger", Terms: prove.Terms{Durable: true}, Reconnect: 200 * time.Millisecond, Logger: e.options.Logger,
+		Settle: l.Settle, Fleet: or(l.Fleet, "ledger"), Header: e.options.Header, Terms: prove.Terms{Durable: true}, Reconnect: 200 * time.Millisecond, Logger: e.options.Logger,
+	}
+	if l.Credentials != "" {
+		all, err := fleet.ReadIdentities(l.Credentials)
+		if err != nil {
+			return fmt.Errorf("make ledger: %w", err)
+		}
+		for _, i := range all {
+			o.Identities = append(o.Identities, prove.Identity{Username: i.Username, Password: i.Password})
+		}
 	}
 	for _, door := range l.MQTT {
 		o.MQTT = append(o.MQTT, e.installation.fill(door))

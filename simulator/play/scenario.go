@@ -145,6 +145,9 @@ type Ledger struct {
 	Rate        units.Rate    `yaml:"rate"`
 	ResumeEvery time.Duration `yaml:"resume_every"`
 	Settle      time.Duration `yaml:"settle"`
+	// Credentials are a file, as --credentials takes it, of devices of the one fleet that Fleet names.
+	Credentials string `yaml:"credentials"`
+	Fleet       string `yaml:"fleet"`
 }
 
 // Fault is something that happens at a moment.

@@ -135,7 +135,7 @@ func (r *run) probe(ctx context.Context, who, base string, key idKey, held, owed
 		return held, errBusy
 	}
 	floor := r.ledger.Floor()
-	s, err := openStream(ctx, base, r.options.Fleet, key.batch, key.id)
+	s, err := openStream(ctx, &r.options, base, key.batch, key.id)
 	if err != nil {
 		return held, err
 	}

@@ -149,9 +149,11 @@ func (d *device) session(ctx context.Context) bool {
 		return false
 	}
 	var client *mqttlite.Client
+	username, password := d.access()
 	made := make(chan struct{}) // closed when client is set, which the callbacks read
 	client, err = mqttlite.Connect(ctx, conn, mqttlite.Options{
 		ClientID: d.run.names.id(d.index), CleanStart: true, KeepAlive: keepAlive, Window: inFlight, Version: d.version(),
+		Username: username, Password: password,
 		OnAck: func(token int64, code byte) {
 			<-made
 			d.onAck(client, era, uint32(token), code)
@@ -179,6 +181,15 @@ func (d *device) session(ctx context.Context) bool {
 	_ = client.Close()
 	<-served
 	return true
+}
+
+// access is what the device shows; a nil password is none.
+func (d *device) access() (username string, password []byte) {
+	if len(d.run.options.Identities) == 0 {
+		return "", nil
+	}
+	i := d.run.options.Identities[d.index]
+	return i.Username, []byte(i.Password)
 }
 
 // version makes every other device speak MQTT 5.

@@ -298,7 +298,7 @@ func TestAnIDIsKeptWithTheLeastThatAnyHolderHolds(t *testing.T) {
 }
 
 func TestAMessageIsReadAsItWasWritten(t *testing.T) {
-	n := names{"p"}
+	n := names{prefix: "p"}
 	at := time.UnixMilli(1795353543237)
 	metrics := string(appendMessage(nil, 7, 33, at))
 	const want = `{"at":1795353543237,"lat":48.007000,"lon":2.000330,"seq":33,"slot1":33}`
@@ -321,7 +321,7 @@ func FuzzParseAsset(f *testing.F) {
 	f.Add([]byte(`{"id":"p-0","metrics":{"seq":-1,"slot1":"x"}}`))
 	f.Add([]byte(`{"id":"p-99999999999999999999"}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		d, _, ours, err := names{"p"}.parseAsset(data, 8)
+		d, _, ours, err := names{prefix: "p"}.parseAsset(data, 8)
 		if (ours && err != nil) || (ours && (d < 0 || d > 7)) {
 			t.Errorf("device %d, %v", d, err)
 		}

@@ -41,13 +41,39 @@ type assetMessage struct {
 	Metrics map[string]any `json:"metrics"`
 }
 
-// names are the devices' ids.
-type names struct{ prefix string }
+// names are the devices' ids: a prefix with a number, or those of credentials.
+type names struct {
+	prefix string
+	ids    []string       // nil: by the prefix
+	index  map[string]int // the reverse of ids
+}
 
-func (n names) id(device int) string { return n.prefix + "-" + strconv.Itoa(device) }
+func newNames(o *Options) names {
+	n := names{prefix: o.Prefix}
+	if len(o.Identities) == 0 {
+		return n
+	}
+	n.index = map[string]int{}
+	for i := range o.Devices {
+		n.ids = append(n.ids, o.Identities[i].Username)
+		n.index[o.Identities[i].Username] = i
+	}
+	return n
+}
+
+func (n names) id(device int) string {
+	if n.ids != nil {
+		return n.ids[device]
+	}
+	return n.prefix + "-" + strconv.Itoa(device)
+}
 
 // find returns a device's number; false means that the id is none of ours.
 func (n names) find(id string, devices int) (int, bool) {
+	if n.ids != nil {
+		i, ok := n.index[id]
+		return i, ok
+	}
 	number, ok := strings.CutPrefix(id, n.prefix+"-")
 	if !ok {
 		return 0, false

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"math/rand/v2"
+	"net/http"
 	"strconv"
 	"strings"
 	"sync"
@@ -56,6 +57,11 @@ type Options struct {
 	// installation holds of an earlier run has numbers too. "" makes one up.
 	Fleet  string
 	Prefix string
+	// Identities, where there are some, are the devices' ids and passwords, all of the one fleet; Prefix then counts for
+	// nothing. An id should have been used by nobody, as above.
+	Identities []Identity
+	// Header is what every request to an edge says.
+	Header http.Header
 	// Seed decides when which fault is made and who is silent.
 	Seed uint64
 
@@ -79,6 +85,9 @@ type Options struct {
 	Logger   *slog.Logger
 }
 
+// Identity is what a device shows to a door.
+type Identity struct{ Username, Password string }
+
 // Prove is one run.
 type Prove struct {
 	options Options
@@ -94,6 +103,8 @@ func New(o Options) (*Prove, error) {
 		return nil, fmt.Errorf("read options: 1 to %d devices and 1 to %d viewers are possible", MaxDevices, MaxViewers)
 	case o.Rate <= 0 || o.Rate > 500:
 		return nil, errors.New("read options: the rate is above 0 and at most 500/s, as a message's time is in milliseconds")
+	case len(o.Identities) > 0 && len(o.Identities) < o.Devices:
+		return nil, fmt.Errorf("read options: %d devices and %d credentials", o.Devices, len(o.Identities))
 	case o.OneEdge && len(o.URLs) > 1:
 		return nil, errors.New("read options: there is more than one edge")
 	}
@@ -112,7 +123,7 @@ func New(o Options) (*Prove, error) {
 	if _, err := devices.ParseFleetID(o.Fleet); err != nil {
 		return nil, fmt.Errorf("read options: fleet: %w", err)
 	}
-	if _, err := devices.ParseDeviceID(names{o.Prefix}.id(o.Devices)); err != nil {
+	if _, err := devices.ParseDeviceID(names{prefix: o.Prefix}.id(o.Devices)); err != nil {
 		return nil, fmt.Errorf("read options: prefix: %w", err)
 	}
 	if o.FaultEvery <= 0 {
@@ -171,7 +182,7 @@ func (p *Prove) Run(ctx context.Context) (Report, error) {
 	}
 	o := p.options
 	r := &run{
-		options: o, names: names{o.Prefix}, ledger: NewLedger(o.Devices, o.Viewers, o.Terms), eras: eras{durable: o.Durable},
+		options: o, names: newNames(&o), ledger: NewLedger(o.Devices, o.Viewers, o.Terms), eras: eras{durable: o.Durable},
 		devices: make([]device, o.Devices), viewers: make([]viewer, o.Viewers), start: time.Now(),
 		rand: rand.New(rand.NewPCG(o.Seed, 0)), answers: map[string]int64{},
 	}

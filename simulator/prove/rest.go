@@ -16,12 +16,15 @@ const (
 )
 
 // get asks an edge and returns the status and what came.
-func get(ctx context.Context, client *http.Client, address string) (int, []byte, error) {
+func get(ctx context.Context, client *http.Client, header http.Header, address string) (int, []byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
 		return 0, nil, fmt.Errorf("ask edge: %w", err)
+	}
+	if header != nil {
+		request.Header = header.Clone()
 	}
 	response, err := client.Do(request)
 	if err != nil {
@@ -40,7 +43,7 @@ func (r *run) isReady(ctx context.Context) bool {
 	client := newClient()
 	defer client.CloseIdleConnections()
 	for _, base := range r.options.URLs {
-		if status, _, err := get(ctx, client, base+"/readyz"); err != nil || status != http.StatusOK {
+		if status, _, err := get(ctx, client, r.options.Header, base+"/readyz"); err != nil || status != http.StatusOK {
 			return false
 		}
 	}
@@ -61,7 +64,7 @@ func (r *run) readAssets(ctx context.Context, base string, owed, held []uint32) 
 		if owed[d] <= held[d] {
 			continue
 		}
-		status, body, err := get(ctx, client, base+"/api/assets/"+url.PathEscape(r.names.id(d)))
+		status, body, err := get(ctx, client, r.options.Header, base+"/api/assets/"+url.PathEscape(r.names.id(d)))
 		switch {
 		case err != nil:
 			return err

@@ -40,10 +40,10 @@ type stream struct {
 }
 
 // openStream opens a stream of a fleet's assets at an edge. It ends with ctx.
-func openStream(ctx context.Context, base, fleet string, batch bool, id string) (*stream, error) {
+func openStream(ctx context.Context, o *Options, base string, batch bool, id string) (*stream, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	s := &stream{cancel: cancel, watchdog: time.AfterFunc(silence, cancel), transport: &http.Transport{DisableKeepAlives: true}}
-	query := url.Values{"fleet": {fleet}}
+	query := url.Values{"fleet": {o.Fleet}}
 	if batch {
 		query.Set("format", "batch")
 	}
@@ -51,6 +51,9 @@ func openStream(ctx context.Context, base, fleet string, batch bool, id string) 
 	if err != nil {
 		s.end()
 		return nil, fmt.Errorf("open stream: %w", err)
+	}
+	if o.Header != nil {
+		request.Header = o.Header.Clone()
 	}
 	request.Header.Set("Accept", sseclientType)
 	if id != "" {

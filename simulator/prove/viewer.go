@@ -71,7 +71,7 @@ func (v *viewer) once(ctx context.Context) error {
 	base := edges[v.edge%len(edges)]
 	v.edge++
 	floor := v.run.ledger.Floor()
-	s, err := openStream(ctx, base, v.run.options.Fleet, v.batch, v.id)
+	s, err := openStream(ctx, &v.run.options, base, v.batch, v.id)
 	if err != nil {
 		return err
 	}
