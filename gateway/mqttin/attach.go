@@ -82,6 +82,10 @@ func (b *Broker) process(s *session, header *packets.FixedHeader) (err error) {
 		return err
 	}
 	switch header.Type {
+	case packets.Publish:
+		if header.Qos < 2 && s.client.State.Inflight.Len() == 0 {
+			return b.publish(s, &pk)
+		}
 	case packets.Subscribe:
 		return b.subscribe(s, &pk)
 	case packets.Unsubscribe:

@@ -104,18 +104,10 @@ func (h *hook) completeConnack(cl *mqtt.Client, pk *packets.Packet) {
 	}
 }
 
-// OnPublish takes a message. See outcome for what it returns.
+// OnPublish takes a message that went mochi's way. See outcome for what it returns.
 func (h *hook) OnPublish(cl *mqtt.Client, pk packets.Packet) (packets.Packet, error) {
 	if s := sessionOf(cl); s != nil {
-		m := message{topic: pk.TopicName, payload: pk.Payload, id: pk.PacketID, qos: pk.FixedHeader.Qos, retain: pk.FixedHeader.Retain}
-		if h.broker.routing {
-			properties := pk.Properties
-			m.properties = &properties
-		}
-		if pk.Properties.TopicAliasFlag {
-			m.alias = pk.Properties.TopicAlias
-		}
-		h.broker.receive(s, m)
+		h.broker.receive(s, h.broker.messageOf(&pk))
 	}
 	return pk, outcome(pk.FixedHeader.Qos)
 }

@@ -41,6 +41,32 @@ type message struct {
 	properties *packets.Properties
 }
 
+// publish takes a PUBLISH of QoS 0 or 1 from a client that has no QoS 2 exchange open. It does what mochi does before it
+// asks our hook, and nothing of the rest, which is to acknowledge, keep and route: a packet of 800 bytes by value through
+// four calls was a tenth of the processor time of a message and a quarter of what it allocates.
+func (b *Broker) publish(s *session, pk *packets.Packet) error {
+	if code := pk.PublishValidate(topicAliases); code != packets.CodeSuccess {
+		return code
+	}
+	if alias := pk.Properties.TopicAlias; pk.Properties.TopicAliasFlag && alias > 0 { // [MQTT-3.3.2-11]
+		pk.TopicName = s.client.State.TopicAliases.Inbound.Set(alias, pk.TopicName)
+	}
+	b.receive(s, b.messageOf(pk))
+	return nil
+}
+
+func (b *Broker) messageOf(pk *packets.Packet) message {
+	m := message{topic: pk.TopicName, payload: pk.Payload, id: pk.PacketID, qos: pk.FixedHeader.Qos, retain: pk.FixedHeader.Retain}
+	if b.routing {
+		properties := pk.Properties
+		m.properties = &properties
+	}
+	if pk.Properties.TopicAliasFlag {
+		m.alias = pk.Properties.TopicAlias
+	}
+	return m
+}
+
 // receive does with a message what has to be done before the next one of its connection is read.
 func (b *Broker) receive(s *session, m message) {
 	if m.topic == "" { // an alias that was never set: mochi would go on with no topic
