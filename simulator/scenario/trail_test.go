@@ -65,7 +65,7 @@ func TestEveryPlaceThatWasAcknowledgedIsInTheTrailOverKills(t *testing.T) {
 			const places = 21 // a life, more than a block
 			first := time.Now().Add(-time.Hour).Truncate(time.Second)
 			var want []string
-			for life := range times(3, 30) {
+			for life := range times(3, 20) { // a trail keeps 500 places
 				for i := range places {
 					at := first.Add(time.Duration(life*places+i) * time.Second)
 					publish(t, program, g.MQTT(), "truck-17", fmt.Sprintf(`{"at":%d,"lat":%.5f,"lon":24.94}`, at.UnixMilli(), 60+float64(life*places+i)/10_000))
