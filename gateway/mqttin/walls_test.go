@@ -104,8 +104,18 @@ func wallsAuth() *fakeAuth {
 	return auth
 }
 
-// drawFilter makes a filter of a place: some levels are wildcards, and it may end early.
+// edges are filters just within and just beyond what somebody may read, which chance finds too seldom.
+var edges = []string{
+	"#", "+/#", "chat/+", "chat/#", "chat/+/#", "+/a", "fleets/#", "fleets/north/#", "fleets/+/#", "fleets/north/devices/+/commands/#", "fleets/north/devices/#",
+	"fleets/+/devices/+/commands/#", "fleets/north/devices/d1/commands/#", "fleets/north/devices/d1/commands/+", "fleets/north/devices/d1/+", "fleets/north/devices/d1/#",
+	"fleets/south/devices/+/commands/+", "fleets/south/devices/d3/commands/#",
+}
+
+// drawFilter takes an edge, or makes a filter of a place: some levels are wildcards, and it may end early.
 func drawFilter(t *rapid.T) string {
+	if rapid.Bool().Draw(t, "edge") {
+		return rapid.SampledFrom(edges).Draw(t, "filter")
+	}
 	levels := strings.Split(rapid.SampledFrom(world()).Draw(t, "near").topic(), "/")
 	for i := range levels {
 		switch rapid.IntRange(0, 9).Draw(t, "level") {
