@@ -474,3 +474,45 @@ func TestTheEventsOfASlowBoxAreBounded(t *testing.T) {
 		}
 	})
 }
+
+// An id may be too old for an edge that lags behind what the viewer has seen. A snapshot of this edge would show devices
+// as they were before that, so it waits, and says "ahead" where the edge does not come up.
+func TestAnEdgeThatLagsDoesNotGoBackByAReset(t *testing.T) {
+	for name, comes := range map[string]bool{"it comes up": true, "it does not": false} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				q := Query{BBox: bbox(t, "1,1,2,2")}
+				w := newBoxWorld(t, q)
+				defer func() { w.v.Close() }()
+				for range 8 {
+					w.put("north", "a", 1.5, 1.5)
+					w.tick()
+				}
+				w.v.Close()
+				w.open(t, q, "") // the view is made anew: it knows who left since now
+				id := newMark([]markPart{{at: bus.Position{Epoch: w.partitions[0].position.Epoch, Offset: 3}, ahead: 7}}, cursor{}, w.v.view.filter)
+				v := attach(t, w.h, q, id.text)
+				defer v.Close()
+				c := newClient(t, "client", everything)
+				c.drain(v)
+				if c.bytes != 0 {
+					t.Errorf("it is told of %v after resets %v, though it has seen what this edge has not", c.held, c.resets)
+				}
+				want := `[{"reason":"ahead"}]`
+				if comes {
+					for range 2 {
+						w.put("north", "a", 1.5, 1.5)
+						w.tick()
+					}
+					want = `[{"reason":"expired"}]`
+				} else {
+					<-time.After(AheadWait)
+				}
+				c.drain(v)
+				if c.mustShow(w.showsIn(everything, q.BBox)); fmt.Sprint(c.resets) != want {
+					t.Errorf("resets %v, want %s", c.resets, want)
+				}
+			})
+		})
+	}
+}

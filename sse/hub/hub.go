@@ -53,7 +53,7 @@ type Options struct {
 
 // Hub keeps the tables of all partitions and gives viewers what they have not seen.
 //
-// Locks, in the order in which they are taken: mu, then a view's mu or a table's mu, never both of these. No lock is
+// Locks, in the order in which they are taken: mu, then a view's mu or a table's mu, never both of these, then names'. No lock is
 // held while a viewer's connection is written or a bus is waited for.
 type Hub struct {
 	options Options

@@ -126,7 +126,7 @@ func TestEveryViewerIsRightInTheEndAndNeverGoesBack(t *testing.T) {
 func modelSeeds() uint64 {
 	n, err := strconv.ParseUint(os.Getenv("FLEETCAST_MODEL_SEEDS"), 10, 32)
 	if err != nil {
-		return 3
+		return 2
 	}
 	return n
 }
