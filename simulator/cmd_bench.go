@@ -81,8 +81,9 @@ func (c *allBenches) Run(ctx context.Context, t *terminal) error {
 }
 
 type reportCommand struct {
-	Out  string `help:"Directory of the results." default:"bench-out"`
-	JSON bool   `name:"json" help:"Write the report as JSON instead of Markdown."`
+	Out     string `help:"Directory of the results." default:"bench-out"`
+	Publish string `help:"Also write the report and its plots to a directory of documents: deploy/docs/bench." placeholder:"DIR"`
+	JSON    bool   `name:"json" help:"Write the report as JSON instead of Markdown."`
 }
 
 // Run gathers what single benches left.
@@ -91,7 +92,10 @@ func (c *reportCommand) Run(t *terminal) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(r.Save(c.Out), t.write(r, c.JSON))
+	if c.Publish != "" {
+		err = r.Publish(c.Publish)
+	}
+	return errors.Join(err, r.Save(c.Out), t.write(r, c.JSON))
 }
 
 func writeReport(dir string) error {

@@ -19,7 +19,7 @@
 //
 // What is not understood it keeps, within bounds, for people to look at (letters.go): nothing of it is logged.
 //
-// In the walk of a message this is the first package: a PUBLISH enters at hook.OnPublish, becomes entries in
+// In the walk of a message this is the first package: a PUBLISH enters at Broker.process, becomes entries in
 // publish.go, waits in the committer, and is acknowledged by acks.go when the inlet has it. In the other door it enters at
 // Upstream.onPublish and is acknowledged by link.acknowledge.
 //

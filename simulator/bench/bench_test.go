@@ -108,6 +108,15 @@ func TestTheReportIsMadeOfWhatWasSaved(t *testing.T) {
 	if text, err = os.ReadFile(filepath.Join(dir, "a.svg")); err != nil || !strings.HasPrefix(string(text), "<svg ") {
 		t.Errorf("%v: %s", err, text)
 	}
+	published := filepath.Join(dir, "docs")
+	if err := r.Publish(published); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"report.md", "a.svg"} {
+		if _, err := os.Stat(filepath.Join(published, name)); err != nil {
+			t.Error(err)
+		}
+	}
 	var back Report
 	if text, err = os.ReadFile(filepath.Join(dir, "report.json")); err != nil || json.Unmarshal(text, &back) != nil || back.Sections[0].Marks[0].Met != No {
 		t.Errorf("%v: %s", err, text)

@@ -252,10 +252,10 @@ func (s *server) usage(ctx context.Context, over time.Duration) (Sample, error) 
 	return m, err
 }
 
-// settled reads the resident size when it has not moved by a hundredth for three seconds, after the options' time. Go
+// settled reads the resident size when it has not moved by a hundredth for three seconds, after the least time. Go
 // collects when the heap has doubled or after two minutes, so the size holds garbage unless that time is longer.
-func (l *lab) settled(ctx context.Context, s *server) (int64, error) {
-	if err := pause(ctx, l.Settle); err != nil {
+func (l *lab) settled(ctx context.Context, s *server, least time.Duration) (int64, error) {
+	if err := pause(ctx, least); err != nil {
 		return 0, err
 	}
 	const steady, most = 3, 30

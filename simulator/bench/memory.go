@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/fleetcast/fleetcast/simulator/fleet"
 	"github.com/fleetcast/fleetcast/simulator/units"
@@ -92,10 +93,13 @@ func (m *Memory) http2(ctx context.Context, l *lab, s *Section) error {
 	return err
 }
 
+// emptySettle is how long a server that has only started is left alone.
+const emptySettle = 5 * time.Second
+
 // grown measures what count connections add to a server.
 func (l *lab) grown(ctx context.Context, s *server, row *MemoryRow, connect func() (stop func() error, err error)) error {
 	var err error
-	if row.Before, err = l.settled(ctx, s); err != nil {
+	if row.Before, err = l.settled(ctx, s, min(emptySettle, l.Settle)); err != nil {
 		return err
 	}
 	stop, err := connect()
@@ -108,7 +112,7 @@ func (l *lab) grown(ctx context.Context, s *server, row *MemoryRow, connect func
 	}
 	l.say("letting %d of %s settle at %s", row.Count, row.What, row.Server)
 	start := now()
-	row.After, err = l.settled(ctx, s)
+	row.After, err = l.settled(ctx, s, l.Settle)
 	if after, cpuErr := s.cpu(); cpuErr == nil {
 		row.Cores = (after[0] - before[0]) / since(start)
 	}

@@ -207,3 +207,26 @@ func (r *Report) Save(dir string) error {
 	}
 	return nil
 }
+
+// Publish writes report.md and the plots, for people who read the project's documents.
+func (r *Report) Publish(dir string) error {
+	var b strings.Builder
+	if err := r.WriteText(&b); err != nil {
+		return err
+	}
+	files := map[string]string{"report.md": b.String()}
+	for _, s := range r.Sections {
+		for i := range s.Plots {
+			files[s.Plots[i].File] = s.Plots[i].SVG()
+		}
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // documents are for everybody
+		return fmt.Errorf("publish report: %w", err)
+	}
+	for name, text := range files {
+		if err := os.WriteFile(filepath.Join(dir, filepath.Base(name)), []byte(text), 0o644); err != nil { //nolint:gosec // as above
+			return fmt.Errorf("publish report: %w", err)
+		}
+	}
+	return nil
+}

@@ -17,7 +17,7 @@ import (
 // those notice who were not.
 type Storm struct {
 	Devices int           `help:"How many devices." default:"10000"`
-	Rate    units.Rate    `help:"How often each sends." default:"1/60s"`
+	Rate    units.Rate    `help:"How often each sends." default:"1/100s"`
 	Viewers int           `help:"How many viewers drop; a fifth of them drops alone first, so that two sizes can be compared." default:"5000"`
 	Stay    int           `help:"How many viewers stay." default:"100"`
 	Limit   time.Duration `help:"How long to wait until all are back." default:"3m"`
