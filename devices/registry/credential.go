@@ -145,3 +145,9 @@ func isFilter(s string) bool {
 	}
 	return true
 }
+
+// equal tells whether two credentials open the same by the same secret. None is equal to nil.
+func (c *Credential) equal(o *Credential) bool {
+	return c != nil && o != nil && c.Kind == o.Kind && c.Status == o.Status && c.Serial == o.Serial &&
+		slices.Equal(c.Fleets, o.Fleets) && slices.Equal(c.Rules, o.Rules)
+}

@@ -145,9 +145,6 @@ func (d *directory) applyDevice(r *store.Record, n *news, added *[]string, gone 
 		return
 	}
 	before := d.devices[id]
-	if before != nil && r.Value != nil && before.Revision == r.Revision {
-		return // a snapshot that says what is known
-	}
 	after := decode(d, r, func(v *Device) bool { return v.ID == id && !v.Fleet.IsZero() })
 	switch {
 	case before == nil && after == nil:
@@ -193,11 +190,13 @@ func (d *directory) applyFleet(r *store.Record, n *news) {
 		return
 	}
 	before := d.fleets[id]
-	if before != nil && r.Value != nil && before.Revision == r.Revision {
-		return
-	}
 	after := decode(d, r, func(v *Fleet) bool { return v.ID == id })
 	if before == nil && after == nil {
+		return
+	}
+	if before.equal(after) {
+		after.Revision = r.Revision
+		d.fleets[id] = after
 		return
 	}
 	n.fleets[id] = struct{}{}
@@ -222,15 +221,15 @@ func limitsOf(f *Fleet) *Limits {
 
 func (d *directory) applyCredential(r *store.Record, n *news) {
 	before := d.credentials[r.ID]
-	if before != nil && r.Value != nil && before.Revision == r.Revision {
-		return
-	}
 	after := decode(d, r, func(v *Credential) bool { return v.Name == r.ID })
 	if after == nil {
 		delete(d.credentials, r.ID)
 	} else {
 		after.Revision = r.Revision
 		d.credentials[r.ID] = after
+		if before.equal(after) {
+			return
+		}
 		n.accounts[accountOf(after.Kind, r.ID)] = struct{}{}
 	}
 	if before != nil {

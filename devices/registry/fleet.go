@@ -1,6 +1,8 @@
 package registry
 
 import (
+	"reflect"
+
 	"github.com/fleetcast/fleetcast/devices"
 	"github.com/fleetcast/fleetcast/devices/store"
 )
@@ -63,4 +65,14 @@ func (f *Fleet) Check() error {
 		return f.Hygiene.Validate()
 	}
 	return nil
+}
+
+// equal tells whether two fleets say the same, whenever they were written. None is equal to nil.
+func (f *Fleet) equal(o *Fleet) bool {
+	if f == nil || o == nil {
+		return false
+	}
+	a, b := *f, *o
+	a.Revision, a.Updated, b.Revision, b.Updated = 0, 0, 0, 0
+	return reflect.DeepEqual(a, b)
 }

@@ -2,8 +2,10 @@ package registry
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"iter"
+	"maps"
 	"slices"
 
 	"github.com/fleetcast/fleetcast/devices"
@@ -12,8 +14,8 @@ import (
 
 // ImportOptions say how rows become devices.
 type ImportOptions struct {
-	// Update lets a row change a device that is registered; without it such a row is an error. A row replaces what it
-	// names and leaves the credential unless it brings a hash.
+	// Update lets a row change a device that is registered; without it such a row is an error. What a row leaves empty
+	// stays as it is, and so does the credential unless the row brings a hash.
 	Update bool
 	// All writes nothing where any row is wrong. What others change while it is written may still leave it in part: the
 	// report says of each row what became of it.
@@ -150,12 +152,12 @@ func (im *importer) prepare(ctx context.Context, line *Line) (*importRow, error)
 	if known && !im.o.Update {
 		return nil, devices.Errorf(devices.Conflict, "id", "is registered already")
 	}
-	if d.Status == "" {
-		d.Status = Enabled
-	}
 	d.Created, d.Updated, d.Auto = now, now, false
 	if known {
-		d.Created = before.Created
+		d.complete(before)
+	}
+	if d.Status == "" {
+		d.Status = Enabled
 	}
 	if err := d.Check(); err != nil {
 		return nil, err
@@ -179,6 +181,23 @@ func (im *importer) prepare(ctx context.Context, line *Line) (*importRow, error)
 	}
 	im.seen[d.ID] = line.Number
 	return row, nil
+}
+
+// complete takes what a row leaves empty from what there is.
+func (d *Device) complete(before *Device) {
+	d.Created = before.Created
+	d.Name, d.Status = cmp.Or(d.Name, before.Name), cmp.Or(d.Status, before.Status)
+	if d.Fleet.IsZero() {
+		d.Fleet = before.Fleet
+	}
+	if d.Limits == nil {
+		d.Limits = before.Limits
+	}
+	if len(before.Metadata) > 0 {
+		merged := maps.Clone(before.Metadata)
+		maps.Copy(merged, d.Metadata)
+		d.Metadata = merged
+	}
 }
 
 // hasToken tells whether a hash is what is kept of a device's token; none says nothing, and so changes nothing.

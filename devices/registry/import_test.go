@@ -97,6 +97,21 @@ func TestAnImportMayUpdateAndThenChangesOnlyWhatDiffers(t *testing.T) {
 	}
 }
 
+func TestWhatARowLeavesEmptyStaysAsItIs(t *testing.T) {
+	r := start(t, Options{})
+	create(t, r, "a", "f")
+	if _, err := r.UpdateDevice(t.Context(), deviceID(t, "a"), []byte(`{"name":"A","status":"disabled","metadata":{"k":"v"},"limits":{"burst_s":3}}`), 0); err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range []string{"id,meta.l\na,w\n", "id,name,status,fleet\na,,,\n"} {
+		importAll(t, r, ReadCSV(strings.NewReader(text)), ImportOptions{Update: true})
+	}
+	d, _ := r.Device(deviceID(t, "a"))
+	if d.Name != "A" || d.Status != Disabled || d.Fleet.String() != "f" || d.Limits.Burst != 3 || fmt.Sprint(d.Metadata) != "map[k:v l:w]" {
+		t.Errorf("%+v", d)
+	}
+}
+
 func TestWhatIsExportedComesBackTheSame(t *testing.T) {
 	from := start(t, Options{})
 	_, token := create(t, from, "a", "f")

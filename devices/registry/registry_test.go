@@ -7,6 +7,7 @@ import (
 
 	"github.com/fleetcast/fleetcast/devices"
 	"github.com/fleetcast/fleetcast/devices/secret"
+	"github.com/fleetcast/fleetcast/devices/store"
 )
 
 func TestADeviceIsCreatedReadChangedMovedAndDeleted(t *testing.T) {
@@ -207,4 +208,52 @@ func TestOfADeletedDeviceTheFeedKnowsAlsoWhereItIsMadeAgain(t *testing.T) {
 	if n, ok := feed.Take(); ok {
 		t.Errorf("no news are %+v", n)
 	}
+}
+
+func TestASnapshotIsBelievedWhateverItsRevisions(t *testing.T) {
+	d := newDirectory()
+	record := func(at store.Revision, name string) store.Update {
+		return store.Update{Snapshot: true, Revision: at, Records: []store.Record{{
+			Kind: KindDevice, ID: "d", Revision: at, Value: fmt.Appendf(nil, `{"id":"d","fleet":"f","name":%q,"status":"enabled","created":1,"updated":1}`, name),
+		}}}
+	}
+	d.apply(record(10, "lost in a failover"))
+	feed := d.feed()
+	feed.Take()
+	d.apply(record(10, "written since")) // under a number that was given out before
+	if n, ok := feed.Take(); !ok || len(n.Devices) != 1 || d.devices[deviceID(t, "d")].Name != "written since" {
+		t.Errorf("%+v, %+v", n, d.devices)
+	}
+	d.apply(record(12, "written since"))
+	if n, ok := feed.Take(); ok {
+		t.Errorf("what did not change is news: %+v", n)
+	}
+	d.apply(store.Update{Snapshot: true, Revision: 13})
+	if n, _ := feed.Take(); !n.Devices[deviceID(t, "d")] || len(d.ids) != 0 {
+		t.Errorf("%+v %v", n, d.ids)
+	}
+}
+
+func FuzzMergePatch(f *testing.F) {
+	f.Add(`{"name":"x","metadata":{"a":null},"limits":{"burst_s":1}}`)
+	f.Add(`{"metadata":[[[[{"a":{"a":{"a":{"a":1}}}}]]]]}`)
+	f.Add(`{"id":"y","name":"\u0000"}`)
+	f.Add(`nul`)
+	f.Fuzz(func(t *testing.T, patch string) {
+		id, fleet := deviceID(t, "d"), fleetID(t, "f")
+		before := Device{ID: id, Fleet: fleet, Status: Enabled, Metadata: map[string]string{"a": "b"}, Created: 1}
+		var after Device
+		if err := mergePatch(&before, []byte(patch), &after); err != nil {
+			if devices.KindOf(err) != devices.Invalid {
+				t.Fatalf("an error that says nothing: %v", err)
+			}
+			return
+		}
+		if after.Check() != nil {
+			return
+		}
+		if _, err := put(KindDevice, "d", &after, store.Condition{}); err != nil {
+			t.Fatal(err)
+		}
+	})
 }
