@@ -82,6 +82,9 @@ func (f *failover) planned() prove.Fault {
 	}}
 }
 
+// pauseMS is far longer than the kill takes on a machine that is busy: a write that comes between is lost with the master.
+const pauseMS = 20_000
+
 // crash kills a master at a moment at which its replica has all that was acknowledged. What a master had acknowledged
 // and not passed on is lost with any Redis, which would hide what is ours.
 func (f *failover) crash() prove.Fault {
@@ -92,7 +95,7 @@ func (f *failover) crash() prove.Fault {
 			if err != nil {
 				return err
 			}
-			if _, err := ask(ctx, master, "CLIENT", "PAUSE", 1000, "WRITE"); err != nil {
+			if _, err := ask(ctx, master, "CLIENT", "PAUSE", pauseMS, "WRITE"); err != nil {
 				return fmt.Errorf("hold writes: %w", err)
 			}
 			if err := until(ctx, "the replica to have everything", func() bool { return offset(ctx, master) == offset(ctx, replica) }); err != nil {

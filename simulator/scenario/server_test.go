@@ -20,7 +20,7 @@ import (
 
 const (
 	// patience is how long something that must come may take.
-	patience  = 20 * time.Second
+	patience  = time.Minute // a machine may be busy with much else
 	pollEvery = 20 * time.Millisecond
 )
 
