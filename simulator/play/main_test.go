@@ -2,6 +2,7 @@ package play
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -21,6 +22,11 @@ var programs string
 func TestMain(m *testing.M) {
 	var err error
 	if programs, err = os.MkdirTemp("", "fleetcast-play-"); err != nil {
+		panic(err)
+	}
+	// Scenarios wait more than they work: on two cores two of them at a time would take minutes of doing nothing.
+	flag.Parse()
+	if err := flag.Set("test.parallel", "6"); err != nil {
 		panic(err)
 	}
 	code := m.Run()            // the caller exits with it

@@ -1,12 +1,14 @@
 package play
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 // imported registers devices with a gateway that requires credentials, and returns the file that its command printed.
@@ -58,7 +60,9 @@ func TestAScenarioRunsWithTheCredentialsOfARegistry(t *testing.T) {
 
 	// Without them nobody is let in, and that is told.
 	o.Scenario = parse(t, tiny+"thresholds: [refused==0]")
-	if result, err = Run(t.Context(), o); err == nil || result.Report.Values["connected"] != 0 || result.Report.Values["refused"] == 0 {
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second) // they try for longer than a test wants to wait
+	defer cancel()
+	if result, err = Run(ctx, o); err == nil || result.Report.Values["connected"] != 0 || result.Report.Values["refused"] == 0 {
 		t.Errorf("%v, %v", result.Report.Values["refused"], err)
 	}
 }
