@@ -92,3 +92,26 @@ func TestADoorThatDoesNotKnowWhoMayConnectIsNotReady(t *testing.T) {
 		t.Errorf("it is ready: %s", a.body)
 	}
 }
+
+// Who takes over must have as much of what people configured as the owner before.
+func TestAnOwnerCommitsTheRevisionOfTheRegistryThatItApplied(t *testing.T) {
+	t.Parallel()
+	g := startGateway(t)
+	createDevice(t, g, "truck-1", "north")
+	want, _ := g.parts.people.Revision()
+	g.telemetry("north", "truck-1", fromTheReadme)
+	g.waitAsset("truck-1", has("speed", 16.9))
+	g.stop()
+	s, err := openStore(t.Context(), &g.opts, g.log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	lease, err := s.Own(t.Context(), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := lease.Config(); got < uint64(want) || want == 0 {
+		t.Errorf("the bus says that revision %d was applied, the registry was at %d", got, want)
+	}
+}

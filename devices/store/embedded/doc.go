@@ -14,6 +14,8 @@
 // that goes bad later is an error of kind Internal of the reads that meet it, never a panic. One thing cannot be found:
 // a newest root that is damaged looks as one that a loss of power cut while it was written, and the commit before it counts.
 //
+// A copy of the file that is taken while the process runs may be of no use: stop it first.
+//
 // # When the disk fails
 //
 // A commit that cannot be written is refused with devices.Unavailable and Healthy says why until one succeeds; reads and
