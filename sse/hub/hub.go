@@ -20,9 +20,9 @@ const (
 	DefaultWindow     = 100 * time.Millisecond
 	DefaultHeartbeat  = 10 * time.Second
 	DefaultMaxViewers = 20_000
-	// DefaultStartsPerSecond is how many viewers begin in a second. Each costs a tenth of a millisecond and up to the bytes of
-	// a whole fleet; a crowd that comes back at one moment would take all of it from those who stayed. Who comes sooner
-	// has an open stream and waits for its turn, at most ten seconds with as many viewers as there may be.
+	// DefaultStartsPerSecond is how many viewers begin in a second. Each costs up to the bytes of a whole fleet; a crowd
+	// that comes back at one moment would take the cores from those who stayed. Who comes sooner has an open stream and
+	// waits for its turn, at most ten seconds with as many viewers as there may be.
 	DefaultStartsPerSecond = 2000
 	DefaultMaxViews        = 10_000 // filters in use at once; each costs an index entry per fleet or device that it names
 
@@ -53,8 +53,8 @@ type Options struct {
 
 // Hub keeps the tables of all partitions and gives viewers what they have not seen.
 //
-// Locks, in the order in which they are taken: mu, then a view's mu or a table's mu, never both of these, then names'. No lock is
-// held while a viewer's connection is written or a bus is waited for.
+// Locks, in the order in which they are taken: mu, then a view's mu or a table's mu, never both of these, then that of
+// names. No lock is held while a viewer's connection is written or a bus is waited for.
 type Hub struct {
 	options Options
 	tables  []*table
