@@ -38,7 +38,7 @@ type Gateway struct {
 }
 
 const (
-	startTimeout = 20 * time.Second
+	startTimeout = time.Minute // of a machine that is busy
 	stopTimeout  = 15 * time.Second
 )
 

@@ -46,6 +46,7 @@ func durable(doors, edges []string) prove.Options {
 	return prove.Options{
 		URLs: edges, MQTT: doors, Devices: 20, Rate: 10, Viewers: 8, Seed: 7, FaultEvery: time.Second,
 		Terms: prove.Terms{Durable: true, OneEdge: len(edges) == 1, NoResets: true}, Reconnect: 100 * time.Millisecond,
+		Settle: time.Minute, // of a machine that is busy; nothing waits for it where all is well
 	}
 }
 
