@@ -8,6 +8,10 @@ import (
 // largestError is the error, as a part of the value, from which a cost is told to be no result.
 const largestError = 0.2
 
+// leastDelivered is the part of the updates that are due from which on all were delivered: a tick more or less is the
+// edge of a measurement.
+const leastDelivered = 0.97
+
 // The marks of fan-out.
 const (
 	wantRatio   = 1.5 // of the floor's processor time
@@ -38,6 +42,9 @@ func (r *FanoutStep) doubt() {
 		name string
 		s    *Side
 	}{{"gateway", &r.Ours}, {"floor", &r.Floor}} {
+		if due := float64(r.Viewers*r.Devices) * r.Rate; side.s.Updates < leastDelivered*due {
+			r.Notes = append(r.Notes, fmt.Sprintf("of %.0f updates a second that were due the %s delivered %.0f: this machine, or the generator on it, is too slow", due, side.name, side.s.Updates))
+		}
 		if side.s.CostError > largestError*side.s.CostPerMillion {
 			r.Notes = append(r.Notes, fmt.Sprintf("the viewers' cost of the %s, %.3f, is known to %.3f only: measure longer, or with more viewers and updates",
 				side.name, side.s.CostPerMillion, side.s.CostError))
