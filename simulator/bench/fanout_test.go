@@ -74,7 +74,7 @@ func TestASmallDifferenceIsNotAResult(t *testing.T) {
 
 func TestWhatWasNotDeliveredIsTold(t *testing.T) {
 	r := FanoutStep{Viewers: 1000, Devices: 1000, Rate: 1, Alone: 0.1, AloneBefore: 0.1, AloneAfter: 0.1}
-	r.Ours, r.Floor = Side{Usage: 0.2, Crowding: Crowding{Updates: 0.98e6}}, Side{Usage: 0.1, Crowding: Crowding{Updates: 0.9e6}}
+	r.Ours, r.Floor = Side{Usage: 0.25, Crowding: Crowding{Updates: 0.98e6}}, Side{Usage: 0.1, Crowding: Crowding{Updates: 0.9e6}}
 	if r.conclude(); len(r.Notes) != 1 || !strings.Contains(r.Notes[0], "the floor delivered 900000") {
 		t.Errorf("%q", r.Notes)
 	}
