@@ -177,11 +177,15 @@ func (s *state) rename(d *device, name string) {
 }
 
 // drop removes a device without an entry that says so. Its tombstone is as late as the inlet is.
-func (s *state) drop(d *device) {
-	s.bury(d, &tombstone{
-		key: deviceKey{d.asset.Fleet, d.asset.ID}, at: max(s.lastTime, d.asset.Received), applied: s.applied,
-	})
+func (s *state) drop(d *device) { s.dropAt(d, max(s.lastTime, d.asset.Received)) }
+
+func (s *state) dropAt(d *device, at int64) {
+	s.bury(d, &tombstone{key: deviceKey{d.asset.Fleet, d.asset.ID}, at: at, applied: s.applied})
 }
+
+// movedAway is the time of the tombstone of a device that lives on in another fleet: it keeps no reading out, for it may
+// come back with its state. What is late under its old fleet goes to the new one.
+const movedAway = 0
 
 // bury takes a device out of the live state and remembers that it was there.
 func (s *state) bury(d *device, t *tombstone) {
@@ -207,7 +211,7 @@ func (s *state) move(d *device, fleet devices.FleetID) {
 	old := deviceKey{d.asset.Fleet, d.asset.ID}
 	if !s.isHere(fleet) {
 		s.outbox = d.appendEntries(s.outbox, fleet)
-		s.drop(d)
+		s.dropAt(d, movedAway)
 		return
 	}
 	s.index.release(old.device, old.fleet)
@@ -219,7 +223,7 @@ func (s *state) move(d *device, fleet devices.FleetID) {
 	s.keep(d, old.device, cloneFleet(fleet))
 	d.rules = nil
 	s.touch(d)
-	s.entomb(&tombstone{key: old, at: max(s.lastTime, d.asset.Received), applied: s.applied})
+	s.entomb(&tombstone{key: old, at: movedAway, applied: s.applied})
 }
 
 // appendEntries appends what is known of a device as entries of another fleet: a reading for each time that a field has,

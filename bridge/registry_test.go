@@ -329,6 +329,20 @@ func TestADeviceMovesWithItsStateToAnotherPartition(t *testing.T) {
 	if len(to.live[truck].conns) != 1 {
 		t.Error("its connection did not come along")
 	}
+	// And back, where it was removed a moment ago.
+	reg.set(truck, Registered{north, "", 1})
+	reg2.set(truck, Registered{north, "", 1})
+	to.news(truck)
+	r.outbox = nil
+	for _, e := range to.outbox {
+		r.id++
+		e.ID, e.Time = r.id, r.time
+		r.apply(&e, 0)
+	}
+	want = strings.ReplaceAll(want, away.String(), "north")
+	if d := r.live[truck]; d == nil || string(r.appendFrame(nil, d)) != want {
+		t.Errorf("back again it is not\n%s: %+v", want, d)
+	}
 }
 
 func TestWhereOnlyRegisteredDevicesHaveStateTheStoreIsAskedBeforeAnythingIsDropped(t *testing.T) {
