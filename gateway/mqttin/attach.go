@@ -23,17 +23,17 @@ import (
 // listenerName is what mochi knows our listener by.
 const listenerName = "mqtt"
 
-// converse greets a connection and reads it to its end.
-func (b *Broker) converse(ctx context.Context, c *conn) error {
+// meet greets a connection. When it returns nil the connection has a session, and else it has ended.
+func (b *Broker) meet(ctx context.Context, c *conn) error {
 	cl := b.server.NewClient(c, listenerName, "", false)
-	defer cl.Stop(nil)
-	if err := b.greet(ctx, c, cl); err != nil {
-		return err
-	}
-	err := b.listenTo(c.session)
-	if err != nil {
-		b.will(c.session)
-	}
+	met := false
+	defer func() {
+		if !met { // a panic is no error
+			cl.Stop(nil)
+		}
+	}()
+	err := b.greet(ctx, c, cl)
+	met = err == nil
 	return err
 }
 
@@ -68,7 +68,7 @@ func (s *session) sayWhy(err error) error {
 //go:noinline
 func (b *Broker) process(s *session, header *packets.FixedHeader) (err error) {
 	defer func() {
-		if r := recover(); r != nil { // see talk; here there is still somebody to tell
+		if r := recover(); r != nil { // see contain; here there is still somebody to tell
 			b.counters.note(Panicked, s.conn.remote)
 			s.kick(packets.ErrMalformedPacket)
 			err = errCounted

@@ -260,24 +260,47 @@ func wait(ctx context.Context, wg *sync.WaitGroup) bool {
 	}
 }
 
-// talk reads a connection to its end. mochi has no recover anywhere, and there are packets that make its parser panic
-// (an MQTT 5 SUBSCRIBE that is cut after the filter): whoever sends one loses the connection, and nobody else anything.
+// talk greets a connection, and hands it to a goroutine that reads it to its end: to greet takes a deep stack, which
+// would stay as long as the connection.
 func (b *Broker) talk(ctx context.Context, c *conn, p *port) {
-	defer b.goodbye(c)
+	handedOn := false
 	defer func() {
-		if r := recover(); r != nil {
-			b.counters.note(Panicked, c.remote)
-			if c.session != nil {
-				b.will(c.session)
-			}
+		if !handedOn {
+			b.goodbye(c)
 		}
 	}()
+	defer b.contain(c)
 	err := b.open(ctx, c, p)
 	if err == nil {
-		err = b.converse(ctx, c)
+		err = b.meet(ctx, c)
 	}
 	if err != nil {
 		b.explain(c, err)
+		return
+	}
+	handedOn = true
+	b.talking.Go(func() { b.listen(c) })
+}
+
+// listen reads a connection that was greeted to its end.
+func (b *Broker) listen(c *conn) {
+	defer b.goodbye(c)
+	defer b.contain(c)
+	defer c.session.client.Stop(nil)
+	if err := b.listenTo(c.session); err != nil {
+		b.will(c.session)
+		b.explain(c, err)
+	}
+}
+
+// contain keeps a panic to its connection. mochi has no recover anywhere, and there are packets that make its parser panic
+// (an MQTT 5 SUBSCRIBE that is cut after the filter): whoever sends one loses the connection, and nobody else anything.
+func (b *Broker) contain(c *conn) {
+	if r := recover(); r != nil {
+		b.counters.note(Panicked, c.remote)
+		if c.session != nil {
+			b.will(c.session)
+		}
 	}
 }
 

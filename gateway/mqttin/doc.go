@@ -23,7 +23,7 @@
 // publish.go, waits in the committer, and is acknowledged by acks.go when the inlet has it. In the other door it enters at
 // Upstream.onPublish and is acknowledged by link.acknowledge.
 //
-// Goroutines: one accepts; one per connection reads it; one commits; one looks each second for what ends by itself, and one
+// Goroutines: one accepts; one per connection reads it, after another has greeted it; one commits; one looks each second for what ends by itself, and one
 // watches the authenticator; a connection that is owed acknowledgements, is sent routed messages or is thrown out has one
 // for that. Upstream has one that commits, one that subscribes on a new connection, and those of paho. Run waits for all
 // of them.
