@@ -282,6 +282,11 @@ func TestOnlyTheFiltersThatAChangeConcernsAreTouched(t *testing.T) {
 	at := tb.position
 	at.Offset++
 	c := w.partitions[0].state[[2]string{"fleet-7", dev(507)}].Change
+	if dirty, err := tb.apply(&bus.Batch{Position: at, Changes: []bus.Change{c}}, nil); err != nil || len(dirty) != 0 {
+		t.Fatalf("what every viewer sees already touches %d views, %v", len(dirty), err)
+	}
+	at.Offset++
+	c.Frame = append(slices.Clone(c.Frame), ' ')
 	dirty, err := tb.apply(&bus.Batch{Position: at, Changes: []bus.Change{c}}, nil)
 	if err != nil {
 		t.Fatal(err)

@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"bytes"
 	"fmt"
 	"slices"
 	"sync"
@@ -119,6 +120,9 @@ func (t *table) apply(b *bus.Batch, dirty []*view) ([]*view, error) {
 	t.names.mu.RLock()
 	defer t.names.mu.RUnlock()
 	for i := range b.Changes {
+		if t.shows(&b.Changes[i]) {
+			continue
+		}
 		r, was := t.change(&b.Changes[i], b.Position.Offset)
 		dirty = t.noteChange(r, was, t.mark(r.fleet, dirty))
 	}
@@ -138,6 +142,16 @@ func (t *table) apply(b *bus.Batch, dirty []*view) ([]*view, error) {
 	t.raiseFloor(b.Floor)
 	t.settle()
 	return dirty, nil
+}
+
+// shows tells whether the change is one of the owner's own record only: nobody needs to hear again what they see. An edge
+// that was not there before takes it for a change, which costs its viewers a frame that they know.
+func (t *table) shows(c *bus.Change) bool {
+	if c.Removed() {
+		return false
+	}
+	r := t.find(c.Fleet, c.Device)
+	return r != nil && bytes.Equal(r.frame, c.Frame)
 }
 
 func (t *table) hear(lagMS int64) {

@@ -189,3 +189,21 @@ func TestLagIsSilenceAndWhatTheOwnerHasNotRead(t *testing.T) {
 		}
 	})
 }
+
+// The owner publishes a device whose own record changed and whose frame did not, for example because it was registered.
+// Nobody hears again what they see, and who comes back does not either.
+func TestAFrameThatDidNotChangeIsNoNews(t *testing.T) {
+	tb := newTable(0, 1)
+	mustLoad(t, tb, &bus.Snapshot{Position: bus.Position{Epoch: 1}})
+	id, f := deviceID(t, "a"), fleetID(t, "north")
+	for i, frame := range []string{"{1}", "{1}", "{2}", "{2}"} {
+		c := bus.Change{Device: id, Fleet: f, Frame: []byte(frame)}
+		if _, err := tb.apply(&bus.Batch{Position: bus.Position{Epoch: 1, Offset: uint64(i + 1)}, Changes: []bus.Change{c}}, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if r := tb.find(f, id); r.offset != 3 || tb.position.Offset != 4 {
+		t.Errorf("it changed at %d of %d", r.offset, tb.position.Offset)
+	}
+	checkTable(t, tb)
+}
