@@ -55,6 +55,7 @@ func TestMessagesGoWrongAsOftenAsTheyShall(t *testing.T) {
 		if err := f.Run(t.Context()); err != nil {
 			t.Fatal(err)
 		}
+		synctest.Wait() // the broker has counted what it read
 		c := f.Counts()
 		balanced(t, c)
 		for name, n := range map[string]int64{"duplicates": c.Faults.Duplicates, "disordered": c.Faults.Disordered, "malformed": c.Faults.Malformed} {

@@ -135,6 +135,7 @@ func TestEveryTurnIsSentAndAcked(t *testing.T) {
 		if err := f.Run(t.Context()); err != nil {
 			t.Fatal(err)
 		}
+		synctest.Wait() // the broker has counted what it read
 		s := f.Summary()
 		balanced(t, s.Whole)
 		if s.Steady.Sent < 599 || s.Steady.Sent > 601 || s.Whole.Acked != s.Whole.Sent || s.Whole.Skipped.Total() != 0 {

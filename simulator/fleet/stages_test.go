@@ -30,6 +30,7 @@ func TestStagesLeadUpHoldAndDown(t *testing.T) {
 		if err := <-done; err != nil {
 			t.Fatal(err)
 		}
+		synctest.Wait() // the broker has counted what it read
 		s := f.Summary()
 		balanced(t, s.Whole)
 		if s.SteadySeconds < 59 || s.SteadySeconds > 61 || s.Steady.Sent < 1180 || s.Steady.Sent > 1220 || s.DownSeconds < 9 {
@@ -191,6 +192,7 @@ func TestATrackersPolicyDecidesWhatIsOffered(t *testing.T) {
 		if err := f.Run(t.Context()); err != nil {
 			t.Fatal(err)
 		}
+		synctest.Wait() // the broker has counted what it read
 		c := f.Counts()
 		balanced(t, c)
 		if c.Sent < 45 || c.Sent > 61 || c.Quiet < 900 || int64(b.telemetry()) != c.Sent {
