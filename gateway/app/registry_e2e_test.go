@@ -74,7 +74,8 @@ func TestADeviceIsMadeRenamedMovedAndDeletedWhileItIsWatched(t *testing.T) {
 		t.Error("somebody came in who must not")
 	}
 	g.says("south", "truck-17", token, `{"lat":1,"lon":1}`) // acknowledged, for MQTT 3.1.1 has no other word, and not heard
-	if a := g.request("GET", "/api/assets/truck-17"); a.StatusCode != http.StatusNotFound {
+	g.waitAsset("truck-17", func(a asset) bool { return a.is("fleet", "north") && a.is("status", "online") }) // it was connected
+	if a := g.request("GET", "/api/assets/truck-17"); strings.Contains(string(a.body), "lat") {
 		t.Errorf("it speaks in a fleet that is not its own: %s", a.body)
 	}
 	g.waitSays("north", "truck-17", token, `{"lat":48.8,"lon":2.2}`)

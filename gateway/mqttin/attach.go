@@ -93,6 +93,8 @@ func (b *Broker) process(s *session, header *packets.FixedHeader) (err error) {
 	case packets.Puback: // all that mochi could be owed is ours
 		b.acknowledged(s, &pk)
 		return nil
+	case packets.Pingreq:
+		b.announce(s)
 	}
 	return b.server.InjectPacket(s.client, pk)
 }
@@ -133,6 +135,7 @@ func (b *Broker) greet(ctx context.Context, c *conn, cl *mqtt.Client) error {
 	if b.required && !b.auth.Holds(who) { // revoked since it was checked, when it was not among those to be ended yet
 		b.revoke(s, Revoked, packets.ErrAdministrativeAction)
 	}
+	b.announce(s)
 	return nil
 }
 

@@ -224,8 +224,10 @@ func TestADeviceCannotSpeakForAnotherNorCommandItself(t *testing.T) {
 		}
 		r.ping()
 	}
-	if got := h.inlet.entries(); len(got) != 0 {
-		t.Errorf("the inlet has %+v", got)
+	for _, e := range h.inlet.entries() {
+		if e.Kind != bus.KindConnection || e.Device != deviceID("truck-1") {
+			t.Errorf("the inlet has %+v", e)
+		}
 	}
 	if n := h.event(TopicDenied); n != 30 {
 		t.Errorf("%d counted", n)
@@ -378,4 +380,40 @@ func TestMessagesBetweenClientsKeepTheirProperties(t *testing.T) {
 		t.Errorf("got %#x % x", first, got)
 	}
 	four.ping() // once, though two filters match
+}
+
+func TestADeviceWithACredentialIsOnlineBeforeItSaysAnything(t *testing.T) {
+	auth := newFakeAuth(aDevice("d1", "north"))
+	auth.accounts["lora"] = aGateway("lora", "north")
+	h := guarded(t, Options{}, auth)
+	r, _ := connect(t, h, as("d1"))
+	lora, _ := connect(t, h, as("lora"))
+	eventually(t, "the beginning", func() bool { return len(h.inlet.of(bus.KindConnection, "d1")) == 1 })
+	r.ping()
+	r.publish("fleets/north/devices/d1/telemetry", `{}`, 1, 1)
+	r.expect(0x40, 1)
+	_, _ = r.Close(), lora.Close()
+	eventually(t, "the end", func() bool { return len(h.inlet.of(bus.KindConnection, "d1")) == 2 })
+	ends := h.inlet.of(bus.KindConnection, "")
+	if len(ends) != 2 || !ends[0].Connection.Up || ends[1].Connection.Up || ends[0].Fleet != fleetID("north") {
+		t.Errorf("events %+v", ends)
+	}
+}
+
+// The inlet refuses while the device connects; what it does next says that it is there.
+func TestADeviceThatConnectsWhileTheInletRefusesIsOnlineWithItsNextPing(t *testing.T) {
+	h := guarded(t, Options{}, newFakeAuth(aDevice("d1", "north")))
+	h.committer.mu.Lock()
+	h.committer.isAway = true
+	h.committer.mu.Unlock()
+	r, _ := connect(t, h, as("d1"))
+	r.ping()
+	h.committer.mu.Lock()
+	h.committer.isAway = false
+	h.committer.mu.Unlock()
+	if n := len(h.inlet.of(bus.KindConnection, "d1")); n != 0 {
+		t.Errorf("%d events while the inlet refuses", n)
+	}
+	r.ping()
+	eventually(t, "the beginning", func() bool { return len(h.inlet.of(bus.KindConnection, "d1")) == 1 })
 }

@@ -308,6 +308,20 @@ func (s *session) appendUp(dst []bus.Entry, device devices.DeviceID, fleet devic
 	return append(dst, connectionEntry(device, fleet, s.event(true)))
 }
 
+// announce says that a device is connected before it says anything itself: one that waits for commands may be silent for
+// hours. Only a credential of its own tells here which device it is. Where the queue has no room it is said with the next
+// ping or message.
+func (b *Broker) announce(s *session) {
+	if s.who.Kind != devices.DevicePrincipal || s.tracked.len() > 0 {
+		return
+	}
+	var room [1]bus.Entry
+	d := delivery{entries: s.appendUp(room[:0], s.who.Device, s.who.Fleet)}
+	if b.committer.take(s, &d, 0) == taken {
+		s.track(d.entries)
+	}
+}
+
 // saysUp tells whether the event of a device is among the entries of its message already.
 func saysUp(entries []bus.Entry, device devices.DeviceID) bool {
 	return slices.ContainsFunc(entries, func(e bus.Entry) bool { return e.Kind == bus.KindConnection && e.Device == device && e.Connection.Up })
