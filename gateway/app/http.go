@@ -58,7 +58,7 @@ func listen(ctx context.Context, o *Options) (net.Listener, error) {
 
 func requireLoopback(addr net.Addr) error {
 	if tcp, ok := addr.(*net.TCPAddr); !ok || !tcp.IP.IsLoopback() {
-		return fmt.Errorf("%s is no loopback address, and there are no credentials yet", addr)
+		return fmt.Errorf("%s is no loopback address, and nobody is asked who they are", addr)
 	}
 	return nil
 }

@@ -169,6 +169,14 @@ func (o *Options) Check() error {
 	return nil
 }
 
+// askedBy is the setting that has a port ask for credentials.
+func askedBy(field string) string {
+	if strings.HasPrefix(field, "http-") {
+		return "viewer-auth"
+	}
+	return "device-auth"
+}
+
 // checkLoopback refuses what other machines could reach: without credentials whoever reaches a port may do anything.
 // Names other than localhost are refused too, as what they stand for is decided elsewhere.
 func checkLoopback(field, address string) error {
@@ -186,7 +194,7 @@ func checkLoopback(field, address string) error {
 		return nil
 	}
 	return devices.Errorf(devices.Invalid, field,
-		"%q could be reached from other machines, and there are no credentials yet: only 127.0.0.1, ::1 and localhost are served", address)
+		"%q could be reached from other machines, and no credentials are asked for: only 127.0.0.1, ::1 and localhost are served, unless %s is required", address, askedBy(field))
 }
 
 func checkHosts(hosts []string) error {
