@@ -61,6 +61,7 @@ func BenchmarkRedis(b *testing.B) {
 }
 
 func benchmarkLoad(b *testing.B, o load) {
+	b.Helper()
 	s := startServer(b)
 	f := fleetIn(0, 1)
 	entries, changes := o.entries(f), o.changes(f)

@@ -73,7 +73,7 @@ func TestADeviceIsMadeRenamedMovedAndDeletedWhileItIsWatched(t *testing.T) {
 	if g.says("north", "truck-17", "wrong", `{}`) || g.says("north", "truck-18", token, `{}`) {
 		t.Error("somebody came in who must not")
 	}
-	g.says("south", "truck-17", token, `{"lat":1,"lon":1}`) // acknowledged, for MQTT 3.1.1 has no other word, and not heard
+	g.says("south", "truck-17", token, `{"lat":1,"lon":1}`)                                                   // acknowledged, for MQTT 3.1.1 has no other word, and not heard
 	g.waitAsset("truck-17", func(a asset) bool { return a.is("fleet", "north") && a.is("status", "online") }) // it was connected
 	if a := g.request("GET", "/api/assets/truck-17"); strings.Contains(string(a.body), "lat") {
 		t.Errorf("it speaks in a fleet that is not its own: %s", a.body)
