@@ -195,6 +195,16 @@ func TestTheBannerSaysWhereToLook(t *testing.T) {
 	}
 }
 
+func TestTheBannerSaysHowADeviceShowsWhoItIs(t *testing.T) {
+	var out bytes.Buffer
+	g := startGateway(t, required, func(o *Options) { o.Report.Banner = &out })
+	for _, part := range []string{"devices create truck-17 --fleet north --server " + strings.TrimSuffix(g.url("/"), "/"), `-u truck-17 -P "$TOKEN" -t fleets`} {
+		if !strings.Contains(out.String(), part) {
+			t.Errorf("the banner does not say %s:\n%s", part, out.String())
+		}
+	}
+}
+
 // The bounds are the last guard: nobody may lose one by a refactoring.
 func TestTheServerHasItsBounds(t *testing.T) {
 	l, err := listen(t.Context(), &Options{HTTP: HTTPOptions{Listen: "127.0.0.1:0"}})

@@ -15,9 +15,16 @@ const (
 `
 	bannerHealth = `  health   http://%[1]s/readyz
 `
-	// The MQTT address, and its host and port.
+	// The MQTT address, its host and port, and how a device shows who it is.
 	bannerDevices = `  devices  mqtt://%[1]s
-  try      mosquitto_pub -h %[2]s -p %[3]s -t fleets/north/devices/truck-17/telemetry -m '{"lat":48.85833,"lon":2.29513,"speed":16.9,"fuel":41.5}'
+  try      mosquitto_pub -h %[2]s -p %[3]s%[4]s -t fleets/north/devices/truck-17/telemetry -m '{"lat":48.85833,"lon":2.29513,"speed":16.9,"fuel":41.5}'
+`
+)
+
+// Where devices have to show a credential.
+const (
+	bannerLogin    = ` -u truck-17 -P "$TOKEN"`
+	bannerRegister = `  register gateway devices create truck-17 --fleet north --server http://%s
 `
 )
 
@@ -27,9 +34,9 @@ const bannerSetup = `  sign up  %s
 `
 
 // writeBanner tells people where to look. A terminal that went away is no reason to stop.
-func writeBanner(w io.Writer, roles Roles, a Addrs, setup string) {
-	text := bannerTitle
-	if roles.Has(RoleEdge) {
+func writeBanner(w io.Writer, o *Options, a Addrs, setup string) {
+	text, login := bannerTitle, ""
+	if o.roles().Has(RoleEdge) {
 		text += fmt.Sprintf(bannerEdge, a.HTTP)
 	} else {
 		text += fmt.Sprintf(bannerHealth, a.HTTP)
@@ -38,8 +45,14 @@ func writeBanner(w io.Writer, roles Roles, a Addrs, setup string) {
 		text += fmt.Sprintf(bannerSetup, setup)
 	}
 	if a.MQTT != nil {
+		if o.Auth.Device == AuthRequired {
+			login = bannerLogin
+			if o.roles().Has(RoleEdge) {
+				text += fmt.Sprintf(bannerRegister, a.HTTP)
+			}
+		}
 		if host, port, err := net.SplitHostPort(a.MQTT.String()); err == nil {
-			text += fmt.Sprintf(bannerDevices, a.MQTT, host, port)
+			text += fmt.Sprintf(bannerDevices, a.MQTT, host, port, login)
 		}
 	}
 	fmt.Fprint(w, text)

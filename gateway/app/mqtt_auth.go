@@ -74,6 +74,9 @@ func (o *Options) checkMQTTListen() error {
 			return err
 		}
 	}
+	if err := p.checkCertificates(); err != nil {
+		return err
+	}
 	if _, err := o.MQTT.ports(); err != nil {
 		return err
 	}
@@ -81,6 +84,19 @@ func (o *Options) checkMQTTListen() error {
 		return nil
 	}
 	return o.checkMQTTAddress("mqtt-listen", o.MQTT.Listen)
+}
+
+// checkCertificates refuses files that nothing would use: who names authorities believes that certificates are asked for.
+func (p *MQTTPorts) checkCertificates() error {
+	if p.TLSListen != "" || p.WSSListen != "" {
+		return nil
+	}
+	for _, file := range []struct{ flag, name string }{{"mqtt-tls-cert", p.TLSCert}, {"mqtt-tls-key", p.TLSKey}, {"mqtt-tls-client-ca", p.TLSClientCA}} {
+		if file.name != "" {
+			return devices.Errorf(devices.Invalid, file.flag, "is for --mqtt-tls-listen or --mqtt-wss-listen, and there is neither")
+		}
+	}
+	return nil
 }
 
 func (o *Options) checkMQTTAddress(flag, address string) error {

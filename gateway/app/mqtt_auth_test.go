@@ -21,6 +21,8 @@ func TestOtherMachinesReachDevicesPortsOnlyWithCredentials(t *testing.T) {
 		{"open over TLS", func(o *Options) { o.MQTT.Ports = MQTTPorts{TLSListen: ":8883", TLSCert: "c", TLSKey: "k"} }, "mqtt-tls-listen"},
 		{"open over WebSocket", func(o *Options) { o.MQTT.Ports.WSListen = "192.0.2.1:9001" }, "mqtt-ws-listen"},
 		{"TLS without a certificate", func(o *Options) { o.MQTT.Ports.TLSListen = "127.0.0.1:8883" }, "mqtt-tls-listen"},
+		{"a certificate without TLS", func(o *Options) { o.MQTT.Ports.TLSCert = "c" }, "mqtt-tls-cert"},
+		{"authorities without TLS", func(o *Options) { o.MQTT.Ports.TLSClientCA = "c" }, "mqtt-tls-client-ca"},
 		{"WebSocket only", func(o *Options) { o.MQTT.Listen, o.MQTT.Ports.WSListen = "", "127.0.0.1:9001" }, ""},
 		{"nothing", func(o *Options) { o.MQTT.Listen = "" }, "mqtt-listen"},
 		{"a proxy by name", func(o *Options) { o.MQTT.Ports.Proxies = []string{"haproxy"} }, "mqtt-proxy-protocol"},

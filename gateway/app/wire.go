@@ -232,7 +232,7 @@ func (a *App) start(ctx context.Context) error {
 	a.startHTTP(ctx, listener)
 	a.addrs = Addrs{MQTT: p.mqttAddr(), HTTP: listener.Addr()}
 	if a.opts.Report.Banner != nil {
-		writeBanner(a.opts.Report.Banner, a.opts.Roles, a.addrs, a.setupLink(ctx))
+		writeBanner(a.opts.Report.Banner, &a.opts, a.addrs, a.setupLink(ctx))
 	}
 	return nil
 }

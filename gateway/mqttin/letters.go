@@ -85,7 +85,7 @@ func (l *letters) since(number uint64, reason string) []Letter {
 func LetterReasons() []string {
 	reasons := []string{panickedLetter}
 	for r := range dialect.Reasons {
-		if reason := dialect.Reason(r); reason != dialect.None {
+		if reason := dialect.Reason(r); reason != dialect.None && reason != dialect.Panicked { // which has the same name
 			reasons = append(reasons, reason.String())
 		}
 	}

@@ -20,6 +20,14 @@ func lettersOf(in *intake, reason string) []Letter {
 	return all
 }
 
+func TestReasonsOfDeadLettersAreNamedOnce(t *testing.T) {
+	reasons := LetterReasons()
+	slices.Sort(reasons)
+	if n := len(reasons); len(slices.Compact(reasons)) != n || !slices.Contains(reasons, "panicked") {
+		t.Errorf("reasons %v", reasons)
+	}
+}
+
 // Row 15 of what a payload may be: each is answered, so that it does not come again for ever, and kept under its reason.
 func TestWhatIsNotUnderstoodIsAnsweredAndKept(t *testing.T) {
 	var log bytes.Buffer // read when the broker has ended
