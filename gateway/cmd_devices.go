@@ -23,7 +23,7 @@ type devicesCommand struct {
 	Delete  deleteDeviceCommand  `cmd:"" help:"Delete a device, its credential and its live state."`
 	Rotate  rotateDeviceCommand  `cmd:"" help:"Make a new token, which is shown once; the one before ends."`
 	Approve approveDeviceCommand `cmd:"" help:"Let a device in that is in quarantine."`
-	Reject  deleteDeviceCommand  `cmd:"" help:"Take a device out of the quarantine without letting it in."`
+	Reject  rejectDeviceCommand  `cmd:"" help:"Take a device out of the quarantine without letting it in."`
 	Import  importDevicesCommand `cmd:"" help:"Register the devices of a CSV or JSON file. Prints a line of JSON for each, with its token."`
 	Export  exportDevicesCommand `cmd:"" help:"Write all devices as CSV or JSON."`
 }
@@ -237,12 +237,25 @@ type deleteDeviceCommand struct {
 	ID string `arg:""`
 }
 
-// Run deletes the device, or takes it out of quarantine.
+// Run deletes the device.
 func (c *deleteDeviceCommand) Run(ctx context.Context, t *terminal) error {
 	if err := c.call(ctx, http.MethodDelete, devicePath(c.ID), nil, nil, nil); err != nil {
 		return err
 	}
 	return show(t, false, nil, func() string { return c.ID + " is gone" })
+}
+
+type rejectDeviceCommand struct {
+	remote
+	ID string `arg:""`
+}
+
+// Run takes the device out of quarantine. A registered one stays.
+func (c *rejectDeviceCommand) Run(ctx context.Context, t *terminal) error {
+	if err := c.call(ctx, http.MethodDelete, devicePath(c.ID), url.Values{"status": {"quarantined"}}, nil, nil); err != nil {
+		return err
+	}
+	return show(t, false, nil, func() string { return c.ID + " is rejected" })
 }
 
 type rotateDeviceCommand struct {

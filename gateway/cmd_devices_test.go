@@ -81,6 +81,7 @@ func TestDevicesAreManagedFromTheCommandLine(t *testing.T) {
 		{0, "devices rotate truck-18 --json", "fct_"},
 		{0, "devices export", "truck-17,north,"},
 		{0, "devices export --format json --fleet south", `"id":"truck-18"`},
+		{1, "devices reject truck-18", "there is no such device"}, // in quarantine; it stays what it is
 		{0, "devices delete truck-18", "truck-18 is gone"},
 		{1, "devices show truck-18", "there is no such device"},
 		{0, "fleets create east --name East --retire-after-s 3600 --max-devices 10", `"retire_after_s":3600`},

@@ -225,9 +225,15 @@ func (a *API) mayChange(c *devices.Caller, id devices.DeviceID, patch []byte) er
 }
 
 // deleteDevice removes a device, with its credential, its connections and its asset; or rejects one in quarantine.
+// With ?status=quarantined it does only that: who rejects a stranger must not delete a device that somebody let in meanwhile.
 func (a *API) deleteDevice(w http.ResponseWriter, r *http.Request, c *devices.Caller) error {
-	if _, err := parseQuery(r); err != nil {
+	values, err := parseQuery(r, "status")
+	if err != nil {
 		return err
+	}
+	strangers := values.Has("status")
+	if strangers && values.Get("status") != string(registry.Quarantined) {
+		return devices.Errorf(devices.Invalid, "status", "is not %s", registry.Quarantined)
 	}
 	id, err := registered(r)
 	if err != nil {
@@ -240,8 +246,10 @@ func (a *API) deleteDevice(w http.ResponseWriter, r *http.Request, c *devices.Ca
 	if _, err := a.deviceSeen(c, id); err != nil && !c.Scope.IsAll() {
 		return err
 	}
-	err = a.options.Registry.DeleteDevice(r.Context(), id, at)
-	if devices.KindOf(err) == devices.NotFound {
+	if !strangers {
+		err = a.options.Registry.DeleteDevice(r.Context(), id, at)
+	}
+	if strangers || devices.KindOf(err) == devices.NotFound {
 		err = a.options.Registry.Reject(r.Context(), id)
 	}
 	return noContent(w, err)

@@ -270,7 +270,12 @@ func TestQuarantinedDevicesAreListedLetInAndRejected(t *testing.T) {
 	if rec := w.send("POST", "/api/devices/a/approve", `{"fleet":"north","keep_password":true}`); rec.Code != 200 || rec.Body.String() != `{"id":"a","fleet":"north"}` {
 		t.Errorf("%d %s", rec.Code, rec.Body)
 	}
-	if rec := w.do("DELETE", "/api/devices/b"); rec.Code != 204 {
+	isProblem(t, w.do("DELETE", "/api/devices/a?status=quarantined"), 404, "") // somebody let it in: it is not deleted by who rejects it
+	isProblem(t, w.do("DELETE", "/api/devices/a?status=enabled"), 400, "status")
+	if v := decoded(t, w.do("GET", "/api/devices/a")); v["status"] != "enabled" {
+		t.Errorf("%v", v)
+	}
+	if rec := w.do("DELETE", "/api/devices/b?status=quarantined"); rec.Code != 204 {
 		t.Errorf("%d %s", rec.Code, rec.Body)
 	}
 	if rec := w.do("GET", "/api/devices?status=quarantined"); rec.Body.String() != `{"devices":[]}` {
