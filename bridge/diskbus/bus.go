@@ -122,7 +122,7 @@ func (b *Bus) Close() error {
 	b.once.Do(func() {
 		close(b.closing)
 		b.closed = b.writer.wait()
-		b.closed = errors.Join(b.closed, b.memory.Close(), b.lock.Close())
+		b.closed = errors.Join(b.closed, b.memory.Close(), unlockDir(b.lock))
 	})
 	return b.closed
 }

@@ -160,7 +160,7 @@ func kill(tb testing.TB, b *Bus) {
 		close(b.closing)
 		_ = b.writer.wait()
 		_ = b.memory.Close()
-		_ = b.lock.Close()
+		_ = unlockDir(b.lock)
 	})
 }
 

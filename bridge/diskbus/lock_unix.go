@@ -23,3 +23,9 @@ func lockDir(path string) (*os.File, error) {
 	}
 	return f, nil
 }
+
+// unlockDir gives the directory up. It says so to the kernel rather than only close the file: a program that this process
+// is just starting has a copy of every file until it begins, and would hold the lock for that long.
+func unlockDir(f *os.File) error {
+	return errors.Join(syscall.Flock(int(f.Fd()), syscall.LOCK_UN), f.Close())
+}

@@ -57,7 +57,7 @@ func (v *Viewer) hasAllOf(s *viewState) bool {
 		return false
 	}
 	if v.owed == nil { // it begins: no step takes a slice before every partition is loaded
-		v.owed = s.head
+		v.owed, v.asked = s.head, v.view.offsets()
 	}
 	if v.behind.cursor.active || !v.ahead.IsZero() {
 		return false
@@ -189,9 +189,12 @@ func (v *Viewer) take(c cursor, epoch bus.Epoch) []byte {
 }
 
 // slice is the piece at c: one that another viewer made, or makes just now, where it is not older than what this one has
-// seen. In a storm of returning viewers each is made once, and the others wait for it.
+// seen, nor than when it asked: frames are newer than the head, and others may have been shown them already. In a storm of returning viewers each is made once, and the others wait for it.
 func (v *Viewer) slice(m *mark, c cursor) *slice {
 	key, seen := sliceKey{mark: m.text, part: c.part, to: c.to, limit: v.limit}, m.parts[c.part].seen()
+	if v.asked != nil {
+		seen = max(seen, v.asked[c.part])
+	}
 	for anew := false; ; anew = true {
 		v.view.mu.Lock()
 		e := v.view.slices.entry(key, anew, time.Now())
@@ -235,7 +238,7 @@ func (v *Viewer) readyEvent(id string) []byte {
 	if v.ready {
 		return nil
 	}
-	v.ready, v.owed = true, nil
+	v.ready, v.owed, v.asked = true, nil, nil
 	data := devices.AppendJSONString([]byte(`{"sid":`), v.id)
 	data = strconv.AppendInt(append(data, `,"assets":`...), int64(v.view.size()), 10)
 	data = devices.AppendJSONString(append(data, `,"position":`...), id)
@@ -251,7 +254,7 @@ func (v *Viewer) resetEvent() []byte {
 	data := devices.AppendJSONString([]byte(`{"reason":`), string(v.reset))
 	v.hub.stats.reset(v.reset)
 	v.behind = v.view.freshMark()
-	v.reset, v.ready, v.owed, v.ahead = noReset, false, nil, time.Time{}
+	v.reset, v.ready, v.owed, v.asked, v.ahead = noReset, false, nil, nil, time.Time{}
 	return v.view.event("reset", append(data, '}'), v.behind.text)
 }
 
@@ -262,6 +265,17 @@ func (v *view) freshMark() *mark {
 		parts[i] = markPart{partition: t.partition, fresh: true}
 	}
 	return newMark(parts, cursor{}, v.filter)
+}
+
+// offsets are how far the tables are, which is further than the view's head where a tick is due.
+func (v *view) offsets() []uint64 {
+	at := make([]uint64, len(v.tables))
+	for i, t := range v.tables {
+		t.mu.RLock()
+		at[i] = t.position.Offset
+		t.mu.RUnlock()
+	}
+	return at
 }
 
 // passTo is the end of a pass that starts now: the head. Passes from nothing that start within a second of each other

@@ -230,3 +230,42 @@ func TestStartsAreSpread(t *testing.T) {
 		hubs.Wait()
 	})
 }
+
+// Slices are newer than the head that the view has come to. A viewer that is told ready has all that anybody was shown
+// before it asked, also where it could have had the slice of another that asked earlier.
+func TestASharedSliceIsNotOlderThanWhoAsksForIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 1)
+		h := startHub(t, w)
+		change := func() {
+			w.set("north", "a", 100)
+			w.flush()
+			synctest.Wait() // the table has it; the view's head comes with its tick
+		}
+		change()
+		window()
+		keeps := attach(t, h, Query{}, "") // the view is there before those who come back
+		defer keeps.Close()
+		drainAll(keeps)
+		gone := newClient(t, "gone", everything)
+		v := attach(t, h, Query{}, "")
+		gone.drain(v)
+		v.Close()
+		change()
+		window()
+		for n := range 3 {
+			change()
+			c := newClient(t, fmt.Sprintf("client %d", n), everything)
+			v := attach(t, h, Query{}, gone.id)
+			for c.ready == 0 {
+				b := v.poll()
+				if b == nil {
+					t.Fatal("it is never ready")
+				}
+				c.read(b)
+			}
+			c.mustShow(w.shows(everything))
+			v.Close()
+		}
+	})
+}

@@ -32,6 +32,7 @@ type Viewer struct {
 	beats  uint64   // the last heartbeat that it was given
 	ready  bool     // ready was said since the last reset
 	owed   *vector  // until then: where it must have come to
+	asked  []uint64 // until then: how far the tables were when it began, which its slices must not be older than
 	reset  reason   // to be said
 	ahead  time.Time
 	begin  time.Time // its turn among those who come at one moment
