@@ -205,6 +205,14 @@ func TestTheBannerSaysHowADeviceShowsWhoItIs(t *testing.T) {
 	}
 }
 
+func TestTheBannerNamesTheDirectoryWhereACommandHasToShowWhoItIs(t *testing.T) {
+	var out bytes.Buffer
+	g := startGateway(t, required, func(o *Options) { o.People.Viewer, o.Report.Banner = AuthRequired, &out })
+	if want := " --data-dir '" + g.opts.Store.DataDir + "'\n"; !strings.Contains(out.String(), want) {
+		t.Errorf("the banner does not say %s:\n%s", want, out.String())
+	}
+}
+
 // The bounds are the last guard: nobody may lose one by a refactoring.
 func TestTheServerHasItsBounds(t *testing.T) {
 	l, err := listen(t.Context(), &Options{HTTP: HTTPOptions{Listen: "127.0.0.1:0"}})

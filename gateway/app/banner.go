@@ -24,7 +24,7 @@ const (
 // Where devices have to show a credential.
 const (
 	bannerLogin    = ` -u truck-17 -P "$TOKEN"`
-	bannerRegister = `  register gateway devices create truck-17 --fleet north --server http://%s
+	bannerRegister = `  register gateway devices create truck-17 --fleet north --server http://%s%s
 `
 )
 
@@ -48,7 +48,7 @@ func writeBanner(w io.Writer, o *Options, a Addrs, setup string) {
 		if o.Auth.Device == AuthRequired {
 			login = bannerLogin
 			if o.roles().Has(RoleEdge) {
-				text += fmt.Sprintf(bannerRegister, a.HTTP)
+				text += fmt.Sprintf(bannerRegister, a.HTTP, o.bannerProof())
 			}
 		}
 		if host, port, err := net.SplitHostPort(a.MQTT.String()); err == nil {
@@ -56,4 +56,12 @@ func writeBanner(w io.Writer, o *Options, a Addrs, setup string) {
 		}
 	}
 	fmt.Fprint(w, text)
+}
+
+// bannerProof is what a command on this machine shows who it is by, where that is asked and not found by itself.
+func (o *Options) bannerProof() string {
+	if dir := o.dataDir(); o.requiresViewers() && dir != "" && dir != defaultDataDir {
+		return " --data-dir '" + dir + "'"
+	}
+	return ""
 }
