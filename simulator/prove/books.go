@@ -112,6 +112,9 @@ func (l *Ledger) Shown(viewer, device int, s State, now time.Duration) {
 	defer l.mu.Unlock()
 	v := &l.viewers[viewer]
 	switch {
+	case s.Silent && v.held[device] > 0:
+		l.breaches.add(Backwards, "viewer %d: device %d went from %d back to nothing", viewer, device, v.held[device])
+		return
 	case !l.isKnownLocked("viewer", device, s):
 		return
 	case s.Seq < v.held[device]:

@@ -14,6 +14,8 @@ type State struct {
 	Seq   uint32 // the newest message; the first is 1
 	At    int64  // unix ms
 	Slots [Ring]uint32
+	// Silent is the state of a device that is connected and has said nothing yet: no message made it, and it shows none.
+	Silent bool
 }
 
 // Terms are what a ledger holds the installation to.
@@ -209,6 +211,9 @@ func (l *Ledger) showLocked(device int, seq uint32, era int) {
 
 // isKnownLocked refuses states that no message of ours can make.
 func (l *Ledger) isKnownLocked(who string, device int, s State) bool {
+	if s.Silent {
+		return false // who was told more before finds it gone: see Shown and Told
+	}
 	if s.Seq == 0 || int(s.Seq) > len(l.devices[device].acks) {
 		l.breaches.add(Invented, "%s: device %d is at %d, and %d were sent", who, device, s.Seq, len(l.devices[device].acks))
 		return false

@@ -327,3 +327,26 @@ func FuzzParseAsset(f *testing.F) {
 		}
 	})
 }
+
+func TestADeviceThatSaidNothingYetIsNoBreachUntilItHasSpoken(t *testing.T) {
+	n := names{prefix: "d"}
+	_, silent, ours, err := n.parseAsset([]byte(`{"id":"d-0","fleet":"f","status":"online","received":5}`), 1)
+	if err != nil || !ours || !silent.Silent {
+		t.Fatalf("%+v, %v, %v", silent, ours, err)
+	}
+	if _, wrong, _, _ := n.parseAsset([]byte(`{"id":"d-0","fleet":"f","status":"online","received":5,"at":4}`), 1); wrong.Silent {
+		t.Error("one that lost what it said is taken for one that said nothing")
+	}
+	h := newHistory(t, durable())
+	h.Shown(0, 0, silent, 0)
+	if counts, _ := h.Breaches(); len(counts) != 0 {
+		t.Errorf("%v", counts)
+	}
+	h.send(1, 0)
+	h.ack(0, 1)
+	h.show(1)
+	h.Shown(0, 0, silent, 0)
+	if counts, _ := h.Breaches(); counts[Backwards] != 1 {
+		t.Errorf("one that spoke is shown as one that did not: %v", counts)
+	}
+}

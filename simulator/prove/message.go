@@ -91,7 +91,7 @@ func (n names) parseAsset(data []byte, devices int) (device int, s State, ours b
 	if device, ours = n.find(a.ID, devices); !ours {
 		return 0, State{}, false, nil
 	}
-	s = State{At: a.At, Seq: number(a.Metrics[seqMetric])}
+	s = State{At: a.At, Seq: number(a.Metrics[seqMetric]), Silent: a.At == 0 && len(a.Metrics) == 0}
 	for i := range s.Slots {
 		s.Slots[i] = number(a.Metrics[slotPrefix+strconv.Itoa(i)])
 	}
