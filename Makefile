@@ -49,6 +49,7 @@ $(OUTLINES): $(MODULES) $(wildcard $(PAGE)/scripts/*)
 
 test: go deps ## every test with the race detector; installs what it needs, or says what is missing
 	$(GO) test -race -timeout 15m $(TESTFLAGS) ./...
+	$(GO) test $(TESTFLAGS) -run TestDamageAnywhereIsFound ./devices/store/embedded # what the race detector does not let a process survive
 
 soak: go deps ## the long forms of the tests that kill and restart things: 200 kills and more, and every scenario in full; two hours
 	FLEETCAST_SOAK=1 $(GO) test -race -count=1 -v -timeout 150m -p 1 ./simulator/scenario ./simulator/play ./bridge/diskbus ./bridge/redisbus ./devices/store/...

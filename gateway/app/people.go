@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/fleetcast/fleetcast/devices"
@@ -19,12 +20,12 @@ import (
 
 // PeopleOptions are who may look and act over HTTP.
 type PeopleOptions struct {
-	Viewer      AuthMode      `name:"viewer-auth" help:"Whether people and programs must show who they are over HTTP (${enum}). Without it only loopback addresses are served." enum:"open,required" default:"${viewer_auth}"`
-	SessionTTL  time.Duration `name:"session-ttl" help:"How long who signed in stays so." default:"${session_ttl}"`
-	PublicURL   string        `name:"public-url" help:"Where people reach this gateway, such as https://fleet.example.org. With https, cookies are for https only." placeholder:"URL"`
-	JWKSURL     string        `name:"jwks-url" help:"Where an identity provider publishes the keys (JWKS, by https) of tokens that are taken for proofs. They name role (viewer, operator or admin) and fleets, or all_fleets." placeholder:"URL"`
-	JWKSIssuer  string        `name:"jwks-issuer" help:"Issuer that those tokens must name." placeholder:"NAME"`
-	JWKSAudence string        `name:"jwks-audience" help:"Audience that those tokens must name." placeholder:"NAME"`
+	Viewer       AuthMode      `name:"viewer-auth" help:"Whether people and programs must show who they are over HTTP (${enum}). Without it only loopback addresses are served." enum:"open,required" default:"${viewer_auth}"`
+	SessionTTL   time.Duration `name:"session-ttl" help:"How long who signed in stays so." default:"${session_ttl}"`
+	PublicURL    string        `name:"public-url" help:"Where people reach this gateway, such as https://fleet.example.org. With https, cookies are for https only." placeholder:"URL"`
+	JWKSURL      string        `name:"jwks-url" help:"Where an identity provider publishes the keys (JWKS, by https) of tokens that are taken for proofs. They name role (viewer, operator or admin) and fleets, or all_fleets." placeholder:"URL"`
+	JWKSIssuer   string        `name:"jwks-issuer" help:"Issuer that those tokens must name." placeholder:"NAME"`
+	JWKSAudience string        `name:"jwks-audience" help:"Audience that those tokens must name." placeholder:"NAME"`
 }
 
 // requiresViewers tells whether people must show who they are.
@@ -42,9 +43,9 @@ func (o *Options) checkPeople() error {
 		}
 	}
 	switch {
-	case p.JWKSURL != "" && (p.JWKSIssuer == "" || p.JWKSAudence == ""):
+	case p.JWKSURL != "" && (p.JWKSIssuer == "" || p.JWKSAudience == ""):
 		return devices.Errorf(devices.Invalid, "jwks-url", "needs jwks-issuer and jwks-audience")
-	case p.JWKSURL == "" && (p.JWKSIssuer != "" || p.JWKSAudence != ""):
+	case p.JWKSURL == "" && (p.JWKSIssuer != "" || p.JWKSAudience != ""):
 		return devices.Errorf(devices.Invalid, "jwks-issuer", "is of no use without jwks-url")
 	}
 	return o.checkHTTPListen()
@@ -103,10 +104,10 @@ func (a *App) startPeople(ctx context.Context, kept config.Store) (*auth.Authori
 	}
 	options := auth.Options{
 		Store: kept, LocalToken: local, SessionTTL: o.People.SessionTTL, Logger: a.log.With("part", "auth"),
-		SecureCookies: len(o.People.PublicURL) > 5 && o.People.PublicURL[:5] == "https",
+		SecureCookies: strings.HasPrefix(o.People.PublicURL, "https://"),
 	}
 	if o.People.JWKSURL != "" {
-		options.JWKS = []auth.JWKSOptions{{URL: o.People.JWKSURL, Issuer: o.People.JWKSIssuer, Audience: o.People.JWKSAudence, Leeway: time.Minute}}
+		options.JWKS = []auth.JWKSOptions{{URL: o.People.JWKSURL, Issuer: o.People.JWKSIssuer, Audience: o.People.JWKSAudience, Leeway: time.Minute}}
 	}
 	people, err := auth.New(options)
 	if err != nil {

@@ -73,7 +73,7 @@ func TestADamagedRecordIsFound(t *testing.T) {
 // the newest root, and the commit before is served. It is never a panic.
 func TestDamageAnywhereIsFound(t *testing.T) {
 	if checked {
-		t.Skip("the race detector ends the process where the library follows a wrong number, which is what is tested: run without -race, as make soak does")
+		t.Skip("the race detector ends the process where the library follows a wrong number, which is what is tested: run without -race, as make test does after it")
 	}
 	good, want := goodFile(t)
 	found, step := 0, 13
