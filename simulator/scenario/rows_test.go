@@ -70,10 +70,14 @@ var faultsAndClocks = []row{
 		"simulator/scenario.TestASingleProcessKeepsWhatItAcknowledgedOverKills", "bridge/diskbus.TestAProcessThatIsKilledAtAnyMomentKeepsItsWord",
 		"simulator/scenario.TestAnyEdgeBehindAProxyWithoutStickinessResumesAnyViewer",
 		"simulator/scenario.TestEveryPlaceThatWasAcknowledgedIsInTheTrailOverKills",
+		"simulator/scenario.TestAReadingThatIsReadAfterItsDevicesDeletionByANewOwnerDoesNotBringItBack",
 		"devices/store/embedded.TestAProcessThatIsKilledKeepsWhatItCommittedAndNothingByHalves",
 	}},
 	{"a process with streams is told to stop", []string{
 		"sse.TestDrainEndsStreamsSpreadAndSaysWhenToComeBack", "gateway/app.TestOpenStreamsAndConnectedDevicesDoNotHoldAStopUp",
+	}},
+	{"there is no memory left, or little", []string{
+		"simulator/scenario.TestAProcessThatRunsOutOfMemoryKeepsWhatItAcknowledged", "simulator/scenario.TestAMemoryLimitThatIsTooLowLosesNothing",
 	}},
 	{"the disk is full", []string{
 		"bridge/diskbus.TestAFullDiskRefusesAndNothingIsTorn", "bridge/diskbus.TestARealFullFileSystem",
