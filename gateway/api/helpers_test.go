@@ -14,6 +14,7 @@ import (
 
 	"github.com/fleetcast/fleetcast/bridge/bus"
 	"github.com/fleetcast/fleetcast/devices"
+	"github.com/fleetcast/fleetcast/gateway/api/openapi/openapitest"
 	"github.com/fleetcast/fleetcast/sse/hub"
 )
 
@@ -90,13 +91,14 @@ func frameOf(id string) string {
 // world is an API over fakes.
 type world struct {
 	*API
+	t      testing.TB
 	assets *fakeAssets
 	inlet  *fakeInlet
 }
 
 func newWorld(t testing.TB, change func(*Options), ids ...string) *world {
 	t.Helper()
-	w := &world{assets: &fakeAssets{frames: map[string]string{}}, inlet: &fakeInlet{}}
+	w := &world{t: t, assets: &fakeAssets{frames: map[string]string{}}, inlet: &fakeInlet{}}
 	for _, id := range ids {
 		w.assets.frames[id] = frameOf(id)
 	}
@@ -117,7 +119,11 @@ func newWorld(t testing.TB, change func(*Options), ids ...string) *world {
 }
 
 func (w *world) do(method, target string, headers ...string) *httptest.ResponseRecorder {
-	r := httptest.NewRequest(method, target, nil)
+	return w.exchange(httptest.NewRequest(method, target, nil), "", headers)
+}
+
+// exchange serves a request, and holds it and its answer to the description.
+func (w *world) exchange(r *http.Request, body string, headers []string) *httptest.ResponseRecorder {
 	r.Host = "localhost:8080"
 	for _, h := range headers {
 		name, value, _ := strings.Cut(h, ": ")
@@ -125,6 +131,15 @@ func (w *world) do(method, target string, headers ...string) *httptest.ResponseR
 	}
 	rec := httptest.NewRecorder()
 	w.ServeHTTP(rec, r)
+	contract, err := openapitest.Load()
+	if err == nil {
+		err = contract.Check(r.Context(), &openapitest.Exchange{
+			Method: r.Method, URL: r.URL, Request: r.Header, RequestBody: []byte(body), Status: rec.Code, Answer: rec.Header(), AnswerBody: rec.Body.Bytes(),
+		})
+	}
+	if err != nil {
+		w.t.Error(err)
+	}
 	return rec
 }
 

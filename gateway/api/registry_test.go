@@ -48,15 +48,8 @@ func newPeople(t testing.TB, o registry.Options) *world {
 // send is do with a body of JSON, or of the content type among the headers.
 func (w *world) send(method, target, body string, headers ...string) *httptest.ResponseRecorder {
 	r := httptest.NewRequest(method, target, strings.NewReader(body))
-	r.Host = "localhost:8080"
 	r.Header.Set("Content-Type", "application/json")
-	for _, h := range headers {
-		name, value, _ := strings.Cut(h, ": ")
-		r.Header.Set(name, value)
-	}
-	rec := httptest.NewRecorder()
-	w.ServeHTTP(rec, r)
-	return rec
+	return w.exchange(r, body, headers)
 }
 
 func decoded(t testing.TB, rec *httptest.ResponseRecorder) map[string]any {

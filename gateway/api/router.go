@@ -68,6 +68,8 @@ type API struct {
 	seq       atomic.Uint64
 	appending chan struct{} // one at a time: the bus takes a door's Appends in the order of their numbers
 	importing chan struct{} // one at a time
+
+	needs map[string]need // of each route, as "GET /api/assets"; not changed after New
 }
 
 // New checks the options and wires the routes. It starts nothing.
@@ -97,7 +99,7 @@ func New(o Options) (*API, error) {
 	}
 	a := &API{
 		options: o, log: o.Logger, mux: chi.NewMux(),
-		door: bus.NewDoorID(), appending: make(chan struct{}, 1), importing: make(chan struct{}, 1),
+		door: bus.NewDoorID(), appending: make(chan struct{}, 1), importing: make(chan struct{}, 1), needs: map[string]need{},
 	}
 	a.routes(hosts)
 	return a, nil
@@ -122,13 +124,17 @@ func (a *API) routes(hosts hostGuard) {
 	a.mux.Group(func(r chi.Router) {
 		r.Use(private, limitTime)
 		route := func(method, path string, n need, f callerHandler) {
+			a.needs[method+" "+path] = n
 			h := a.handle(a.guard(n, f))
 			r.Method(method, path, h)
 			if method == http.MethodGet {
 				r.Method(http.MethodHead, path, h) // net/http leaves the body out
 			}
 		}
-		for path, f := range map[string]handlerFunc{"/healthz": a.health, "/readyz": a.ready, problem.TypePrefix + "{name}": a.explain} {
+		for path, f := range map[string]handlerFunc{
+			"/healthz": a.health, "/readyz": a.ready, problem.TypePrefix + "{name}": a.explain,
+			descriptionPath: a.describe, docsPath: a.docs, docsPath + "/{file}": a.docs,
+		} {
 			r.Method(http.MethodGet, path, a.handle(f)) // of these everybody may know
 			r.Method(http.MethodHead, path, a.handle(f))
 		}
@@ -197,7 +203,7 @@ func (a *API) methodNotAllowed(w http.ResponseWriter, r *http.Request) {
 		path = r.URL.Path
 	}
 	var allow []string
-	for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPatch, http.MethodDelete} {
+	for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete} {
 		if a.mux.Match(chi.NewRouteContext(), method, path) {
 			allow = append(allow, method)
 		}

@@ -17,6 +17,8 @@ import (
 	"time"
 
 	gosse "github.com/tmaxmax/go-sse"
+
+	"github.com/fleetcast/fleetcast/gateway/api/openapi/openapitest"
 )
 
 // patience is how long a test waits for what must come. It is no expectation of a duration: a machine may be slow.
@@ -121,7 +123,7 @@ func (g *gateway) request(method, path string, header ...string) answer {
 		}
 		req.Header.Set(header[i], header[i+1])
 	}
-	transport := &http.Transport{DisableKeepAlives: true}
+	transport := &openapitest.Transport{Next: &http.Transport{DisableKeepAlives: true}, Report: func(err error) { g.t.Error(err) }}
 	resp, err := (&http.Client{Transport: transport, Timeout: patience}).Do(req)
 	if err != nil {
 		g.t.Fatalf("%s %s: %v", method, path, err)

@@ -17,6 +17,9 @@ var layers = map[string]int{
 
 	"devices/store/storetest": 1,
 	"gateway/problem":         1, // how every HTTP port says no; knows devices and net/http only
+	"gateway/api/openapi":     1, // what the people's door is, as text; knows no route
+
+	"gateway/api/openapi/openapitest": 2, // a tool for tests
 
 	"bridge":                      2,
 	"bridge/dialect":              2,
@@ -125,7 +128,7 @@ var libraries = []library{
 	{path: "github.com/golang-jwt/jwt", in: []string{"devices/secret", "gateway/auth"}, tests: []string{"devices/registry", "gateway/app"}, reason: "JWTs prove who asks, at the one place of each port"},
 	{path: "github.com/go-chi/chi", in: []string{"gateway/api"}, reason: "routes are in one place; handlers take net/http only"},
 	{path: "github.com/alecthomas/kong", in: []string{"gateway", "gateway/app", "simulator"}, reason: "settings are read by mains and passed on as Options"},
-	{path: "go.yaml.in/yaml", in: []string{"gateway/app", "simulator/play"}, reason: "the settings file is read in one place, and scenarios of the simulator in another"},
+	{path: "go.yaml.in/yaml", in: []string{"gateway/app", "simulator/play", "gateway/api/openapi"}, reason: "the settings file is read in one place, scenarios of the simulator in another; and the API is described in it"},
 	{path: "github.com/fxamacker/cbor", in: []string{"bridge/dialect"}, reason: "SenML in CBOR: hostile lengths and nesting are the library's whole point"},
 	{path: "google.golang.org/protobuf", in: []string{"bridge/dialect"}, reason: "Sparkplug's payloads: the wire reader only, without generated code"},
 	{path: "github.com/expr-lang/expr", in: []string{"bridge/rules"}, reason: "expressions of rules"},
@@ -140,6 +143,7 @@ var libraries = []library{
 	{path: "github.com/chromedp", in: []string{"sse/dashboard/browsertest"}, tests: []string{"sse/dashboard"}, reason: "one package drives browsers"},
 	{path: "github.com/tmaxmax/go-sse", tests: []string{"*"}, reason: "the reference client that our streams are tested with"},
 	{path: "github.com/coder/websocket", in: []string{"sse/ws", "simulator/wsclient", "gateway/mqttin"}, tests: []string{"simulator/watch"}, reason: "the wire of WebSocket, at both of its ends, and MQTT over it"},
+	{path: "github.com/getkin/kin-openapi", in: []string{"gateway/api/openapi/openapitest"}, reason: "an independent reader of the description of the API, which holds what is sent and answered to it"},
 	{path: "go.uber.org/goleak", in: []string{"bridge/bus/bustest"}, tests: []string{"*"}, reason: "leak checks"},
 	{path: "pgregory.net/rapid", in: []string{"bridge/bus/bustest"}, tests: []string{"*"}, reason: "models over random interleavings"},
 }
