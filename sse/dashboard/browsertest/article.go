@@ -19,17 +19,23 @@ import (
 // hook holds it. The <ul id="assets"> has the number of assets as data-count.
 func BuildArticle(t testing.TB) string {
 	t.Helper()
+	return bundle(t, "article")
+}
+
+// bundle makes a page of a folder of testdata.
+func bundle(t testing.TB, name string) string {
+	t.Helper()
 	out := t.TempDir()
-	source := filepath.Join(dashboardDir(t), "testdata", "article")
+	source := filepath.Join(dashboardDir(t), "testdata", name)
 	packages := Packages(t)
 	Node(t, source, packages, filepath.Join(packages, "esbuild", "bin", "esbuild"), "main.jsx", "--bundle", "--jsx=automatic",
 		`--define:process.env.NODE_ENV="production"`, "--log-level=warning", "--outfile="+filepath.Join(out, "main.js"))
 	index, err := os.ReadFile(filepath.Join(source, "index.html"))
 	if err != nil {
-		t.Fatalf("read article page: %v", err)
+		t.Fatalf("read page %s: %v", name, err)
 	}
 	if err := os.WriteFile(filepath.Join(out, "index.html"), index, 0o644); err != nil {
-		t.Fatalf("write article page: %v", err)
+		t.Fatalf("write page %s: %v", name, err)
 	}
 	return out
 }
@@ -42,6 +48,21 @@ func BuildArticle(t testing.TB) string {
 // too. Answering 502, as most proxies do, would end the EventSource for good, for any answer but 200 does (WHATWG HTML,
 // section 9.2.3).
 func ServeArticle(t testing.TB, gatewayURL func() string) string {
+	t.Helper()
+	return serve(t, BuildArticle(t), gatewayURL, func(http.ResponseWriter, *http.Request, error) { panic(http.ErrAbortHandler) })
+}
+
+// ServeClient serves the page of testdata/client, which is one around the client package, and the gateway's streams and
+// API from the same origin. The proxy is one as they are: where the gateway does not answer, it says 502.
+func ServeClient(t testing.TB, gatewayURL func() string) string {
+	t.Helper()
+	return serve(t, bundle(t, "client"), gatewayURL, func(w http.ResponseWriter, _ *http.Request, _ error) {
+		w.WriteHeader(http.StatusBadGateway)
+	})
+}
+
+// serve serves a folder and, by a proxy, a gateway.
+func serve(t testing.TB, dir string, gatewayURL func() string, failed func(http.ResponseWriter, *http.Request, error)) string {
 	t.Helper()
 	quiet := log.New(io.Discard, "", 0) // net/http reports each cut, and cuts are what the tests do
 	transport := &http.Transport{}
@@ -56,11 +77,12 @@ func ServeArticle(t testing.TB, gatewayURL func() string) string {
 		Transport:     transport,
 		FlushInterval: -1, // each event as it comes
 		ErrorLog:      quiet,
-		ErrorHandler:  func(http.ResponseWriter, *http.Request, error) { panic(http.ErrAbortHandler) },
+		ErrorHandler:  failed,
 	}
 	mux := http.NewServeMux()
 	mux.Handle("/stream/", proxy)
-	mux.Handle("/", http.FileServer(http.Dir(BuildArticle(t))))
+	mux.Handle("/api/", proxy)
+	mux.Handle("/", http.FileServer(http.Dir(dir)))
 	server := httptest.NewUnstartedServer(mux)
 	server.Config.ErrorLog = quiet
 	server.Start()

@@ -43,7 +43,7 @@ func Packages(t testing.TB) string {
 	return filepath.Join(cache, "node_modules")
 }
 
-var packageFiles = []string{"package.json", "package-lock.json", ".npmrc"}
+var packageFiles = []string{"package.json", "package-lock.json", ".npmrc", "client/package.json"}
 
 // install runs npm in a folder beside cache and renames it, so that cache is whole or not there. Test processes that run
 // side by side may each install the first time; the first to finish wins and the others use its folder.
@@ -63,6 +63,9 @@ func install(npm, source, cache string) error {
 		data, err := os.ReadFile(filepath.Join(source, name))
 		if err != nil {
 			return fmt.Errorf("read package file: %w", err)
+		}
+		if err := os.MkdirAll(filepath.Dir(filepath.Join(fresh, name)), 0o755); err != nil {
+			return fmt.Errorf("make folder: %w", err)
 		}
 		if err := os.WriteFile(filepath.Join(fresh, name), data, 0o644); err != nil {
 			return fmt.Errorf("copy package file: %w", err)
@@ -109,6 +112,33 @@ func Outlines(t testing.TB) string {
 	dir := t.TempDir()
 	Node(t, dashboardDir(t), Packages(t), "scripts/outlines.cjs", dir)
 	return dir
+}
+
+// Workspace copies a package of ours into a folder where its modules find their packages, and returns that folder: the
+// source tree stays clean.
+func Workspace(t testing.TB, name string) string {
+	t.Helper()
+	dir := t.TempDir()
+	copied := filepath.Join(dir, name)
+	if err := os.Symlink(Packages(t), filepath.Join(dir, "node_modules")); err != nil {
+		t.Fatalf("link packages: %v", err)
+	}
+	source := filepath.Join(dashboardDir(t), name)
+	for _, part := range []string{"src", "test"} {
+		if err := os.CopyFS(filepath.Join(copied, part), os.DirFS(filepath.Join(source, part))); err != nil {
+			t.Fatalf("copy %s: %v", name, err)
+		}
+	}
+	for _, file := range []string{"package.json", "tsconfig.json"} {
+		data, err := os.ReadFile(filepath.Join(source, file))
+		if err != nil {
+			t.Fatalf("read %s: %v", file, err)
+		}
+		if err := os.WriteFile(filepath.Join(copied, file), data, 0o644); err != nil {
+			t.Fatalf("copy %s: %v", file, err)
+		}
+	}
+	return copied
 }
 
 // dashboardDir is sse/dashboard in the source tree. A test runs in its package's folder, so the module's root is above.
