@@ -19,6 +19,7 @@ const (
 	DefaultOfflineGrace = 5 * time.Second
 	DefaultStopTimeout  = 5 * time.Second
 	DefaultMaxDevices   = 100_000
+	DefaultAlertsKept   = 24 * time.Hour
 
 	minWindow = time.Millisecond
 	maxWindow = time.Second // an owner publishes at least once a second, and only on multiples of its window
@@ -50,6 +51,10 @@ type Options struct {
 	Registry Registry
 	// Closed: only registered devices have state.
 	Closed bool
+	// Rules are what people want to be told of; nil: nothing.
+	Rules Rules
+	// AlertsKept is how long an alert that was cleared can still be looked up.
+	AlertsKept time.Duration
 	// Config says how far this process has what people configure; nil: nothing is followed.
 	Config Config
 	Logger *slog.Logger
@@ -86,6 +91,7 @@ func (o *Options) complete() error {
 	setDefault(&o.OfflineGrace, DefaultOfflineGrace)
 	setDefault(&o.StopTimeout, DefaultStopTimeout)
 	setDefault(&o.MaxDevices, DefaultMaxDevices)
+	setDefault(&o.AlertsKept, DefaultAlertsKept)
 	o.OfflineGrace = max(o.OfflineGrace, 0)
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -97,6 +103,8 @@ func (o *Options) complete() error {
 		return devices.Errorf(devices.Invalid, "stop timeout", "is negative")
 	case o.MaxDevices < 0:
 		return devices.Errorf(devices.Invalid, "max devices", "is negative")
+	case o.AlertsKept < 0:
+		return devices.Errorf(devices.Invalid, "alerts kept", "is negative")
 	}
 	return nil
 }

@@ -7,15 +7,18 @@ type reason uint8
 
 const (
 	// What was done.
-	countReadings    reason = iota // readings applied, duplicates and late ones included
-	countConnections               // connection events applied
-	countStatuses                  // status reports applied
-	countRemovals                  // devices removed
-	countFlushes                   // publishes with content
-	countBeats                     // publishes without
-	countAssets                    // assets published: one a device and flush
-	countOwned                     // times that the partition came to be owned
-	countFixes                     // fixes that went to a trail
+	countReadings     reason = iota // readings applied, duplicates and late ones included
+	countConnections                // connection events applied
+	countStatuses                   // status reports applied
+	countRemovals                   // devices removed
+	countFlushes                    // publishes with content
+	countBeats                      // publishes without
+	countAssets                     // assets published: one a device and flush
+	countOwned                      // times that the partition came to be owned
+	countFixes                      // fixes that went to a trail
+	countRaised                     // alerts raised
+	countAcknowledged               // alerts acknowledged
+	countCleared                    // alerts cleared
 
 	// What the registry did.
 	countDeleted       // devices removed because they were deleted there
@@ -39,6 +42,7 @@ const (
 	reasonMoved     // a jump that was believed in the end
 	reasonTrailOld  // a fix that is older than trails reach back
 	reasonTrailHad  // a fix that the trail has
+	reasonNoAlert   // an acknowledgement of an alert that is not open, or was seen already
 	reasonUnknown   // a removal, a disconnection or an offline report of a device that is not held
 
 	// Faults of the input. They are also told in a log line, see report.
@@ -57,6 +61,7 @@ const (
 	reasonMetricLimit   // a metric above the limit of metrics, dropped
 	reasonAssetBytes    // a metric that does not fit the asset's bytes, dropped
 	reasonBadMetric     // a metric that no decoder should let pass: not finite, no name, too long
+	reasonAlertNotes    // an alert above the bytes that are kept of a device's: it cannot be looked up any more
 	reasonConnLimit     // a connection above the limit of live connections: the oldest was forgotten
 	reasonBadEntry      // an entry without a device or a body, or of an unknown kind
 	reasonBadRecord     // a record that could not be read when the partition was loaded
@@ -77,6 +82,8 @@ const (
 var reasonNames = [reasonCount]string{
 	countReadings: "readings", countConnections: "connections", countStatuses: "statuses", countRemovals: "removals",
 	countFlushes: "flushes", countBeats: "beats", countAssets: "assets", countOwned: "owned", countFixes: "trail_fixes",
+	countRaised: "alerts_raised", countAcknowledged: "alerts_acknowledged", countCleared: "alerts_cleared",
+	reasonNoAlert: "alert_not_open", reasonAlertNotes: "alert_notes_dropped",
 	countDeleted: "deleted", countMoved: "moved_fleet", countForwarded: "forwarded", countRetired: "retired",
 	countSilent: "silent", countDeadConns: "dead_connections",
 	reasonOlder: "older", reasonDuplicate: "duplicate", reasonReplayed: "replayed", reasonRemoved: "removed",

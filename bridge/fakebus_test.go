@@ -29,6 +29,7 @@ type fakePartition struct {
 	state    map[deviceKey]bus.Record
 	frames   map[deviceKey]string
 	flushes  []published
+	events   []bus.Event
 	tries    []time.Time // of publishes, failed ones too
 	owned    int
 	released int
@@ -129,6 +130,10 @@ type fakeLease struct {
 
 func (l *fakeLease) Config() uint64 { return l.config }
 
+func (l *fakeLease) Events(context.Context) ([]bus.VersionedEvent, bus.Position, error) {
+	return nil, bus.Position{}, nil
+}
+
 func (l *fakeLease) State() iter.Seq[bus.Record] {
 	l.p.bus.mu.Lock()
 	defer l.p.bus.mu.Unlock()
@@ -190,6 +195,7 @@ func (l *fakeLease) Publish(ctx context.Context, f *bus.Flush) (bus.Position, er
 
 func (p *fakePartition) commit(f *bus.Flush) {
 	p.consumed, p.config = max(p.consumed, f.Consumed), max(p.config, f.Config)
+	p.events = append(p.events, f.Events...)
 	p.flushes = append(p.flushes, published{time.Now(), f.Consumed, len(f.Changes)})
 	for i := range f.Changes {
 		c := &f.Changes[i]

@@ -8,7 +8,7 @@ import (
 // isPending tells whether there is something to publish: a change, or entries that were looked at and can leave the
 // inlet.
 func (s *state) isPending() bool {
-	return len(s.dirty) > 0 || len(s.dirtyGone) > 0 || s.applied > s.published
+	return len(s.dirty) > 0 || len(s.dirtyGone) > 0 || len(s.judging.events) > 0 || s.applied > s.published
 }
 
 // makeFlush collects everything that changed since the last flush that was committed. The flush is valid until the next
@@ -18,6 +18,7 @@ func (s *state) makeFlush(now int64) *bus.Flush {
 	f.Consumed, f.Time, f.Config = s.applied, now, s.config
 	clear(f.Changes) // lets go of the bytes of the last flush
 	f.Changes = f.Changes[:0]
+	f.Events = append(f.Events[:0], s.judging.events...)
 	f.Trails = s.closedTrails(f.Trails)
 	// Removals first, so that a device that moved is not taken off a dashboard after it came, and so that a bus that
 	// commits a large flush in parts has the removal whenever it has what followed.
@@ -52,6 +53,8 @@ func (s *state) committed() {
 	clear(s.dirty)
 	clear(s.dirtyGone)
 	clear(s.closed)
+	clear(s.judging.events)
+	s.judging.events = s.judging.events[:0]
 	s.closed = s.closed[:0]
 	s.dirty, s.dirtyGone = s.dirty[:0], s.dirtyGone[:0]
 }
@@ -68,10 +71,19 @@ func (s *state) change(d *device) bus.Change {
 		Device: d.asset.ID, Fleet: d.asset.Fleet,
 		Frame: bytes[:frameEnd:frameEnd], Record: bytes[frameEnd:],
 		Lat: d.asset.Lat, Lon: d.asset.Lon, HasPosition: d.asset.Has.Has(devices.FieldPosition),
+		Notes: d.alerts.busNotes(),
 	}
 }
 
 func (s *state) appendFrame(dst []byte, d *device) []byte {
+	d.asset.Metrics, d.asset.At = s.heldMetrics(d), d.assetTime()
+	dst = d.asset.AppendJSON(dst)
+	d.asset.Metrics = nil
+	return dst
+}
+
+// heldMetrics are the device's metrics. The list is valid until the next call.
+func (s *state) heldMetrics(d *device) []devices.Metric {
 	held := s.metrics[:0]
 	for i := range d.metrics {
 		if m := &d.metrics[i]; m.isHeld() {
@@ -79,8 +91,5 @@ func (s *state) appendFrame(dst []byte, d *device) []byte {
 		}
 	}
 	s.metrics = held
-	d.asset.Metrics, d.asset.At = held, d.assetTime()
-	dst = d.asset.AppendJSON(dst)
-	d.asset.Metrics = nil
-	return dst
+	return held
 }

@@ -76,7 +76,7 @@ func Judge(past *Past, r *devices.Reading, settings *devices.HygieneSettings, re
 			d.tail.Reset()
 		}
 		v.Outcome = d.outcome(r, &c, kept)
-		if d.mergeMeasures(&c.Measures, r.Cleared, c.at) {
+		if older, _ := d.mergeMeasures(&c.Measures, r.Cleared, c.at); older {
 			n.add(reasonOlder)
 		}
 		for i := range r.Metrics {

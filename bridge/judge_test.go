@@ -94,6 +94,7 @@ func TestEveryRuleOfHygieneSaysWhatItDoes(t *testing.T) {
 	notOfAReadingAlone := []reason{
 		reasonReplayed, reasonRemoved, reasonRetained, reasonTakeover, reasonUnknown, reasonFleetConflict, reasonDeviceLimit,
 		reasonMetricLimit, reasonAssetBytes, reasonConnLimit, reasonBadEntry, reasonBadRecord, reasonPanic,
+		reasonNoAlert, reasonAlertNotes,
 	}
 	for r := reasonOlder; r < reasonPublishError; r++ {
 		if !slices.Contains(notOfAReadingAlone, r) && effects[r] == "" {

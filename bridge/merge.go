@@ -39,6 +39,7 @@ type device struct {
 	every   int64       // the longest it is known to be silent while all is well, ms; see learn
 	suspect *suspect    // the last fix that was taken for a jump, nil where the last was none
 	tail    trail.Tail  // the open block of its trail
+	alerts  *alerts     // what its rules said, nil where there is nothing to remember
 
 	// The present owner's.
 	room     int // bytes that the metrics may take in a frame
@@ -48,26 +49,31 @@ type device struct {
 	gone     bool     // removed since: a flush passes over it
 }
 
-// mergeReading takes what is newest of a reading: by effective time, and by arrival where times are equal.
-func (s *state) mergeReading(d *device, r *devices.Reading, c *cleaned) {
-	older := d.mergeMeasures(&c.Measures, r.Cleared, c.at)
+// mergeReading takes what is newest of a reading: by effective time, and by arrival where times are equal. It tells
+// whether a member was older than what is held, and whether one was not.
+func (s *state) mergeReading(d *device, r *devices.Reading, c *cleaned) (older, newer bool) {
+	older, newer = d.mergeMeasures(&c.Measures, r.Cleared, c.at)
 	for i := range r.Metrics {
 		m := &r.Metrics[i]
 		if !isSane(m) {
 			s.counters.add(reasonBadMetric)
 			continue
 		}
-		if !s.mergeMetric(d, m, c.at) {
+		if s.mergeMetric(d, m, c.at) {
+			newer = true
+		} else {
 			older = true
 		}
 	}
 	if older {
 		s.counters.add(reasonOlder)
 	}
+	return older, newer
 }
 
-// mergeMeasures tells whether a member was older than what is held. A member that is both set and cleared is set.
-func (d *device) mergeMeasures(m *devices.Measures, cleared devices.Fields, at int64) (older bool) {
+// mergeMeasures tells whether a member was older than what is held, and whether one was not. A member that is both set
+// and cleared is set.
+func (d *device) mergeMeasures(m *devices.Measures, cleared devices.Fields, at int64) (older, newer bool) {
 	touched := (m.Has | cleared) & mergedFields
 	for i := range d.times {
 		field := devices.Fields(1) << i
@@ -91,7 +97,7 @@ func (d *device) mergeMeasures(m *devices.Measures, cleared devices.Fields, at i
 			*to[i] = 0
 		}
 	}
-	return older
+	return older, touched != 0
 }
 
 // assetTime is the time of the position, or of the newest value where there is none.

@@ -114,7 +114,7 @@ func (o *ownership) loop(ctx, hard context.Context, entries <-chan []bus.Entry, 
 				return nil
 			}
 			return err
-		case batch := <-entries:
+		case batch := <-o.unlessFull(entries):
 			if !o.apply(ctx, batch) {
 				return nil
 			}
@@ -123,9 +123,7 @@ func (o *ownership) loop(ctx, hard context.Context, entries <-chan []bus.Entry, 
 		case <-timer.C:
 		}
 		now := time.Now()
-		if len(entries) == 0 {
-			o.state.expire(now.Sub(o.start))
-		}
+		o.passTime(now, len(entries) == 0)
 		if !now.Before(o.swept.Add(sweepEvery / sweepSteps)) {
 			o.sweep(now, len(entries) == 0 && o.atEnd)
 		}
@@ -135,6 +133,22 @@ func (o *ownership) loop(ctx, hard context.Context, entries <-chan []bus.Entry, 
 			}
 		}
 	}
+}
+
+// passTime does what the owner's clock says, where the inlet is read to its end.
+func (o *ownership) passTime(now time.Time, atEnd bool) {
+	if atEnd {
+		o.state.expire(now.Sub(o.start))
+		o.judgeTime(now)
+	}
+}
+
+// unlessFull has nothing more applied while there is much to tell, so that what fails to be published stays bounded.
+func (o *ownership) unlessFull(entries <-chan []bus.Entry) <-chan []bus.Entry {
+	if o.state.judging.isFull() {
+		return nil
+	}
+	return entries
 }
 
 // apply applies entries. It returns false where ctx ended first: the rest is the next owner's.
@@ -200,6 +214,9 @@ func (o *ownership) wake() time.Time {
 	if !o.flushAt.IsZero() && o.flushAt.Before(at) {
 		at = o.flushAt
 	}
+	if o.state.judging.isFull() {
+		at = time.Now()
+	}
 	if !o.retryAt.IsZero() {
 		at = o.retryAt
 	}
@@ -211,6 +228,9 @@ func (o *ownership) wake() time.Time {
 	if due := o.swept.Add(sweepEvery / sweepSteps); due.Before(at) {
 		at = due
 	}
+	if due := o.judgeAt(time.Now()); !due.IsZero() && due.Before(at) {
+		at = due
+	}
 	return at
 }
 
@@ -218,7 +238,7 @@ func (o *ownership) isDue(now time.Time) bool {
 	switch {
 	case !o.retryAt.IsZero():
 		return !now.Before(o.retryAt)
-	case !o.flushAt.IsZero() && !now.Before(o.flushAt):
+	case !o.flushAt.IsZero() && !now.Before(o.flushAt), o.state.judging.isFull():
 		return true
 	default:
 		return !now.Before(o.beatAt())

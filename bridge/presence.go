@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/fleetcast/fleetcast/bridge/bus"
+	"github.com/fleetcast/fleetcast/bridge/rules"
 	"github.com/fleetcast/fleetcast/devices"
 )
 
@@ -139,7 +140,9 @@ func (s *state) goOffline(d *device) {
 	if d.unseen {
 		status = devices.Unknown
 	}
+	at := d.offline
 	s.stay(d)
 	d.asset.Status = status
 	s.touch(d)
+	s.judge(d, rules.ByStatus, at)
 }

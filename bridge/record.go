@@ -30,11 +30,20 @@ import (
 //	born     signed: when it was registered, 0 where it is not
 //	every    unsigned: the longest it is known to be silent while all is well, ms; 0: not known
 //
+//	-- version recordTagged, which is written where there is one of these, has in addition to that, at the end:
+//	parts    each a tag (1 byte), a length and bytes; the tags ascend. What a part holds stands where it is written
+//
 // A later version gets a number of its own and reads this one; a golden test holds these bytes.
 const (
 	recordLive    = 1
 	recordRemoved = 2
 	recordFuller  = 3 // a live device of which more is kept
+	recordTagged  = 4 // and of which parts follow
+)
+
+// The tags of parts.
+const (
+	partAlerts = 1 // see alerts.append
 )
 
 // maxRecordMetrics bounds what a record is believed to hold: twice what a device may, should the limits change.
@@ -52,6 +61,9 @@ func (d *device) appendRecord(dst []byte) []byte {
 	version := byte(recordLive)
 	if d.suspect != nil || !d.tail.IsEmpty() || d.born != 0 || d.every != 0 {
 		version = recordFuller
+	}
+	if d.hasParts() {
+		version = recordTagged
 	}
 	dst = append(dst, version)
 	dst = binary.AppendUvarint(dst, uint64(d.applied))
@@ -78,13 +90,26 @@ func (d *device) appendRecord(dst []byte) []byte {
 		dst = binary.AppendVarint(dst, received-m.at)
 		dst = appendMetricValue(dst, &m.value)
 	}
-	if version == recordFuller {
+	if version >= recordFuller {
 		dst = append(binary.AppendUvarint(dst, uint64(len(d.tail.Bytes()))), d.tail.Bytes()...)
 		dst = d.appendSuspect(dst)
 		dst = binary.AppendVarint(dst, d.born)
 		dst = binary.AppendUvarint(dst, uint64(d.every))
 	}
+	return d.appendParts(dst)
+}
+
+func (d *device) hasParts() bool { return d.alerts != nil }
+
+func (d *device) appendParts(dst []byte) []byte {
+	if d.alerts != nil {
+		dst = appendPart(dst, partAlerts, d.alerts.append(nil))
+	}
 	return dst
+}
+
+func appendPart(dst []byte, tag byte, part []byte) []byte {
+	return append(binary.AppendUvarint(append(dst, tag), uint64(len(part))), part...)
 }
 
 func (d *device) appendSuspect(dst []byte) []byte {

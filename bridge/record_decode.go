@@ -27,7 +27,7 @@ func decodeTombstone(data []byte) (*tombstone, error) {
 func decodeDevice(data []byte) (*device, error) {
 	r := recordReader{rest: data}
 	version := r.byte()
-	if version != recordLive && version != recordFuller {
+	if version != recordLive && version != recordFuller && version != recordTagged {
 		return nil, fmt.Errorf("read device: version %d is not known", version)
 	}
 	d := &device{applied: bus.EntryID(r.unsigned())}
@@ -50,16 +50,43 @@ func decodeDevice(data []byte) (*device, error) {
 		d.conns = append(d.conns, conn{bus.DoorID(r.fixed()), r.unsigned()})
 	}
 	r.metrics(d)
-	if version == recordFuller {
+	if version >= recordFuller {
 		block := r.take(r.number(bus.MaxTrailBlockBytes))
 		r.failed = d.tail.Load(block) != nil || r.failed
 		r.suspect(d)
 		d.born, d.every = r.signed(), int64(r.number(int(maxEvery/time.Millisecond)))
 	}
+	if version == recordTagged {
+		r.parts(d)
+	}
 	if err := r.end(); err != nil {
 		return nil, fmt.Errorf("read device: %w", err)
 	}
 	return d, nil
+}
+
+// maxPartBytes bounds what a part is believed to hold.
+const maxPartBytes = 256 << 10
+
+// parts reads what follows the members that every device has.
+func (r *recordReader) parts(d *device) {
+	var before byte
+	for len(r.rest) > 0 && !r.failed {
+		tag := r.byte()
+		part := recordReader{rest: r.take(r.number(maxPartBytes))}
+		if tag <= before {
+			r.failed = true
+		}
+		before = tag
+		switch tag {
+		case partAlerts:
+			d.alerts = part.alerts()
+		default:
+			r.failed = true
+		}
+		r.failed = r.failed || part.end() != nil
+	}
+	r.failed = r.failed || before == 0
 }
 
 // recordReader reads the parts of a record. After the first fault it yields zeros, and end tells.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/fleetcast/fleetcast/bridge/bus"
+	"github.com/fleetcast/fleetcast/bridge/rules"
 	"github.com/fleetcast/fleetcast/devices"
 )
 
@@ -33,8 +34,21 @@ func fullDevice(t fataler) (*rig, *device) {
 	d := r.truck()
 	d.conns = []conn{{0xd00d, 7}, {0xd00e, 300}}
 	d.born, d.every = 300, 5000
+	d.alerts = alertsOfTest(t)
 	d.suspect = &suspect{lat: 61, lon: 21, at: r.time - 1004, since: r.time - 1000, fixes: 3}
 	return r, d
+}
+
+// alertsOfTest are of a rule that has raised an alert, and of one that was cleared.
+func alertsOfTest(t fataler) *alerts {
+	w := newAlerts()
+	track, err := rules.ParseTrack([]byte("\x01\x04fast\x01\x02\x03\x04\x0a\x0c\x02a2"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.track, w.lag = track, 1000
+	w.notes = []alertNote{{id: "a1", raised: 5, closed: 300, data: []byte(`{"id":"a1"}`)}, {id: "a2", raised: 6, data: []byte(`{"id":"a2"}`)}}
+	return w
 }
 
 // Records of these bytes exist: a change of the format needs a new version that still reads them.
@@ -50,10 +64,12 @@ func TestRecordsHaveTheseBytes(t *testing.T) {
 	}
 }
 
-const goldenDevice = "030aa087f1b0d067d0f7f0b0d067b0d5f1b0d06702257d96e7c1dd6d48403f8c101e6d5c02406666666666e630400000000000c0504027" +
+const goldenDevice = "040aa087f1b0d067d0f7f0b0d067b0d5f1b0d06702257d96e7c1dd6d48403f8c101e6d5c02406666666666e630400000000000c0504027" +
 	"e80700e80700023b964d5d2a31a45e00ebf1e9c3ef7a9a020dd0000000000000070ed0000000000000ac020404646f6f72e80702046f70" +
 	"656e046675656ce807010000000000c0444004676f6e65e80700026f6be80703011202dcbfb898e83388c2f9d10388d6f1159a0d" +
-	"03" + "0000000000804e40" + "0000000000003540" + "d80f" + "d00f" + "d804" + "8827"
+	"03" + "0000000000804e40" + "0000000000003540" + "d80f" + "d00f" + "d804" + "8827" +
+	"01" + "37" + "0f" + "010466617374010203040a0c026132" + "00" + "d00f" + "02" +
+	"026131" + "0b7b226964223a226131227d" + "0a" + "d804" + "026132" + "0b7b226964223a226132227d" + "0c" + "00"
 
 // goldenFirst is of the first version, which has no trail.
 const goldenFirst = "010aa087f1b0d067d0f7f0b0d067b0d5f1b0d06702257d96e7c1dd6d48403f8c101e6d5c02406666666666e630400000000000c0504027" +
@@ -88,6 +104,7 @@ func TestARecordGivesTheDeviceBack(t *testing.T) {
 	if got, want := r.appendFrame(nil, back), r.appendFrame(nil, d); !bytes.Equal(got, want) {
 		t.Errorf("frame\n%s became\n%s", want, got)
 	}
+	back.alerts = d.alerts // whose bytes are the same, and which the rules have not bound yet
 	back.presence, back.dirty, back.rules = d.presence, d.dirty, d.rules
 	if back.next != d.next { // the ring may be turned
 		back.next, back.recent = d.next, d.recent

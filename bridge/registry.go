@@ -190,6 +190,7 @@ const movedAway = 0
 // bury takes a device out of the live state and remembers that it was there.
 func (s *state) bury(d *device, t *tombstone) {
 	s.stay(d)
+	s.closeAlerts(d, "the device was removed")
 	d.gone = true
 	s.dropClosed(t.key)
 	delete(s.live, t.key.device)
@@ -209,6 +210,7 @@ func (s *state) entomb(t *tombstone) {
 func (s *state) move(d *device, fleet devices.FleetID) {
 	s.counters.add(countMoved)
 	old := deviceKey{d.asset.Fleet, d.asset.ID}
+	s.closeAlerts(d, "the device moved to another fleet")
 	if !s.isHere(fleet) {
 		s.outbox = d.appendEntries(s.outbox, fleet)
 		s.dropAt(d, movedAway)

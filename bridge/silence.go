@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/fleetcast/fleetcast/bridge/bus"
+	"github.com/fleetcast/fleetcast/bridge/rules"
 	"github.com/fleetcast/fleetcast/devices"
 )
 
@@ -126,7 +127,9 @@ func (s *state) look(d *device, now, quiet int64, owner time.Duration, doors *do
 		s.stay(d)
 		d.asset.Status = then
 		s.touch(d)
+		s.judge(d, rules.ByStatus, now)
 	}
+	s.tidyAlerts(d, now)
 	if set.RetireAfter > 0 && now-d.asset.Received > set.RetireAfter.Milliseconds() {
 		s.counters.add(countRetired)
 		s.drop(d)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/fleetcast/fleetcast/bridge/bus"
+	"github.com/fleetcast/fleetcast/bridge/rules"
 	"github.com/fleetcast/fleetcast/devices"
 )
 
@@ -42,6 +43,8 @@ type state struct {
 	rules         map[devices.FleetID]*hygiene // of the fleets that were heard since a setting changed
 	rulesRevision uint64
 
+	judging judging // what the rules say
+
 	// Reused from flush to flush.
 	flush   bus.Flush
 	scratch []byte
@@ -69,6 +72,7 @@ func newState(opts *Options, c *counters, index *fleetIndex) *state {
 		asked:   make(map[devices.DeviceID]answer),
 		round:   newRound(),
 		metrics: make([]devices.Metric, 0, devices.MaxMetrics), scratch: make([]byte, 0, 2*devices.MaxAssetBytes),
+		judging: newJudging(),
 	}
 	s.refreshRules()
 	return s
@@ -100,6 +104,7 @@ func (s *state) load(records iter.Seq[bus.Record]) {
 			s.counters.add(reasonFleetConflict) // two processes took it in; what is published already stays
 		}
 		s.keep(d, r.Device, r.Fleet)
+		s.resume(d)
 		if d.offline != 0 {
 			leaving = append(leaving, d)
 		}
@@ -112,6 +117,7 @@ func (s *state) load(records iter.Seq[bus.Record]) {
 	for _, d := range leaving {
 		s.leave(d, d.offline, s.opts.OfflineGrace)
 	}
+	s.beginReview()
 }
 
 // unload gives the devices' ids free for other partitions.
@@ -160,6 +166,7 @@ func (s *state) apply(e *bus.Entry, now time.Duration) {
 		return
 	}
 	s.expireBefore(e.Time)
+	s.ripenBefore(e.Time)
 	if e.Kind == bus.KindRemoval {
 		s.remove(e)
 		return
@@ -179,8 +186,12 @@ func (s *state) apply(e *bus.Entry, now time.Duration) {
 		s.applyReading(d, e)
 	case bus.KindConnection:
 		s.applyConnection(d, e, now)
+		s.judge(d, rules.ByStatus, e.Time)
 	case bus.KindStatus:
 		s.applyStatus(d, e)
+		s.judge(d, rules.ByStatus, e.Time)
+	case bus.KindAcknowledgement:
+		s.acknowledge(d, e)
 	case bus.KindRemoval: // was handled above, with the device that it may not find
 	}
 }
@@ -189,6 +200,8 @@ func isSound(e *bus.Entry) bool {
 	switch e.Kind {
 	case bus.KindReading:
 		return e.Reading != nil && !e.Device.IsZero() && !e.Fleet.IsZero()
+	case bus.KindAcknowledgement:
+		return e.Acknowledgement != nil && !e.Device.IsZero() && !e.Fleet.IsZero()
 	case bus.KindConnection, bus.KindStatus, bus.KindRemoval:
 		return !e.Device.IsZero() && !e.Fleet.IsZero()
 	default:
@@ -208,9 +221,15 @@ func (s *state) applyReading(d *device, e *bus.Entry) {
 	} else {
 		s.heard(d, e.Time)
 	}
-	if c, taken := d.take(r, h, e.Time, s.counters); taken {
-		s.keepFix(d, h, &c, e.Time)
-		s.mergeReading(d, r, &c)
+	c, taken := d.take(r, h, e.Time, s.counters)
+	if !taken {
+		s.judge(d, rules.ByStatus, e.Time)
+		return
+	}
+	s.keepFix(d, h, &c, e.Time)
+	older, newer := s.mergeReading(d, r, &c)
+	if s.judging.isOn || d.alerts != nil {
+		s.judgeReading(d, &heardReading{r, &c, e.Time, older, newer})
 	}
 }
 
@@ -261,6 +280,7 @@ func (s *state) rulesOf(fleet devices.FleetID) *hygiene {
 
 // refreshRules looks whether a setting changed. It is asked once for many entries.
 func (s *state) refreshRules() {
+	s.refreshSet()
 	if s.opts.Settings == nil {
 		return
 	}

@@ -62,6 +62,9 @@ type Lease interface {
 	// Config is the highest Flush.Config that a publish of the partition had before Own. Who goes on there applies as much
 	// before it reads: else an entry that is late would bring back what the owner before had removed for good.
 	Config() uint64
+	// Events returns the events that are retained, the oldest first, and where the partition stands. It is for the time
+	// before the first Publish: what Publish adds, its caller knows.
+	Events(ctx context.Context) ([]VersionedEvent, Position, error)
 	// Read returns the next entries of the inlet in order, at most max of them, beginning after what the last publish
 	// of any owner consumed. It waits until there is at least one, or ctx ends.
 	Read(ctx context.Context, max int) ([]Entry, error)
@@ -88,7 +91,8 @@ type Flush struct {
 	// Trails are closed before the changes are made: a removal among those drops them again with all that the trail had.
 	Trails  []TrailBlock
 	Changes []Change
-	Events  []Event
+	// Events are published with the change of their device, in one step however large the flush: its record knows of them.
+	Events []Event
 }
 
 // Change is the new state of one device, or its removal.
@@ -100,6 +104,18 @@ type Change struct {
 	// Lat and Lon are the position in degrees where HasPosition says that there is one, for edges that filter by place.
 	Lat, Lon    float64
 	HasPosition bool
+	// Notes are all that is kept beside the device's frame for people to look up; a change without any says that there are
+	// none. They are no news for who watches the device. Their memory is as that of the frame.
+	Notes []Note
+}
+
+// Note is something of a device that people look up by its id or list by its time, such as an alert. Where it changes,
+// an Event tells it. It is the state's: any edge has it, however late it came.
+type Note struct {
+	Name string // as the events': alert
+	ID   string // unique among the notes of its name
+	At   int64  // by which it is listed, unix ms
+	Data []byte // JSON, one line
 }
 
 // Removed tells whether the change is a removal.

@@ -17,6 +17,17 @@ const (
 	MaxReadingMetrics = 256
 	MaxEventNameBytes = 64
 	MaxEventBytes     = 16 << 10 // of an event's data
+
+	// Of an acknowledgement.
+	MaxAlertIDBytes = 64
+	MaxByBytes      = 512
+	MaxTextBytes    = 1_000
+
+	// Notes of a device: how many, and their bytes with ids and names, all of them together.
+	MaxNotes         = 256
+	MaxNoteNameBytes = 32
+	MaxNoteIDBytes   = 64
+	MaxNoteBytes     = 64 << 10
 )
 
 // knownFields are the members that the wire format has a place for.
@@ -41,8 +52,24 @@ func (e *Entry) Check() error {
 		return nil
 	case KindConnection, KindRemoval:
 		return nil
+	case KindAcknowledgement:
+		return checkAcknowledgement(e.Acknowledgement)
 	}
 	return devices.Errorf(devices.Invalid, "kind", "%d is no kind of entry", e.Kind)
+}
+
+func checkAcknowledgement(a *Acknowledgement) error {
+	switch {
+	case a == nil:
+		return devices.Errorf(devices.Invalid, "acknowledgement", "is missing in an entry")
+	case a.Alert == "" || len(a.Alert) > MaxAlertIDBytes:
+		return devices.Errorf(devices.Invalid, "alert", "is missing or longer than %d bytes", MaxAlertIDBytes)
+	case len(a.By) > MaxByBytes:
+		return devices.Errorf(devices.Invalid, "by", "is longer than %d bytes", MaxByBytes)
+	case len(a.Text) > MaxTextBytes:
+		return devices.Errorf(devices.Invalid, "text", "is longer than %d bytes", MaxTextBytes)
+	}
+	return nil
 }
 
 func checkReading(r *devices.Reading) error {
@@ -70,9 +97,9 @@ func checkReading(r *devices.Reading) error {
 	return nil
 }
 
-// checkChange refuses what no edge could use. It looks at no content of a frame: that is the owner's, and this is the
+// CheckChange refuses what no edge could use. It looks at no content of a frame: that is the owner's, and this is the
 // hot path.
-func checkChange(c *Change) error {
+func CheckChange(c *Change) error {
 	switch {
 	case c.Device.IsZero() || c.Fleet.IsZero():
 		return devices.Errorf(devices.Invalid, "change", "names no device or no fleet")
@@ -80,11 +107,32 @@ func checkChange(c *Change) error {
 		return devices.Errorf(devices.Invalid, "change", "has an empty frame; a removal has none")
 	case len(c.Frame) > devices.MaxAssetBytes:
 		return devices.Errorf(devices.Invalid, "change", "has a frame of more than %d bytes", devices.MaxAssetBytes)
+	case c.Notes != nil:
+		return checkNotes(c)
 	}
 	return nil
 }
 
-func checkEvent(e *Event) error {
+func checkNotes(c *Change) error {
+	if len(c.Notes) > MaxNotes || c.Removed() {
+		return devices.Errorf(devices.Invalid, "notes", "are more than %d, or of a device that is removed", MaxNotes)
+	}
+	bytes := 0
+	for i := range c.Notes {
+		n := &c.Notes[i]
+		bytes += len(n.Name) + len(n.ID) + len(n.Data)
+		if n.Name == "" || n.ID == "" || len(n.Name) > MaxNoteNameBytes || len(n.ID) > MaxNoteIDBytes || len(n.Data) == 0 {
+			return devices.Errorf(devices.Invalid, "notes", "have one without a name, an id or data")
+		}
+	}
+	if bytes > MaxNoteBytes {
+		return devices.Errorf(devices.Invalid, "notes", "have more than %d bytes", MaxNoteBytes)
+	}
+	return nil
+}
+
+// CheckEvent refuses an event that no stream could carry.
+func CheckEvent(e *Event) error {
 	switch {
 	case e.Device.IsZero() || e.Fleet.IsZero():
 		return devices.Errorf(devices.Invalid, "event", "names no device or no fleet")

@@ -13,17 +13,21 @@ type Entry struct {
 	Reading    *devices.Reading // KindReading. Not changed after Append
 	Connection Connection       // KindConnection
 	Status     StatusReport     // KindStatus
+
+	Acknowledgement *Acknowledgement // KindAcknowledgement. Not changed after Append
 }
 
 // EntryKind is the type of an entry. The numbers are part of the wire format.
 type EntryKind uint8
 
-// The kinds of entries. Commands, their answers and acknowledgements of alerts will join them.
+// The kinds of entries. 5 and 6 are commands and their answers.
 const (
 	KindReading    EntryKind = 1 // a device's message
 	KindConnection EntryKind = 2 // a door saw a connection of the device come or go
 	KindStatus     EntryKind = 3 // the device, or its last will, said that it is online or offline
 	KindRemoval    EntryKind = 4 // a person removes the device's live state
+
+	KindAcknowledgement EntryKind = 7 // a person has seen an alert of the device
 )
 
 // Connection is a connection event. A device is online while at least one connection of it is up.
@@ -31,6 +35,13 @@ type Connection struct {
 	Door DoorID
 	Conn uint64 // unique in the door's run
 	Up   bool
+}
+
+// Acknowledgement says that a person has seen an alert. Who says it twice says nothing new.
+type Acknowledgement struct {
+	Alert string // its id
+	By    string // who has seen it; "" where nobody is asked who they are
+	Text  string // what they wrote to it
 }
 
 // StatusReport is what a status topic said.

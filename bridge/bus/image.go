@@ -105,7 +105,7 @@ func (m *Memory) Restore(image *Image) error {
 }
 
 func (p *partition) restoreDevice(d *HeldDevice) error {
-	if err := checkChange(&d.Change); err != nil {
+	if err := CheckChange(&d.Change); err != nil {
 		return err
 	}
 	if p.state.has(&d.Change) || d.Offset > p.state.position.Offset {

@@ -69,6 +69,9 @@ func entriesBytes(entries []Entry) int {
 	for i := range entries {
 		e := &entries[i]
 		n += len(e.Device.String()) + len(e.Fleet.String())
+		if a := e.Acknowledgement; a != nil {
+			n += len(a.Alert) + len(a.By) + len(a.Text)
+		}
 		if e.Reading == nil {
 			continue
 		}

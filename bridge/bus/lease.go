@@ -42,6 +42,19 @@ func (l *memoryLease) records() []Record {
 	return l.p.state.records()
 }
 
+// Events implements Lease.
+func (l *memoryLease) Events(ctx context.Context) ([]VersionedEvent, Position, error) {
+	l.p.mu.Lock()
+	defer l.p.mu.Unlock()
+	if err := ctx.Err(); err != nil {
+		return nil, Position{}, err
+	}
+	if l.ended != nil {
+		return nil, Position{}, l.ended
+	}
+	return append([]VersionedEvent(nil), l.p.state.events...), l.p.state.position, nil
+}
+
 // Config implements Lease.
 func (l *memoryLease) Config() uint64 { return l.config }
 

@@ -110,7 +110,7 @@ func (p *partition) admitFlush(l *memoryLease, f *Flush) error {
 	}
 	for i := range f.Changes {
 		c := &f.Changes[i]
-		if err := checkChange(c); err != nil {
+		if err := CheckChange(c); err != nil {
 			return err
 		}
 		// The place of a fleet is a hash that costs more than the rest, so it is checked where a device is new.
@@ -129,7 +129,7 @@ func (p *partition) admitFlush(l *memoryLease, f *Flush) error {
 	}
 	for i := range f.Events {
 		e := &f.Events[i]
-		if err := checkEvent(e); err != nil {
+		if err := CheckEvent(e); err != nil {
 			return err
 		}
 		if e.Fleet.Partition(p.count) != p.index {

@@ -36,6 +36,10 @@ const (
 	// markedVersion is that of an entry whose reading has marks: a byte of flags and what they announce stand before it.
 	// Readings without them, which is nearly all, stay as they were in the first version.
 	markedVersion = 0x02
+
+	// notedVersion is that of a batch or a versioned change in which a device has notes. Others, which is nearly all, stay
+	// as they were in the first version.
+	notedVersion = 0x02
 )
 
 // Marks of a reading.
@@ -51,6 +55,7 @@ const (
 	flagRemoved     = 1 << iota
 	flagHasPosition // latitude and longitude follow
 	flagSameFleet   // the fleet is that of the change before it and is left out
+	flagNotes       // notes follow the frame; since notedVersion
 	knownFlags      = 1<<iota - 1
 )
 
@@ -60,6 +65,7 @@ const (
 	minMetricBytes = 2 // length of the name, kind
 	minChangeBytes = 3 // flags, device of one byte
 	minEventBytes  = 7 // name, device and fleet of one byte, length of the data
+	minNoteBytes   = 7 // name and id of one byte, time, data of one byte
 )
 
 // The errors of decoding; a decoder's error wraps one of them.
@@ -93,6 +99,9 @@ func AppendEntry(dst []byte, e *Entry) []byte {
 		return appendBool(dst, e.Connection.Up)
 	case KindStatus:
 		return appendBool(append(dst, byte(e.Status.Status)), e.Status.Retained)
+	case KindAcknowledgement:
+		a := e.Acknowledgement
+		return appendText(appendText(appendText(dst, a.Alert), a.By), a.Text)
 	case KindRemoval: // has no body
 	}
 	return dst
@@ -119,6 +128,10 @@ func DecodeEntry(b []byte) (Entry, error) {
 	case KindStatus:
 		e.Status.Status = devices.Status(r.byte("status"))
 		e.Status.Retained = r.bool("retained")
+	case KindAcknowledgement:
+		e.Acknowledgement = &Acknowledgement{
+			Alert: string(r.text("alert", MaxAlertIDBytes)), By: string(r.text("by", MaxByBytes)), Text: string(r.text("text", MaxTextBytes)),
+		}
 	case KindRemoval:
 	default:
 		r.fail(ErrWireKind, "entry")
@@ -138,7 +151,13 @@ func DecodeEntry(b []byte) (Entry, error) {
 
 // AppendBatch appends the bytes of b, without the changes' records.
 func AppendBatch(dst []byte, b *Batch) []byte {
-	dst = append(dst, tagBatch|wireVersion)
+	version := byte(wireVersion)
+	for i := range b.Changes {
+		if b.Changes[i].Notes != nil {
+			version = notedVersion
+		}
+	}
+	dst = append(dst, tagBatch|version)
 	dst = binary.AppendUvarint(dst, uint64(b.Partition))
 	dst = binary.LittleEndian.AppendUint64(dst, uint64(b.Position.Epoch))
 	dst = binary.AppendUvarint(dst, b.Position.Offset)
@@ -166,7 +185,7 @@ func AppendBatch(dst []byte, b *Batch) []byte {
 // DecodeBatch reads what AppendBatch wrote. The batch shares no memory with b, and no two frames share one allocation:
 // an edge keeps each until its device changes, and a quiet device must not keep a whole batch alive.
 func DecodeBatch(b []byte) (Batch, error) {
-	r := openWire(b, tagBatch)
+	r := openWireUpTo(b, tagBatch, notedVersion)
 	var out Batch
 	out.Partition = int(r.bounded("partition", MaxPartitions-1))
 	out.Position.Epoch = Epoch(r.fixed64("epoch"))
@@ -207,14 +226,18 @@ func DecodeBatch(b []byte) (Batch, error) {
 // AppendVersioned appends the bytes of a device's place in a store's state: its change, without the record, and the
 // offset of the batch that made it.
 func AppendVersioned(dst []byte, v *Versioned) []byte {
-	dst = append(dst, tagVersioned|wireVersion)
+	version := byte(wireVersion)
+	if v.Notes != nil {
+		version = notedVersion
+	}
+	dst = append(dst, tagVersioned|version)
 	dst = binary.AppendUvarint(dst, v.Offset)
 	return appendChange(dst, &v.Change, devices.FleetID{})
 }
 
 // DecodeVersioned reads what AppendVersioned wrote. It shares no memory with b.
 func DecodeVersioned(b []byte) (Versioned, error) {
-	r := openWire(b, tagVersioned)
+	r := openWireUpTo(b, tagVersioned, notedVersion)
 	v := Versioned{Offset: r.uvarint("offset")}
 	v.Change = r.change(devices.FleetID{})
 	r.end()
@@ -250,6 +273,9 @@ func appendChange(dst []byte, c *Change, before devices.FleetID) []byte {
 	if c.Fleet == before {
 		flags |= flagSameFleet
 	}
+	if c.Notes != nil {
+		flags |= flagNotes
+	}
 	dst = appendText(append(dst, flags), c.Device.String())
 	if flags&flagSameFleet == 0 {
 		dst = appendText(dst, c.Fleet.String())
@@ -259,6 +285,15 @@ func appendChange(dst []byte, c *Change, before devices.FleetID) []byte {
 	}
 	if !c.Removed() {
 		dst = append(binary.AppendUvarint(dst, uint64(len(c.Frame))), c.Frame...)
+	}
+	if c.Notes == nil {
+		return dst
+	}
+	dst = binary.AppendUvarint(dst, uint64(len(c.Notes)))
+	for i := range c.Notes {
+		n := &c.Notes[i]
+		dst = binary.AppendVarint(appendText(appendText(dst, n.Name), n.ID), n.At)
+		dst = append(binary.AppendUvarint(dst, uint64(len(n.Data))), n.Data...)
 	}
 	return dst
 }

@@ -18,8 +18,6 @@ type wireReader struct {
 	version byte
 }
 
-func openWire(b []byte, tag byte) wireReader { return openWireUpTo(b, tag, wireVersion) }
-
 // openWireUpTo is for what has more than one version: last is the newest.
 func openWireUpTo(b []byte, tag, last byte) wireReader {
 	r := wireReader{left: b}
@@ -212,7 +210,7 @@ func (r *wireReader) metric() devices.Metric {
 
 func (r *wireReader) change(before devices.FleetID) Change {
 	flags := r.byte("flags")
-	if flags&^knownFlags != 0 {
+	if flags&^knownFlags != 0 || flags&flagNotes != 0 && r.version < notedVersion {
 		r.fail(ErrWireMalformed, "flags")
 	}
 	c := Change{Device: r.device(), Fleet: before, HasPosition: flags&flagHasPosition != 0}
@@ -228,7 +226,10 @@ func (r *wireReader) change(before devices.FleetID) Change {
 			r.fail(ErrWireMalformed, "frame")
 		}
 	}
-	if r.err == nil && checkChange(&c) != nil {
+	if flags&flagNotes != 0 {
+		c.Notes = r.notes()
+	}
+	if r.err == nil && CheckChange(&c) != nil {
 		r.fail(ErrWireMalformed, "change")
 	}
 	return c
@@ -237,8 +238,27 @@ func (r *wireReader) change(before devices.FleetID) Change {
 func (r *wireReader) event() Event {
 	e := Event{Name: string(r.text("event", MaxEventNameBytes)), Device: r.device(), Fleet: r.fleet()}
 	e.Data = append([]byte(nil), r.text("data", MaxEventBytes)...)
-	if r.err == nil && checkEvent(&e) != nil {
+	if r.err == nil && CheckEvent(&e) != nil {
 		r.fail(ErrWireMalformed, "event")
 	}
 	return e
+}
+
+// notes reads those of a change. Each has memory of its own: see DecodeBatch.
+func (r *wireReader) notes() []Note {
+	n := r.count("notes", minNoteBytes)
+	if n == 0 || n > MaxNotes {
+		r.fail(ErrWireMalformed, "notes")
+		return nil
+	}
+	out := make([]Note, 0, n)
+	for range n {
+		note := Note{Name: string(r.text("note", MaxNoteNameBytes)), ID: string(r.text("note", MaxNoteIDBytes)), At: r.varint("note")}
+		note.Data = append([]byte(nil), r.text("note", MaxNoteBytes)...)
+		if r.err != nil {
+			return nil
+		}
+		out = append(out, note)
+	}
+	return out
 }

@@ -68,6 +68,9 @@ func goldenEntries(t testing.TB) []goldenEntry {
 		{"a status", Entry{Device: truck, Fleet: north, Kind: KindStatus, Status: StatusReport{
 			Status: devices.Offline, Retained: true,
 		}}, `11 03 08747275636b2d3137 056e6f727468 01 01`},
+		{"an acknowledgement", Entry{Device: truck, Fleet: north, Kind: KindAcknowledgement, Acknowledgement: &Acknowledgement{
+			Alert: "a1", By: "ann", Text: "seen",
+		}}, `11 07 08747275636b2d3137 056e6f727468 026131 03616e6e 047365656e`},
 		{"a removal", Entry{Device: truck, Fleet: north, Kind: KindRemoval}, `11 04 08747275636b2d3137 056e6f727468`},
 	}
 }
@@ -110,12 +113,28 @@ const goldenBatchHex = `21 02 0807060504030201 8304 8a8ac8b6c068 18 07 ac02
 	01
 	05616c657274 0161 056e6f727468 08 7b226964223a317d`
 
+// goldenNotedHex is of the version that has notes.
+const goldenNotedHex = `22 02 0807060504030201 8304 8a8ac8b6c068 18 07 ac02
+	01
+	08 0162 05736f757468 02 7b7d 01 05616c657274 026131 0a 02 7b7d
+	00`
+
 func TestBytesOfABatchNeverChange(t *testing.T) {
 	b, want := goldenBatch(t), unhex(t, goldenBatchHex)
 	if got := AppendBatch(nil, &b); !bytes.Equal(got, want) {
 		t.Errorf("AppendBatch gives\n%x, want\n%x", got, want)
 	}
 	if got, err := DecodeBatch(want); err != nil || !reflect.DeepEqual(got, b) {
+		t.Errorf("DecodeBatch = %+v, %v", got, err)
+	}
+	noted, want2 := goldenBatch(t), unhex(t, goldenNotedHex)
+	noted.Changes = noted.Changes[2:]
+	noted.Changes[0].Notes = []Note{{Name: "alert", ID: "a1", At: 5, Data: []byte("{}")}}
+	noted.Events = nil
+	if got := AppendBatch(nil, &noted); !bytes.Equal(got, want2) {
+		t.Errorf("AppendBatch gives\n%x, want\n%x", got, want2)
+	}
+	if got, err := DecodeBatch(want2); err != nil || !reflect.DeepEqual(got, noted) {
 		t.Errorf("DecodeBatch = %+v, %v", got, err)
 	}
 	b.Changes[0].Record = []byte("the owner's")
@@ -172,7 +191,7 @@ func TestDecodersRefuseWhatTheyDoNotKnow(t *testing.T) {
 		{"a value of unknown kind", decodeEntry, `11 01 0161 0162 00 00 00 01 0178 04`, ErrWireMalformed},
 		{"too many metrics", decodeEntry, `11 01 0161 0162 00 00 00 8102` + strings.Repeat("0000", 257), ErrWireMalformed},
 		{"a metric's name that is too long", decodeEntry, `11 01 0161 0162 00 00 00 01 41` + strings.Repeat("61", 65) + `00`, ErrWireMalformed},
-		{"a later batch", decodeBatch, `22`, ErrWireVersion},
+		{"a later batch", decodeBatch, `23`, ErrWireVersion},
 		{"a partition beyond all", decodeBatch, `21 8008 0000000000000000 00 00 00 00 00 00 00`, ErrWireMalformed},
 		{"more changes than bytes", decodeBatch, batch + `02 01 0161 00`, ErrWireMalformed},
 		{"a first change that has the fleet of the one before", decodeBatch, batch + `01 05 0161 00`, ErrWireMalformed},
@@ -181,9 +200,13 @@ func TestDecodersRefuseWhatTheyDoNotKnow(t *testing.T) {
 		{"a frame above the limit", decodeBatch, batch + `01 00 0161 0162 8120` + strings.Repeat("61", 4097) + `00`, ErrWireMalformed},
 		{"an event whose name has two lines", decodeBatch, batch + `00 01 03610a62 0161 0162 00`, ErrWireMalformed},
 		{"an event with too much data", decodeBatch, batch + `00 01 0161 0161 0162 818001` + strings.Repeat("61", 16385), ErrWireMalformed},
+		{"notes in a version without", decodeBatch, batch + `01 08 0161 0162 02 7b7d 01 0161 0161 00 017b 00`, ErrWireMalformed},
+		{"no notes where they are announced", decodeBatch, `22` + batch[2:] + `01 08 0161 0162 02 7b7d 00 00`, ErrWireMalformed},
+		{"notes of a removed device", decodeBatch, `22` + batch[2:] + `01 09 0161 0162 01 0161 0161 00 017b 00`, ErrWireMalformed},
+		{"an acknowledgement of nothing", decodeEntry, `11 07 0161 0162 00 00 00`, ErrWireMalformed},
 		{"a cut batch", decodeBatch, `21 00 00000000`, ErrWireMalformed},
 		{"a cut versioned change", decodeVersioned, `31 00 00`, ErrWireMalformed},
-		{"a later versioned change", decodeVersioned, `32 00 00`, ErrWireVersion},
+		{"a later versioned change", decodeVersioned, `33 00 00`, ErrWireVersion},
 	} {
 		if err := c.decode(unhex(t, c.hex)); !errors.Is(err, c.want) {
 			t.Errorf("%s: %v, want %v", c.name, err, c.want)
@@ -245,6 +268,8 @@ func FuzzWireDecode(f *testing.F) {
 	batch := goldenBatch(f)
 	f.Add(AppendBatch(nil, &batch))
 	f.Add(AppendVersioned(nil, &Versioned{Change: batch.Changes[0], Offset: 9}))
+	batch.Changes[0].Notes = []Note{{Name: "alert", ID: "a1", At: 5, Data: []byte("{}")}}
+	f.Add(AppendBatch(nil, &batch))
 	f.Add([]byte{})
 	f.Add([]byte{0x12, 0xff})
 	f.Fuzz(func(t *testing.T, b []byte) {
@@ -318,6 +343,8 @@ func FuzzEntryRoundTrip(f *testing.F) {
 			e.Connection = Connection{Door: DoorID(at), Conn: uint64(k), Up: has > 0}
 		case KindStatus:
 			e.Status = StatusReport{Status: devices.Status(valueKind), Retained: has > 0}
+		case KindAcknowledgement:
+			e.Acknowledgement = &Acknowledgement{Alert: name, By: text, Text: d}
 		case KindRemoval:
 		}
 		if e.Check() != nil {
@@ -355,11 +382,11 @@ func FuzzBatchRoundTrip(f *testing.F) {
 			want.Changes[1].HasPosition, want.Changes[1].Lat, want.Changes[1].Lon = true, n, -n
 		}
 		for i := range want.Changes {
-			if checkChange(&want.Changes[i]) != nil {
+			if CheckChange(&want.Changes[i]) != nil {
 				return
 			}
 		}
-		if checkEvent(&want.Events[0]) != nil {
+		if CheckEvent(&want.Events[0]) != nil {
 			return
 		}
 		got, err := DecodeBatch(AppendBatch(nil, &want))

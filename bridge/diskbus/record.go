@@ -193,6 +193,9 @@ func encodeFlush(p *bus.Pending) []byte {
 	size := 64
 	for i := range f.Changes {
 		size += 96 + len(f.Changes[i].Frame) + len(f.Changes[i].Record)
+		for j := range f.Changes[i].Notes {
+			size += 96 + len(f.Changes[i].Notes[j].Data)
+		}
 	}
 	for i := range f.Trails {
 		size += 96 + len(f.Trails[i].Data)

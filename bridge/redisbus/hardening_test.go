@@ -58,7 +58,7 @@ func TestALargeFlushGoesInPartsInOrder(t *testing.T) {
 	if _, err := feed.Next(testContext(t)); err != nil {
 		t.Fatal(err)
 	}
-	flush := bus.Flush{Time: 1, Consumed: got[0].ID, Events: []bus.Event{{Name: "alert", Device: deviceN(1), Fleet: f, Data: []byte("{}")}}}
+	flush := bus.Flush{Time: 1, Consumed: got[0].ID, Events: []bus.Event{{Name: "alert", Device: deviceN(1499), Fleet: f, Data: []byte("{}")}}}
 	const many = 1500
 	for n := range many {
 		c := change(f, n, "a")

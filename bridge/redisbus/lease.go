@@ -110,6 +110,18 @@ func (l *lease) renew(ctx context.Context) {
 	}
 }
 
+// Events implements bus.Lease.
+func (l *lease) Events(ctx context.Context) ([]bus.VersionedEvent, bus.Position, error) {
+	if err := l.err(); err != nil {
+		return nil, bus.Position{}, err
+	}
+	h, err := l.b.head(ctx, l.partition, 0, true)
+	if err != nil {
+		return nil, bus.Position{}, err
+	}
+	return h.events, h.position, nil
+}
+
 // State implements bus.Lease. The records were read by Own; they are let go as they are given.
 func (l *lease) State() iter.Seq[bus.Record] {
 	return func(yield func(bus.Record) bool) {

@@ -28,14 +28,18 @@ var errNoPartition = errors.New("the partition does not exist yet")
 
 // head asks for the log from an offset on, or for none of it with 0.
 func (s *sub) head(ctx context.Context, logFrom uint64, withEvents bool) (head, error) {
-	k := &s.b.keys[s.partition]
+	return s.b.head(ctx, s.partition, logFrom, withEvents)
+}
+
+func (b *Bus) head(ctx context.Context, partition int, logFrom uint64, withEvents bool) (head, error) {
+	k := &b.keys[partition]
 	from := ""
 	if logFrom > 0 {
 		from = strconv.FormatUint(logFrom, 10) + "-0"
 	}
 	var answer any
-	err := s.b.call(ctx, "load state", func(ctx context.Context) (err error) {
-		answer, err = s.b.run(ctx, headScript, []string{k.meta, k.log, k.events, k.inlet}, from, flag(withEvents))
+	err := b.call(ctx, "load state", func(ctx context.Context) (err error) {
+		answer, err = b.run(ctx, headScript, []string{k.meta, k.log, k.events, k.inlet}, from, flag(withEvents))
 		return err
 	})
 	if err != nil {

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"strconv"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/fleetcast/fleetcast/bridge/bus"
 	"github.com/fleetcast/fleetcast/devices"
@@ -45,18 +43,11 @@ func (l *lease) Publish(ctx context.Context, f *bus.Flush) (bus.Position, error)
 		}
 	}
 	// Trails come first: the record of a device has only what is not in a block that was closed before.
-	for trails, changes, events := f.Trails, f.Changes, f.Events; ; {
+	rest := newRemainder(f)
+	for trails := f.Trails; ; {
 		part := bus.Flush{Time: f.Time}
 		part.Trails, trails = cutTrails(trails)
-		last := len(trails) == 0
-		if last {
-			part.Changes, changes = cutPart(changes)
-			last = len(changes) == 0
-		}
-		if last {
-			part.Events, events = cutEvents(events, len(part.Changes) == 0)
-			last = len(events) == 0
-		}
+		last := len(trails) == 0 && rest.cut(&part)
 		if last {
 			part.Consumed, part.Config = f.Consumed, f.Config
 		}
@@ -68,31 +59,6 @@ func (l *lease) Publish(ctx context.Context, f *bus.Flush) (bus.Position, error)
 			return l.at.position, nil
 		}
 	}
-}
-
-// cutPart takes changes off the front that make one step.
-func cutPart(changes []bus.Change) (part, rest []bus.Change) {
-	bytes := 0
-	for i := range changes {
-		bytes += 2*len(changes[i].Frame) + len(changes[i].Record) // a frame goes to the state and to the edges
-		if i > 0 && bytes > maxPartBytes {
-			return changes[:i], changes[i:]
-		}
-	}
-	return changes, nil
-}
-
-// cutEvents takes events that fit a step: all where it is their own, and none that would make the last one of changes
-// larger by more than it is.
-func cutEvents(events []bus.Event, own bool) (part, rest []bus.Event) {
-	bytes := 0
-	for i := range events {
-		bytes += 2 * len(events[i].Data)
-		if bytes > maxPartBytes && (i > 0 || !own) {
-			return events[:i], events[i:]
-		}
-	}
-	return events, nil
 }
 
 // commit publishes one part.
@@ -201,14 +167,10 @@ func (l *lease) settle(ctx context.Context) error {
 func (l *lease) checkFlush(f *bus.Flush) error {
 	for i := range f.Changes {
 		c := &f.Changes[i]
-		switch {
-		case c.Device.IsZero() || c.Fleet.IsZero():
-			return devices.Errorf(devices.Invalid, "change", "names no device or no fleet")
-		case !c.Removed() && len(c.Frame) == 0:
-			return devices.Errorf(devices.Invalid, "change", "has an empty frame; a removal has none")
-		case len(c.Frame) > devices.MaxAssetBytes:
-			return devices.Errorf(devices.Invalid, "change", "has a frame of more than %d bytes", devices.MaxAssetBytes)
-		case !l.isHere(c.Fleet):
+		if err := bus.CheckChange(c); err != nil {
+			return err
+		}
+		if !l.isHere(c.Fleet) {
 			return devices.Errorf(devices.Invalid, "change", "is of a fleet in another partition")
 		}
 	}
@@ -217,30 +179,14 @@ func (l *lease) checkFlush(f *bus.Flush) error {
 	}
 	for i := range f.Events {
 		e := &f.Events[i]
-		switch {
-		case e.Device.IsZero() || e.Fleet.IsZero():
-			return devices.Errorf(devices.Invalid, "event", "names no device or no fleet")
-		case !isEventName(e.Name):
-			return devices.Errorf(devices.Invalid, "event", "has no usable name")
-		case len(e.Data) > bus.MaxEventBytes:
-			return devices.Errorf(devices.Invalid, "event", "has more than %d bytes of data", bus.MaxEventBytes)
-		case !l.isHere(e.Fleet):
+		if err := bus.CheckEvent(e); err != nil {
+			return err
+		}
+		if !l.isHere(e.Fleet) {
 			return devices.Errorf(devices.Invalid, "event", "is of a fleet in another partition")
 		}
 	}
 	return nil
-}
-
-func isEventName(s string) bool {
-	if s == "" || len(s) > bus.MaxEventNameBytes || !utf8.ValidString(s) {
-		return false
-	}
-	for _, r := range s {
-		if unicode.IsControl(r) {
-			return false
-		}
-	}
-	return true
 }
 
 // maxPlaces bounds the fleets whose place is remembered; a hash is all that a forgotten one costs.

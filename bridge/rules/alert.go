@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strconv"
+	"unicode/utf8"
 
 	"github.com/fleetcast/fleetcast/devices"
 )
@@ -38,6 +39,8 @@ type Alert struct {
 	Lon   *float64 `json:"lon,omitempty"`
 	By    string   `json:"by,omitempty"`   // who acknowledged it
 	Text  string   `json:"text,omitempty"` // what happened, in words
+	// Comment is what who acknowledged it wrote.
+	Comment string `json:"comment,omitempty"`
 }
 
 // JSON is the alert on one line.
@@ -64,8 +67,8 @@ func alertID(rule string, device devices.DeviceID, cause uint64, at int64) strin
 	return hex.EncodeToString(h.Sum(nil)[:alertIDBytes])
 }
 
-// describe says in words what the rule found.
-func (r *rule) describe(a *devices.Asset) (text string, value *float64) {
+// describe says in words what the rule found. not is what stands before what no longer holds.
+func (r *rule) describe(a *devices.Asset, not string) (text string, value *float64) {
 	c := &r.When
 	switch c.Type {
 	case Threshold:
@@ -77,15 +80,29 @@ func (r *rule) describe(a *devices.Asset) (text string, value *float64) {
 		if limit == nil {
 			side, limit = "below", c.Below
 		}
-		return fmt.Sprintf("%s %s is %s %s", c.Field, number(v), side, number(*limit)), &v
+		return fmt.Sprintf("%s %s is %s%s %s", c.Field, number(v), not, side, number(*limit)), &v
 	case Offline:
-		return "offline", nil
+		return not + "offline", nil
 	case InFence:
-		return string(c.On) + " " + c.Fence, nil
+		return not + string(c.On) + " " + c.Fence, nil
 	case Expression:
-		return c.Expression, nil
+		return not + cut(c.Expression, maxTextBytes), nil
 	}
 	return "", nil
+}
+
+// maxTextBytes bounds the expression in an alert's text: it stands in the device's state for as long as the alert is open.
+const maxTextBytes = 200
+
+// cut shortens a text to whole letters.
+func cut(text string, most int) string {
+	if len(text) <= most {
+		return text
+	}
+	for most > 0 && !utf8.RuneStart(text[most]) {
+		most--
+	}
+	return text[:most] + "…"
 }
 
 func number(v float64) string { return strconv.FormatFloat(v, 'g', 6, 64) }

@@ -16,6 +16,7 @@ const (
 	ByReading Cause = iota // a reading was merged: every rule is asked
 	ByStatus               // the device came or went
 	ByTime                 // a Due has come, and all that was said before is merged
+	ByLate                 // a reading that was older than what is held
 )
 
 // Input is what the rules are asked about.
@@ -23,6 +24,7 @@ type Input struct {
 	Asset *devices.Asset // as what happened left it; Status counts
 	Cause Cause
 	At    int64 // when it happened, unix ms: the reading's own time, else the inlet's
+	Lag   int64 // ByTime: how much later than their own time the device's readings were heard, as Due was told
 	// Entry names what is applied: two owners that apply the same entry make the same alerts.
 	Entry uint64
 }
@@ -32,8 +34,10 @@ type Evaluator struct {
 	set  *Set
 	vm   vm.VM
 	env  environment
-	near []int // fences that the place may be in
-	full bool  // env is filled
+	near []int  // fences that the place may be in
+	list []int  // the rules that are asked, where they had to be put together
+	live *Track // what is known besides while late readings are looked at
+	full bool   // env is filled
 }
 
 // NewEvaluator returns an evaluator that has no rules yet.
@@ -46,43 +50,56 @@ func NewEvaluator() *Evaluator {
 // are gone or mean something else now.
 func (e *Evaluator) Use(s *Set) { e.set = s }
 
+// Asks tells whether any rule is about devices of a fleet, or about this device.
+func (e *Evaluator) Asks(a *devices.Asset) bool {
+	return len(e.set.rules) > 0 && (len(e.set.of(a.Fleet)) > 0 || len(e.set.byName[a.ID]) > 0)
+}
+
 // Evaluate asks the rules about a device and appends the steps of alerts that follow.
 func (e *Evaluator) Evaluate(t *Track, in *Input, out []Alert) []Alert {
-	if t.set != e.set {
-		out = e.reconcile(t, in, out)
-	}
-	list := e.set.of(in.Asset.Fleet)
+	out = e.Reconcile(t, in, out)
+	var list []int
+	list, e.list = e.set.list(in.Asset.Fleet, in.Asset.ID, e.list)
+	t.due, t.gone = 0, 0
 	if len(list) == 0 {
 		return out
 	}
-	t.due = 0
 	e.full = false
 	e.locate(in)
-	asked := 0
 	for _, i := range list {
-		r := &e.set.rules[i]
-		if _, ok := r.devices[in.Asset.ID]; r.devices != nil && !ok {
-			continue
+		if r := &e.set.rules[i]; e.live == nil || !e.live.isRaised(r) {
+			out = e.ask(t, r, in, out)
 		}
-		if asked++; asked > MaxRulesPerDevice {
-			break
-		}
-		out = e.ask(t, r, in, out)
 	}
 	return out
 }
 
-// reconcile forgets rules that are gone, mean something else or are no longer about the device, and clears their alerts.
-func (e *Evaluator) reconcile(t *Track, in *Input, out []Alert) []Alert {
+// EvaluateLate asks the rules about a reading that was older than what is held, by what it says itself: in.Asset has its
+// members only. late is a track of its own, since such readings have an order of their own, as of a device that sends
+// what it held back after what it says now; live is the device's other track, and what that has raised is not raised
+// again. Whether a device is there is not asked.
+func (e *Evaluator) EvaluateLate(late, live *Track, in *Input, out []Alert) []Alert {
+	e.live = live
+	defer func() { e.live = nil }()
+	return e.Evaluate(late, in, out)
+}
+
+// Reconcile forgets rules that are gone, mean something else or are no longer about the device, and clears their alerts,
+// where the track was last asked by another set.
+func (e *Evaluator) Reconcile(t *Track, in *Input, out []Alert) []Alert {
+	if t.set == e.set {
+		return out
+	}
 	t.set = e.set
-	list := e.set.of(in.Asset.Fleet)
+	if t.IsEmpty() {
+		return out
+	}
+	var list []int
+	list, e.list = e.set.list(in.Asset.Fleet, in.Asset.ID, e.list)
 	t.memories = slices.DeleteFunc(t.memories, func(m memory) bool {
 		r := e.set.find(m.rule)
-		isAbout := r != nil && slices.ContainsFunc(list, func(i int) bool { return &e.set.rules[i] == r })
-		if isAbout && r.devices != nil {
-			_, isAbout = r.devices[in.Asset.ID]
-		}
-		if isAbout && r.version == m.version {
+		isAsked := r != nil && slices.ContainsFunc(list, func(i int) bool { return &e.set.rules[i] == r })
+		if isAsked && r.version == m.version {
 			return false
 		}
 		if m.phase == raised {
@@ -120,7 +137,7 @@ func (e *Evaluator) ask(t *Track, r *rule, in *Input, out []Alert) []Alert {
 		if m.phase == raised {
 			step := m.step(in.Asset, Cleared, in.At)
 			step.label(r)
-			step.Text, step.Value = r.describe(in.Asset)
+			step.Text, step.Value = r.describe(in.Asset, "no longer ")
 			out = append(out, step)
 		}
 		t.forget(m, isEdge)
@@ -128,7 +145,7 @@ func (e *Evaluator) ask(t *Track, r *rule, in *Input, out []Alert) []Alert {
 		t.memory(r).armed = true
 	case answer == yes && !held && (!isEdge || m != nil && m.armed):
 		m = t.memory(r)
-		m.phase, m.since = pending, in.At
+		m.phase, m.since = pending, r.when(in)
 		return e.ripen(t, r, m, in, out)
 	case answer == yes && m != nil && m.phase == pending:
 		return e.ripen(t, r, m, in, out)
@@ -140,15 +157,24 @@ func (e *Evaluator) ask(t *Track, r *rule, in *Input, out []Alert) []Alert {
 
 // ripen raises an alert when its condition has held for long enough.
 func (e *Evaluator) ripen(t *Track, r *rule, m *memory, in *Input, out []Alert) []Alert {
-	if in.At < r.ripe(m) {
+	at := r.when(in)
+	if at < r.ripe(m) {
 		t.schedule(r, m)
 		return out
 	}
-	m.phase, m.since, m.alert = raised, in.At, alertID(r.ID, in.Asset.ID, in.Entry, m.since)
-	step := m.step(in.Asset, Raised, in.At)
+	m.phase, m.since, m.alert = raised, at, alertID(r.ID, in.Asset.ID, in.Entry, m.since)
+	step := m.step(in.Asset, Raised, at)
 	step.label(r)
-	step.Text, step.Value = r.describe(in.Asset)
+	step.Text, step.Value = r.describe(in.Asset, "")
 	return append(out, step)
+}
+
+// when is the time that counts for the rule: places are known by the time of the readings.
+func (r *rule) when(in *Input) int64 {
+	if in.Cause == ByTime && r.When.Type != Offline {
+		return in.At - in.Lag
+	}
+	return in.At
 }
 
 // ripe is when a condition that holds since then has held for long enough.
@@ -156,14 +182,21 @@ func (r *rule) ripe(m *memory) int64 { return m.since + int64(r.ForSeconds*1000)
 
 // schedule notes when time alone will raise an alert.
 func (t *Track) schedule(r *rule, m *memory) {
-	if ripe := r.ripe(m); m.phase == pending && r.isTimed() && (t.due == 0 || ripe < t.due) {
-		t.due = ripe
+	if m.phase != pending || !r.isTimed() {
+		return
+	}
+	due := &t.due
+	if r.When.Type == Offline {
+		due = &t.gone
+	}
+	if ripe := r.ripe(m); *due == 0 || ripe < *due {
+		*due = ripe
 	}
 }
 
 // Resume prepares the track of a record that was read: Due tells then when time alone may raise an alert.
 func (e *Evaluator) Resume(t *Track) {
-	t.due = 0
+	t.due, t.gone = 0, 0
 	for i := range t.memories {
 		if r := e.set.find(t.memories[i].rule); r != nil {
 			t.schedule(r, &t.memories[i])
@@ -184,6 +217,8 @@ func (r *rule) asks(c Cause) bool {
 		return r.When.Type == Offline
 	case ByTime:
 		return r.isTimed()
+	case ByLate:
+		return r.When.Type != Offline
 	}
 	return false
 }
@@ -198,6 +233,9 @@ func (e *Evaluator) answer(r *rule, in *Input, m *memory) truth {
 	case Threshold:
 		return r.threshold(in.Asset, held)
 	case Offline:
+		if in.Asset.Status == devices.Unknown {
+			return unknown // nobody saw it leave, nor has it come back
+		}
 		return truthOf(in.Asset.Status == devices.Offline)
 	case InFence:
 		return e.fence(r, in.Asset, held)

@@ -73,10 +73,10 @@ func (w *world) ask(cause Cause, second float64, change func(*devices.Asset)) st
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	set, due := w.track.set, w.track.due
+	set, due := w.track.set, w.track.Due(0)
 	w.e.Resume(&track)
-	if track.due != due && set == w.e.set {
-		w.t.Errorf("due %d comes back as %d", due, track.due)
+	if track.Due(0) != due && set == w.e.set {
+		w.t.Errorf("due %d comes back as %d", due, track.Due(0))
 	}
 	track.set = set
 	w.track = track
@@ -143,7 +143,7 @@ func TestACommittedTimeMustPassBeforeAnAlert(t *testing.T) {
 		{100, fuel(8), "raised low"},
 		{101, fuel(12), "cleared low"},
 	})
-	if w.track.Due() != 0 {
+	if w.track.Due(0) != 0 {
 		t.Error("a value that was too low once is taken to be so still")
 	}
 	w.follow([]moment{
@@ -177,17 +177,17 @@ func TestTimeAloneRaisesWhatSilenceAndPlacesMean(t *testing.T) {
 	w := newWorld(t, []Fence{mustFence(t, depot)},
 		mustRule(t, `{"id":"gone","for_s":600,"when":{"type":"offline"}}`),
 		mustRule(t, `{"id":"parked","for_s":900,"when":{"type":"fence","fence":"depot","on":"dwell"}}`))
-	if got := w.ask(ByReading, 0, place(48.001, 2.001)); got != "" || w.track.Due() != 900_000 {
-		t.Fatalf("%q, due %d", got, w.track.Due())
+	if got := w.ask(ByReading, 0, place(48.001, 2.001)); got != "" || w.track.Due(0) != 900_000 {
+		t.Fatalf("%q, due %d", got, w.track.Due(0))
 	}
-	if got := w.ask(ByStatus, 100, status(devices.Offline)); got != "" || w.track.Due() != 700_000 {
-		t.Fatalf("%q, due %d", got, w.track.Due())
+	if got := w.ask(ByStatus, 100, status(devices.Offline)); got != "" || w.track.Due(0) != 700_000 {
+		t.Fatalf("%q, due %d", got, w.track.Due(0))
 	}
-	if got := w.ask(ByTime, 700, nil); got != "raised gone" || w.track.Due() != 900_000 {
-		t.Fatalf("%q, due %d", got, w.track.Due())
+	if got := w.ask(ByTime, 700, nil); got != "raised gone" || w.track.Due(0) != 900_000 {
+		t.Fatalf("%q, due %d", got, w.track.Due(0))
 	}
-	if got := w.ask(ByTime, 900, nil); got != "raised parked" || w.track.Due() != 0 {
-		t.Fatalf("%q, due %d", got, w.track.Due())
+	if got := w.ask(ByTime, 900, nil); got != "raised parked" || w.track.Due(0) != 0 {
+		t.Fatalf("%q, due %d", got, w.track.Due(0))
 	}
 	if got := w.ask(ByStatus, 1000, status(devices.Online)); got != "cleared gone" {
 		t.Fatalf("%q", got)
@@ -253,7 +253,7 @@ func TestAnAlertIsAcknowledgedOnceAndClosedWithItsDevice(t *testing.T) {
 	if err != nil || !track.memories[0].acked {
 		t.Errorf("%+v, %v", track, err)
 	}
-	closed := track.Close(&w.asset, 4000, nil)
+	closed := track.Close(&w.asset, 4000, "the device was removed", nil)
 	if len(closed) != 1 || closed[0].ID != open[0] || closed[0].State != Cleared || !track.IsEmpty() {
 		t.Errorf("%+v", closed)
 	}
@@ -337,13 +337,78 @@ func TestMoreRulesThanADeviceMayHaveAreNotAsked(t *testing.T) {
 	for i := range MaxRulesPerDevice + 10 {
 		all = append(all, mustRule(t, fmt.Sprintf(`{"id":"r%03d","when":{"type":"threshold","field":"speed","above":1}}`, i)))
 	}
-	w := newWorld(t, nil, all...)
+	set, faults := Compile(all, nil)
+	if len(faults) != 10 || faults[0].Rule != "r064" || devices.KindOf(faults[0].Err) != devices.Exhausted {
+		t.Errorf("faults are %v", faults)
+	}
+	w := newWorld(t, nil)
+	w.e.Use(set)
 	w.ask(ByReading, 1, speed(2))
 	if n := len(w.track.Open()); n != MaxRulesPerDevice {
 		t.Errorf("%d alerts are open", n)
 	}
+	// One more, before all others: the last is not asked any more, or the track could not be read again.
+	set, _ = Compile(append(all, mustRule(t, `{"id":"a","devices":["truck-17"],"when":{"type":"threshold","field":"speed","above":1}}`)), nil)
+	w.e.Use(set)
+	if got := w.ask(ByReading, 2, nil); got != "cleared r063, raised a" {
+		t.Errorf("%q", got)
+	}
 	if _, err := ParseTrack(w.track.Append(nil)); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestLateReadingsAreAskedInAnOrderOfTheirOwn(t *testing.T) {
+	w := newWorld(t, []Fence{mustFence(t, depot)},
+		mustRule(t, `{"id":"enter","when":{"type":"fence","fence":"depot","on":"enter"}}`),
+		mustRule(t, `{"id":"fast","for_s":10,"when":{"type":"threshold","field":"speed","above":27}}`),
+		mustRule(t, `{"id":"gone","when":{"type":"offline"}}`))
+	w.asset.Status = devices.Online
+	w.follow([]moment{{1000, speed(1), ""}})
+	var late Track
+	for _, m := range []moment{
+		{100, speed(30), ""},
+		{105, place(48.01, 2.001), ""},
+		{110, speed(30), "raised fast"},
+		{115, place(48.001, 2.001), "raised enter"},
+		{120, speed(2), "cleared fast"},
+	} {
+		a := devices.Asset{ID: w.asset.ID, Fleet: w.asset.Fleet, Status: devices.Offline}
+		m.change(&a)
+		var steps []string
+		for _, step := range w.e.EvaluateLate(&late, &w.track, &Input{Asset: &a, Cause: ByLate, At: int64(m.second * 1000), Entry: uint64(m.second)}, nil) {
+			steps = append(steps, string(step.State)+" "+step.Rule)
+		}
+		if got := strings.Join(steps, ", "); got != m.want {
+			t.Errorf("at %v s: %q, want %q", m.second, got, m.want)
+		}
+	}
+	w.follow([]moment{{1001, speed(30), ""}, {1011, speed(30), "raised fast"}})
+	a := devices.Asset{ID: w.asset.ID, Fleet: w.asset.Fleet}
+	speed(40)(&a)
+	for _, second := range []int64{200, 300} {
+		if out := w.e.EvaluateLate(&late, &w.track, &Input{Asset: &a, Cause: ByLate, At: second * 1000}, nil); len(out) > 0 {
+			t.Errorf("what is raised is raised again: %+v", out)
+		}
+	}
+}
+
+func TestWhatWasHeldBackIsNotJudgedByWhenItComes(t *testing.T) {
+	w := newWorld(t, []Fence{mustFence(t, depot)},
+		mustRule(t, `{"id":"gone","for_s":60,"when":{"type":"offline"}}`),
+		mustRule(t, `{"id":"parked","for_s":600,"when":{"type":"fence","fence":"depot","on":"dwell"}}`))
+	const lag = 3_600_000
+	w.ask(ByReading, 0, place(48.001, 2.001)) // heard an hour later
+	if due := w.track.Due(lag); due != lag+600_000 {
+		t.Errorf("due at %d", due)
+	}
+	w.ask(ByStatus, 3_601, status(devices.Offline))
+	if due := w.track.Due(lag); due != 3_661_000 {
+		t.Errorf("due at %d", due)
+	}
+	out := w.e.Evaluate(&w.track, &Input{Asset: &w.asset, Cause: ByTime, At: lag + 600_000, Lag: lag}, nil)
+	if len(out) != 2 || out[0].At != lag+600_000 || out[1].At != 600_000 {
+		t.Errorf("%+v", out)
 	}
 }
 

@@ -14,15 +14,18 @@ import (
 	"github.com/fleetcast/fleetcast/devices"
 )
 
-// MaxRulesPerDevice bounds the rules that are asked of one device; of more, those of the smallest ids are.
+// MaxRulesPerDevice bounds the rules that are asked of one device; of more, those of the smallest ids are, and those that
+// may never be asked of a device are faults.
 const MaxRulesPerDevice = 64
 
 // Set is all rules and fences, compiled. It is immutable and may be shared; asking it is for one goroutine at a time
 // with each Scratch.
 type Set struct {
-	rules   []rule // by id
-	byFleet map[devices.FleetID][]int
-	rest    []int // of fleets that no rule names
+	rules   []rule                    // by id
+	byFleet map[devices.FleetID][]int // of those that name no devices
+	rest    []int                     // of fleets that no rule names
+	byName  map[devices.DeviceID][]int
+	metrics bool // a rule may ask for metrics
 	fences  []*shape
 	tree    rtree.RTreeG[int] // over fences
 }
@@ -31,8 +34,7 @@ type Set struct {
 type rule struct {
 	Rule
 	version uint32 // another where the rule means something else
-	devices map[devices.DeviceID]struct{}
-	fence   int // in Set.fences
+	fence   int    // in Set.fences
 	program *vm.Program
 	measure measure // of a threshold; its of is nil where it is about a metric
 	metric  string
@@ -47,7 +49,7 @@ type Fault struct {
 // Compile makes a Set. Rules that cannot be asked (their fence is gone, for example) and those that are disabled are
 // left out; the faults tell of the former.
 func Compile(all []Rule, fences []Fence) (*Set, []Fault) {
-	s := &Set{byFleet: map[devices.FleetID][]int{}}
+	s := &Set{byFleet: map[devices.FleetID][]int{}, byName: map[devices.DeviceID][]int{}}
 	var faults []Fault
 	byID := map[string]int{}
 	for i := range fences {
@@ -77,7 +79,7 @@ func Compile(all []Rule, fences []Fence) (*Set, []Fault) {
 	slices.SortFunc(s.rules, func(a, b rule) int { return cmp.Compare(a.ID, b.ID) })
 	s.spread(named)
 	s.plant()
-	return s, faults
+	return s, append(faults, s.crowded()...)
 }
 
 func (s *Set) compile(given *Rule, fences []Fence, byID map[string]int) (rule, error) {
@@ -108,12 +110,6 @@ func (s *Set) compile(given *Rule, fences []Fence, byID map[string]int) (rule, e
 		r.bind()
 	case Offline:
 	}
-	if len(given.Devices) > 0 {
-		r.devices = make(map[devices.DeviceID]struct{}, len(given.Devices))
-		for _, id := range given.Devices {
-			r.devices[id] = struct{}{}
-		}
-	}
 	text, err := json.Marshal(meaning)
 	if err != nil {
 		return rule{}, fmt.Errorf("sum up rule: %w", err)
@@ -123,18 +119,54 @@ func (s *Set) compile(given *Rule, fences []Fence, byID map[string]int) (rule, e
 	return r, nil
 }
 
-// spread lists the rules of each fleet that a rule names, and those of all other fleets.
+// spread lists the rules of each fleet that a rule names, those of all other fleets, and those of devices by their names.
 func (s *Set) spread(named map[devices.FleetID]bool) {
 	for i := range s.rules {
-		if len(s.rules[i].Fleets) == 0 {
+		r := &s.rules[i]
+		s.metrics = s.metrics || r.metric != "" || r.program != nil
+		for _, id := range r.Devices {
+			s.byName[id] = append(s.byName[id], i)
+		}
+		if len(r.Devices) > 0 {
+			continue
+		}
+		if len(r.Fleets) == 0 {
 			s.rest = append(s.rest, i)
 		}
 		for f := range named {
-			if len(s.rules[i].Fleets) == 0 || slices.Contains(s.rules[i].Fleets, f) {
+			if r.isAbout(f) {
 				s.byFleet[f] = append(s.byFleet[f], i)
 			}
 		}
 	}
+}
+
+// isAbout tells whether the rule is about devices of a fleet.
+func (r *rule) isAbout(fleet devices.FleetID) bool {
+	return len(r.Fleets) == 0 || slices.Contains(r.Fleets, fleet)
+}
+
+// crowded are the rules that some devices are not asked, since there are too many before them.
+func (s *Set) crowded() (faults []Fault) {
+	beyond := map[int]bool{}
+	lists := []([]int){s.rest}
+	for _, list := range s.byFleet {
+		lists = append(lists, list)
+	}
+	for _, list := range s.byName {
+		lists = append(lists, list)
+	}
+	for _, list := range lists {
+		for _, i := range list[min(len(list), MaxRulesPerDevice):] {
+			beyond[i] = true
+		}
+	}
+	for i := range s.rules {
+		if beyond[i] {
+			faults = append(faults, Fault{s.rules[i].ID, devices.Errorf(devices.Exhausted, "", "is not asked of every device: only %d rules are, those of the smallest ids", MaxRulesPerDevice)})
+		}
+	}
+	return faults
 }
 
 // plant fills the tree with where each fence can be met, its border's largest hysteresis included. A fence that reaches
@@ -156,13 +188,33 @@ func (s *Set) plant() {
 	}
 }
 
-// of returns the rules that may be about devices of a fleet, by their places in the set.
+// of returns the rules that may be about devices of a fleet and name none, by their places in the set.
 func (s *Set) of(fleet devices.FleetID) []int {
 	if list, ok := s.byFleet[fleet]; ok {
 		return list
 	}
 	return s.rest
 }
+
+// list returns the rules that are asked of a device, by their places in the set, and the scratch, in which the list stands
+// where it had to be put together.
+func (s *Set) list(fleet devices.FleetID, id devices.DeviceID, scratch []int) (list, kept []int) {
+	general, own := s.of(fleet), s.byName[id]
+	if len(own) == 0 {
+		return general[:min(len(general), MaxRulesPerDevice)], scratch
+	}
+	scratch = append(scratch[:0], general[:min(len(general), MaxRulesPerDevice)]...)
+	for _, i := range own {
+		if s.rules[i].isAbout(fleet) {
+			scratch = append(scratch, i)
+		}
+	}
+	slices.Sort(scratch)
+	return scratch[:min(len(scratch), MaxRulesPerDevice)], scratch
+}
+
+// UsesMetrics tells whether a rule may ask for metrics, so that an asset without them would be judged wrongly.
+func (s *Set) UsesMetrics() bool { return s.metrics }
 
 // find returns the rule of an id, or nil.
 func (s *Set) find(id string) *rule {

@@ -14,7 +14,8 @@ import (
 type Track struct {
 	set      *Set // that it was last asked by
 	memories []memory
-	due      int64
+	due      int64 // of places: by the time of the readings
+	gone     int64 // of silence: by the inlet's clock
 }
 
 // memory is what is remembered of one rule.
@@ -36,8 +37,17 @@ const (
 	raised
 )
 
-// Due is when time alone may raise an alert, unix ms; 0 is never.
-func (t *Track) Due() int64 { return t.due }
+// Due is when time alone may raise an alert, by the inlet's clock, unix ms; 0 is never. What readings said was heard lag
+// later than it was, so a device that sends what it held back is not judged by what it says a moment later.
+func (t *Track) Due(lag int64) int64 {
+	switch {
+	case t.due == 0:
+		return t.gone
+	case t.gone == 0:
+		return t.due + lag
+	}
+	return min(t.gone, t.due+lag)
+}
 
 // IsEmpty tells whether there is nothing to remember.
 func (t *Track) IsEmpty() bool { return len(t.memories) == 0 }
@@ -51,6 +61,22 @@ func (t *Track) Open() []string {
 		}
 	}
 	return ids
+}
+
+// Has tells whether an alert is raised and not cleared.
+func (t *Track) Has(alert string) bool {
+	for i := range t.memories {
+		if m := &t.memories[i]; m.phase == raised && m.alert == alert {
+			return true
+		}
+	}
+	return false
+}
+
+// isRaised tells whether the rule has raised an alert.
+func (t *Track) isRaised(r *rule) bool {
+	m := t.recall(r)
+	return m != nil && m.phase == raised
 }
 
 // Acknowledge notes that a person has seen an alert. It tells false where there is no such open alert, or it was seen
@@ -72,11 +98,16 @@ func (t *Track) Acknowledge(id, by string, at int64, a *devices.Asset) (Alert, b
 	return Alert{}, false
 }
 
-// Close clears what is open: the device is removed.
-func (t *Track) Close(a *devices.Asset, at int64, out []Alert) []Alert {
+// Close clears what is open, for instance since the device is removed, and says why.
+func (t *Track) Close(a *devices.Asset, at int64, why string, out []Alert) []Alert {
 	for i := range t.memories {
 		if m := &t.memories[i]; m.phase == raised {
-			out = append(out, m.step(a, Cleared, at))
+			step := m.step(a, Cleared, at)
+			step.Text = why
+			if t.set != nil {
+				step.label(t.set.find(m.rule))
+			}
+			out = append(out, step)
 		}
 	}
 	*t = Track{}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/fleetcast/fleetcast/bridge/bus"
+	"github.com/fleetcast/fleetcast/devices"
 )
 
 var feedChecks = []check{
@@ -16,6 +17,68 @@ var feedChecks = []check{
 	{"a feed that does not read misses nothing without being told", laggingFeed},
 	{"an update stays as it was given", updatesStay},
 	{"a closed feed is closed", closedFeed},
+	{"an event comes with its device's change, however large the flush", eventsAlong},
+}
+
+// eventsAlong publishes more than any bus puts into one step. The next owner finds the events too.
+func eventsAlong(ctx context.Context, s *site) error {
+	const changes = 600
+	b, f := s.open(Options{}), s.fleet(0, 0)
+	l, err := b.Own(ctx, 0)
+	if err != nil {
+		return err
+	}
+	w, err := s.follow(ctx, b, 0)
+	if err != nil {
+		return err
+	}
+	flush := bus.Flush{Time: 1}
+	for n := range changes {
+		c := live(f, n, 1)
+		c.Record = make([]byte, 4<<10)
+		flush.Changes = append(flush.Changes, c)
+	}
+	for n := range changes { // in another order than the changes
+		at := (7*n + 3) % changes
+		flush.Events = append(flush.Events, bus.Event{Name: "alert", Device: device(at), Fleet: f, Data: fmt.Appendf(nil, `{"id":%d}`, at)})
+	}
+	at, err := l.Publish(ctx, &flush)
+	if err != nil {
+		return err
+	}
+	told := 0
+	for w.position != at {
+		if err := w.next(ctx); err != nil {
+			return err
+		}
+		if w.batch == nil {
+			continue // a snapshot is of one moment
+		}
+		changed := map[devices.DeviceID]bool{}
+		for i := range w.batch.Changes {
+			changed[w.batch.Changes[i].Device] = true
+		}
+		for i := range w.batch.Events {
+			told++
+			if !changed[w.batch.Events[i].Device] {
+				return fmt.Errorf("the event of %s comes without its change", w.batch.Events[i].Device)
+			}
+		}
+	}
+	if w.snapshots == 1 && told != changes {
+		return fmt.Errorf("%d events came, want %d", told, changes)
+	}
+	if err := l.Release(ctx); err != nil {
+		return err
+	}
+	if l, err = b.Own(ctx, 0); err != nil {
+		return err
+	}
+	kept, where, err := l.Events(ctx)
+	if err != nil || where != at || len(kept) != changes {
+		return fmt.Errorf("the next owner finds %d events at %v, want %d at %v: %w", len(kept), where, changes, at, orNil(err))
+	}
+	return nil
 }
 
 func offsetsAndBeats(ctx context.Context, s *site) error {

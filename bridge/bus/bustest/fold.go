@@ -22,6 +22,7 @@ type row struct {
 	lat, lon    float64
 	hasPosition bool
 	offset      uint64
+	notes       string
 }
 
 type event struct {
@@ -43,6 +44,9 @@ func (w *world) change(c *bus.Change, offset uint64) {
 	r := row{frame: string(c.Frame), removed: c.Removed(), hasPosition: c.HasPosition, offset: offset}
 	if c.HasPosition { // else they mean nothing, and the wire format has no place for them
 		r.lat, r.lon = c.Lat, c.Lon
+	}
+	for _, n := range c.Notes {
+		r.notes += fmt.Sprintf("%s %s %d %s;", n.Name, n.ID, n.At, n.Data)
 	}
 	w.rows[place{c.Fleet, c.Device}] = r
 }

@@ -32,12 +32,17 @@ func recordsOf(l bus.Lease) map[place]record {
 	return out
 }
 
+// live is a device; every third version of it has notes.
 func live(f devices.FleetID, n, version int) bus.Change {
-	return bus.Change{
+	c := bus.Change{
 		Device: device(n), Fleet: f, HasPosition: version%2 == 0, Lat: float64(version % 2), Lon: float64(n),
 		Frame:  fmt.Appendf(nil, `{"id":"device-%d","version":%d}`, n, version),
 		Record: fmt.Appendf(nil, "record %d of %d", version, n),
 	}
+	for i := range version % 3 {
+		c.Notes = append(c.Notes, bus.Note{Name: "alert", ID: fmt.Sprint(n, i), At: int64(version), Data: fmt.Appendf(nil, `{"version":%d}`, version)})
+	}
+	return c
 }
 
 func removed(f devices.FleetID, n, version int) bus.Change {
@@ -130,6 +135,8 @@ func refusedFlush(ctx context.Context, s *site) error {
 	bad := map[string]bus.Flush{
 		"an empty frame":    {Changes: []bus.Change{{Device: device(1), Fleet: f, Frame: []byte{}}}},
 		"no device":         {Changes: []bus.Change{{Fleet: f, Frame: []byte("{}")}}},
+		"a note without id": {Changes: []bus.Change{{Device: device(1), Fleet: f, Frame: []byte("{}"), Notes: []bus.Note{{Name: "alert", Data: []byte("{}")}}}}},
+		"a removed one's":   {Changes: []bus.Change{{Device: device(1), Fleet: f, Notes: []bus.Note{{Name: "alert", ID: "1", Data: []byte("{}")}}}}},
 		"too large a frame": {Changes: []bus.Change{{Device: device(1), Fleet: f, Frame: make([]byte, devices.MaxAssetBytes+1)}}},
 		"an unnamed event":  {Events: []bus.Event{{Device: device(1), Fleet: f}}},
 	}
