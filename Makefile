@@ -12,6 +12,7 @@ TESTFLAGS ?= $(if $(CI),-count=1)
 LINTER   := .bin/golangci-lint-$(GOLANGCI_LINT)
 PAGE     := sse/dashboard
 OUTLINES := $(PAGE)/dist/outlines.json
+APP      := $(PAGE)/dist/app/index.html
 MODULES  := $(PAGE)/node_modules/.package-lock.json
 
 # Debian keeps mosquitto where only root looks.
@@ -31,20 +32,24 @@ build: go assets ## build bin/gateway and bin/simulator
 	$(GO) build -o bin/gateway ./gateway
 	$(GO) build -o bin/simulator ./simulator
 
-assets: ## bring the outlines of the world into the page, where npm is there
+assets: ## build the page, where npm is there
 	@if ! command -v npm >/dev/null; then \
-		echo "npm is not installed: the page comes without the outlines of the world (sudo apt-get install npm)"; \
+		echo "npm is not installed: the gateway comes with its simple page (sudo apt-get install npm)"; \
 	else \
-		$(MAKE) --no-print-directory $(OUTLINES) || \
-		echo "npm could not make the outlines of the world: the page comes without them"; \
+		$(MAKE) --no-print-directory $(OUTLINES) $(APP) || \
+		echo "npm could not build the page: the gateway comes with its simple page"; \
 	fi
 
-$(MODULES): $(PAGE)/package.json $(PAGE)/package-lock.json
-	cd $(PAGE) && npm ci --omit=dev --ignore-scripts --no-audit --no-fund --loglevel=error
+$(MODULES): $(wildcard $(PAGE)/package*.json $(PAGE)/*/package.json)
+	cd $(PAGE) && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@
 
 $(OUTLINES): $(MODULES) $(wildcard $(PAGE)/scripts/*)
-	cd $(PAGE) && npm run --silent build
+	cd $(PAGE) && node scripts/outlines.cjs dist
+	@touch $@
+
+$(APP): $(MODULES) $(shell find $(PAGE)/app $(PAGE)/client -type f -not -path '*/node_modules/*' -not -path '*/dist/*' 2>/dev/null)
+	cd $(PAGE) && npm run --silent build --workspace app -- --logLevel warn
 	@touch $@
 
 test: go deps ## every test with the race detector; installs what it needs, or says what is missing
@@ -84,7 +89,7 @@ bench-go: go ## the benchmarks of the packages (BENCHTIME=1s)
 	$(GO) test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) ./...
 
 clean: ## remove what was built
-	rm -rf bin .bin bench-out $(PAGE)/node_modules $(OUTLINES)
+	rm -rf bin .bin bench-out $(PAGE)/node_modules $(PAGE)/*/node_modules $(PAGE)/dist/*
 
 go:
 	@command -v $(GO) >/dev/null || { echo "Go is not installed: version $$(awk '/^go / { print $$2 }' go.mod) or newer from https://go.dev/dl/" >&2; exit 1; }

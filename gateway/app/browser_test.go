@@ -10,6 +10,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/fleetcast/fleetcast/sse/dashboard"
 	"github.com/fleetcast/fleetcast/sse/dashboard/browsertest"
 )
 
@@ -174,7 +175,7 @@ func TestThePageAsksWhoIsThereAndThenShowsTheFleet(t *testing.T) {
 		browser.WaitFor(`document.documentElement.dataset.stream === 'connected'`)
 	}
 	first := browsertest.Start(t)
-	first.Open(link)
+	first.Open(strings.Replace(link, "/#", dashboard.SimplePath+"#", 1))
 	if dir := os.Getenv("FLEETCAST_SCREENSHOTS"); dir != "" {
 		first.WaitFor(`document.querySelector('dialog').open`)
 		first.Screenshot(filepath.Join(dir, "signup.png"))
@@ -182,6 +183,6 @@ func TestThePageAsksWhoIsThereAndThenShowsTheFleet(t *testing.T) {
 	fill(first, "Set up the first admin")
 	first.WaitFor(`location.hash === ''`)
 	second := browsertest.Start(t)
-	second.Open(g.url("/"))
+	second.Open(g.url(dashboard.SimplePath))
 	fill(second, "Sign in")
 }

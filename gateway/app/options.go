@@ -30,6 +30,7 @@ type Options struct {
 	Log    LogOptions    `embed:"" prefix:"log-"`
 	Report ReportOptions `kong:"-"`
 
+	Map      MapOptions      `embed:"" prefix:"map-"`
 	Registry RegistryOptions `embed:""`
 	Dialects DialectOptions  `embed:""`
 	People   PeopleOptions   `embed:""`
@@ -51,6 +52,11 @@ type HTTPOptions struct {
 	Listen string   `help:"Address for the page, the streams and the API; without the role edge, for health and counters only. Loopback only, unless --viewer-auth is required; port 0 takes a free one." default:"${http_listen}"`
 	Hosts  []string `help:"Host names that are answered besides the loopback ones. Any other is refused, so that no web page elsewhere reaches the API by DNS rebinding; with --viewer-auth required every name is answered." placeholder:"NAME"`
 	Gzip   bool     `help:"Compress streams for clients that take gzip: each tick once, for all of them." default:"${http_gzip}" negatable:""`
+}
+
+// MapOptions are what the page draws its map from.
+type MapOptions struct {
+	Style string `help:"Map of the page in place of the outlines of the world: the URL of a MapLibre style or of a PMTiles file, from whose origin the page may then load, or a file of either here (.json, .pmtiles)." placeholder:"URL|FILE"`
 }
 
 // FleetOptions are what happens to the devices' messages.

@@ -3,8 +3,10 @@ package dashboard
 import (
 	"bytes"
 	"embed"
+	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"net/http"
 	"path"
 	"slices"
@@ -20,32 +22,45 @@ import (
 //go:embed page
 var pageFiles embed.FS
 
-// dist holds what `npm run build` made. It is committed empty but for a placeholder, since go:embed refuses a pattern
-// that matches nothing and a plain `go build` must work; hence all:, for the placeholder begins with a dot.
+// dist holds what `npm run build` made: the application in dist/app, and the outlines of the world. It is committed empty
+// but for a placeholder, since go:embed refuses a pattern that matches nothing and a plain `go build` must work; hence
+// all:, for the placeholder begins with a dot.
 //
 //go:embed all:dist
 var distFiles embed.FS
 
-// distNames are the files that dist may hold; anything else there is not served.
-var distNames = []string{"outlines.json"}
+// distNames are the files that dist itself may hold; anything else there is not served.
+var distNames = []string{"outlines.json", "places.json"}
 
-// contentSecurityPolicy lets the page load from its own origin only and run no inline script or style. Trusted Types
-// turn every sink that parses HTML into an error: names and metrics of devices are hostile input, shown as text nodes.
-const contentSecurityPolicy = "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'none'; " +
-	"frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
+const (
+	// SimplePath is where the page without a build is, always; it is at / too where the application is not built.
+	SimplePath = "/simple"
+	assetsPath = "/assets/"
+)
+
+// How long a browser may keep an answer. The application's assets have the hash of their content in their names. Other
+// names do not change with the content, so a browser asks each time and mostly hears 304: a page of one version with
+// modules of another would be worse than the questions.
+const (
+	cacheNever   = "no-cache"
+	cacheForever = "public, max-age=31536000, immutable"
+)
 
 // Options of the dashboard. The zero value serves what is embedded.
 type Options struct {
 	// Dist replaces the embedded results of `npm run build`, for example with os.DirFS("sse/dashboard/dist").
 	Dist fs.FS
+	// MapStyle is where the application's map comes from; "": from the outlines of the world. See ParseMapStyle.
+	MapStyle string
 }
 
-// Dashboard serves the page. It is immutable and safe for concurrent use.
+// Dashboard serves the page. It is safe for concurrent use.
 type Dashboard struct {
-	files map[string]*file // by URL path
+	files    map[string]*file // by URL path
+	mapFiles map[string]string
 }
 
-// New reads and compresses the files. It starts nothing.
+// New reads the files. It starts nothing.
 func New(opts Options) (*Dashboard, error) {
 	page, err := fs.Sub(pageFiles, "page")
 	if err != nil {
@@ -57,36 +72,78 @@ func New(opts Options) (*Dashboard, error) {
 			return nil, fmt.Errorf("open dist: %w", err)
 		}
 	}
-	return load(page, dist)
-}
-
-func load(page, dist fs.FS) (*Dashboard, error) {
-	d := &Dashboard{files: make(map[string]*file)}
-	names, err := fs.Glob(page, "*")
+	style, err := ParseMapStyle(opts.MapStyle)
 	if err != nil {
-		return nil, fmt.Errorf("list page: %w", err)
+		return nil, err
 	}
-	for _, name := range names {
-		url := "/page/" + name
-		if name == "index.html" {
-			url = "/"
-		}
-		if err := d.add(page, name, url); err != nil {
-			return nil, err
-		}
+	d := &Dashboard{files: make(map[string]*file), mapFiles: style.files()}
+	if err := d.addPage(page); err != nil {
+		return nil, err
 	}
 	for _, name := range distNames {
-		if _, err := fs.Stat(dist, name); err != nil {
-			continue // not built: the page does without
+		if err := d.add(dist, name, "/"+name, simplePolicy); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, err // one that is not built is done without
 		}
-		if err := d.add(dist, name, "/"+name); err != nil {
-			return nil, err
-		}
+	}
+	if err := d.addApp(dist, style); err != nil {
+		return nil, err
 	}
 	return d, nil
 }
 
-func (d *Dashboard) add(from fs.FS, name, url string) error {
+// addPage adds the page without a build.
+func (d *Dashboard) addPage(page fs.FS) error {
+	names, err := fs.Glob(page, "*")
+	if err != nil {
+		return fmt.Errorf("list page: %w", err)
+	}
+	for _, name := range names {
+		url := "/page/" + name
+		if name == "index.html" {
+			url = SimplePath
+		}
+		if err := d.add(page, name, url, simplePolicy); err != nil {
+			return err
+		}
+	}
+	d.files["/"] = d.files[SimplePath]
+	return nil
+}
+
+// addApp adds the application, in whose place / shows the page without a build where there is none.
+func (d *Dashboard) addApp(dist fs.FS, style MapStyle) error {
+	policy := appPolicy(style.Origin)
+	err := d.add(dist, "app/index.html", "/", policy)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	entries, err := fs.ReadDir(dist, "app/assets")
+	if err != nil {
+		return fmt.Errorf("list application: %w", err)
+	}
+	for _, entry := range entries {
+		if entry.IsDir() {
+			continue
+		}
+		url := assetsPath + entry.Name()
+		if err := d.add(dist, "app/assets/"+entry.Name(), url, policy); err != nil {
+			return err
+		}
+		d.files[url].cache = cacheForever
+	}
+	settings, err := newFile(".json", style.settings())
+	if err != nil {
+		return err
+	}
+	settings.policy = policy
+	d.files["/ui.json"] = settings
+	return nil
+}
+
+func (d *Dashboard) add(from fs.FS, name, url, policy string) error {
 	data, err := fs.ReadFile(from, name)
 	if err != nil {
 		return fmt.Errorf("read page file: %w", err)
@@ -95,6 +152,7 @@ func (d *Dashboard) add(from fs.FS, name, url string) error {
 	if err != nil {
 		return fmt.Errorf("prepare page file %s: %w", name, err)
 	}
+	f.policy = policy
 	d.files[url] = f
 	return nil
 }
@@ -107,18 +165,17 @@ func (d *Dashboard) add(from fs.FS, name, url string) error {
 //		router.Method(http.MethodHead, path, d)
 //	}
 func (d *Dashboard) Paths() []string {
-	paths := make([]string, 0, len(d.files))
-	for url := range d.files {
-		paths = append(paths, url)
-	}
+	paths := slices.AppendSeq(slices.Collect(maps.Keys(d.files)), maps.Keys(d.mapFiles))
 	slices.Sort(paths)
 	return paths
 }
 
 // ServeHTTP serves the file whose path is exactly the URL's; there are no folders, so nothing to list or to climb out of.
+// Where the application is, what follows the # is its own.
 func (d *Dashboard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	f, ok := d.files[r.URL.Path]
-	if !ok {
+	mapFile, isMap := d.mapFiles[r.URL.Path]
+	if !ok && !isMap {
 		problem.Write(w, r, devices.Errorf(devices.NotFound, "", "there is nothing at this path"))
 		return
 	}
@@ -127,20 +184,24 @@ func (d *Dashboard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	h := w.Header()
-	h.Set("Content-Type", f.contentType)
-	// The names do not change with the content, so a browser asks each time and mostly hears 304. A page of one version
-	// with modules of another would be worse than the questions.
-	h.Set("Cache-Control", "no-cache")
-	h.Set("Content-Security-Policy", contentSecurityPolicy)
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("Cross-Origin-Resource-Policy", "same-origin")
+	if isMap {
+		serveMapFile(w, r, mapFile)
+		return
+	}
+	h.Set("Content-Type", f.contentType)
+	h.Set("Cache-Control", f.cache)
+	h.Set("Content-Security-Policy", f.policy)
 	body, etag := f.plain, f.etag
-	if f.gzipped != nil {
+	if f.packs() {
 		h.Set("Vary", "Accept-Encoding")
 		if acceptsGzip(strings.Join(r.Header.Values("Accept-Encoding"), ",")) {
-			body, etag = f.gzipped, f.gzipEtag
-			h.Set("Content-Encoding", "gzip")
+			if packed := f.gzipped(); packed != nil {
+				body, etag = packed, f.gzipEtag
+				h.Set("Content-Encoding", "gzip")
+			}
 		}
 	}
 	h.Set("ETag", etag)

@@ -51,7 +51,7 @@ func body(t testing.TB, res *http.Response) string {
 }
 
 func TestIndexHasItsHeaders(t *testing.T) {
-	res := ask(newDashboard(t, nil), http.MethodGet, "/")
+	res := ask(newDashboard(t, fstest.MapFS{}), http.MethodGet, "/")
 	if res.StatusCode != http.StatusOK || !strings.Contains(body(t, res), "<title>Fleetcast</title>") {
 		t.Fatalf("GET / gives %d", res.StatusCode)
 	}
@@ -61,13 +61,13 @@ func TestIndexHasItsHeaders(t *testing.T) {
 		"X-Content-Type-Options":       "nosniff",
 		"Referrer-Policy":              "no-referrer",
 		"Cross-Origin-Resource-Policy": "same-origin",
-		"Content-Security-Policy":      contentSecurityPolicy,
+		"Content-Security-Policy":      simplePolicy,
 	} {
 		if got := res.Header.Get(name); got != want {
 			t.Errorf("%s: %q, want %q", name, got, want)
 		}
 	}
-	if strings.Contains(contentSecurityPolicy, "unsafe") {
+	if strings.Contains(simplePolicy, "unsafe") {
 		t.Error("the policy allows something unsafe")
 	}
 }
@@ -92,7 +92,7 @@ func TestEveryFileOfThePageIsServedWithItsType(t *testing.T) {
 }
 
 func TestModulesImportOnlyWhatIsServed(t *testing.T) {
-	d := newDashboard(t, nil)
+	d := newDashboard(t, fstest.MapFS{})
 	for _, p := range d.Paths() {
 		if !strings.HasSuffix(p, ".js") {
 			continue
@@ -107,7 +107,7 @@ func TestModulesImportOnlyWhatIsServed(t *testing.T) {
 }
 
 func TestUnchangedFilesAreNotSentAgain(t *testing.T) {
-	d := newDashboard(t, nil)
+	d := newDashboard(t, fstest.MapFS{})
 	for _, encoding := range []string{"identity", "gzip"} {
 		first := ask(d, http.MethodGet, "/page/main.js", "Accept-Encoding", encoding)
 		etag := first.Header.Get("ETag")
@@ -122,7 +122,7 @@ func TestUnchangedFilesAreNotSentAgain(t *testing.T) {
 }
 
 func TestGzipHoldsTheSameBytesUnderAnotherTag(t *testing.T) {
-	d := newDashboard(t, nil)
+	d := newDashboard(t, fstest.MapFS{})
 	plain := ask(d, http.MethodGet, "/page/main.js")
 	packed := ask(d, http.MethodGet, "/page/main.js", "Accept-Encoding", "br, gzip;q=0.8")
 	if packed.Header.Get("Content-Encoding") != "gzip" || plain.Header.Get("Content-Encoding") != "" {
@@ -163,7 +163,7 @@ func FuzzAcceptEncoding(f *testing.F) {
 }
 
 func TestHeadHasNoBody(t *testing.T) {
-	d := newDashboard(t, nil)
+	d := newDashboard(t, fstest.MapFS{})
 	res := ask(d, http.MethodHead, "/")
 	if res.StatusCode != http.StatusOK || body(t, res) != "" || res.Header.Get("ETag") == "" {
 		t.Errorf("HEAD / gives %d", res.StatusCode)
@@ -171,7 +171,7 @@ func TestHeadHasNoBody(t *testing.T) {
 }
 
 func TestOtherMethodsAreRefused(t *testing.T) {
-	d := newDashboard(t, nil)
+	d := newDashboard(t, fstest.MapFS{})
 	for _, method := range []string{http.MethodPost, http.MethodPut, http.MethodDelete, http.MethodOptions, "BREW"} {
 		res := ask(d, method, "/")
 		if res.StatusCode != http.StatusMethodNotAllowed || res.Header.Get("Allow") != "GET, HEAD" {

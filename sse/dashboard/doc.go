@@ -2,8 +2,9 @@
 //
 // It owns the static files of the page, how they are cached, and what the page may load (its Content-Security-Policy).
 // It refuses to own any data: the page is a client of /stream/assets like every other, and nothing here imports the hub.
-// What npm brings, the outlines of the world, is written to dist by `npm run build` and embedded where it is; a build
-// without Node has a map without outlines.
+// There are two pages: the application (app, with React and MapLibre), which `make build` bundles into dist, and a small
+// one of plain modules (page), which a build without Node has instead and which is at /simple always. README.md says
+// where things are.
 //
 // In the walk of a message it is where the message is seen, after the SSE handler and the browser's EventSource.
 package dashboard

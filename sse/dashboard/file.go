@@ -8,26 +8,33 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 // minGzipBytes is the size from which a file is also held compressed: below it the saving is less than a packet.
 const minGzipBytes = 1400
 
 var contentTypes = map[string]string{
-	".html": "text/html; charset=utf-8",
-	".css":  "text/css; charset=utf-8",
-	".js":   "text/javascript; charset=utf-8", // RFC 9239
-	".json": "application/json",
-	".svg":  "image/svg+xml",
+	".html":  "text/html; charset=utf-8",
+	".css":   "text/css; charset=utf-8",
+	".js":    "text/javascript; charset=utf-8", // RFC 9239
+	".mjs":   "text/javascript; charset=utf-8",
+	".json":  "application/json",
+	".svg":   "image/svg+xml",
+	".woff2": "font/woff2",
 }
 
-// file is one file in the forms in which it goes out.
+// file is one file in the forms in which it goes out. It is safe for concurrent use.
 type file struct {
 	contentType string
+	cache       string
+	policy      string
 	plain       []byte
 	etag        string
-	gzipped     []byte // nil where it does not pay
 	gzipEtag    string
+	// gzipped compresses when first asked: a gateway that nobody looks at, as most of the tests', does not pay for it.
+	// It returns nil where it does not pay.
+	gzipped func() []byte
 }
 
 func newFile(ext string, data []byte) (*file, error) {
@@ -37,21 +44,29 @@ func newFile(ext string, data []byte) (*file, error) {
 	}
 	sum := sha256.Sum256(data)
 	tag := hex.EncodeToString(sum[:8])
-	f := &file{contentType: contentType, plain: data, etag: `"` + tag + `"`}
-	if len(data) < minGzipBytes {
-		return f, nil
-	}
+	return &file{
+		contentType: contentType, cache: cacheNever, plain: data, etag: `"` + tag + `"`,
+		// RFC 9110 section 8.8.3.3: another coding of the content is another representation with a tag of its own.
+		gzipEtag: `"` + tag + `-gzip"`,
+		gzipped:  sync.OnceValue(func() []byte { return pack(data) }),
+	}, nil
+}
+
+// packs says whether the file also goes out compressed.
+func (f *file) packs() bool {
+	return len(f.plain) >= minGzipBytes && f.contentType != contentTypes[".woff2"]
+}
+
+func pack(data []byte) []byte {
 	var buf bytes.Buffer
 	zw := gzip.NewWriter(&buf)
 	if _, err := zw.Write(data); err != nil {
-		return nil, fmt.Errorf("compress: %w", err)
+		return nil // a buffer takes all
 	}
 	if err := zw.Close(); err != nil {
-		return nil, fmt.Errorf("compress: %w", err)
+		return nil
 	}
-	// RFC 9110 section 8.8.3.3: another coding of the content is another representation with a tag of its own.
-	f.gzipped, f.gzipEtag = buf.Bytes(), `"`+tag+`-gzip"`
-	return f, nil
+	return buf.Bytes()
 }
 
 // acceptsGzip reads an Accept-Encoding field. Only an explicit gzip counts; what is malformed is not accepted, for

@@ -25,7 +25,7 @@ func TestNoPathLeavesThePage(t *testing.T) {
 
 // Our own source holds to what the policy forbids, so that the policy can never be what keeps the page from working.
 func TestPageNeitherParsesHTMLNorRunsInlineCode(t *testing.T) {
-	d := newDashboard(t, nil)
+	d := newDashboard(t, fstest.MapFS{})
 	for _, p := range d.Paths() {
 		source := body(t, ask(d, http.MethodGet, p))
 		for _, word := range []string{"innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "new Function", "javascript:", " style=", "<style", " onclick=", "http-equiv"} {

@@ -46,7 +46,9 @@ func Start(t testing.TB) *Browser {
 		chromedp.ExecPath(path),
 		chromedp.Flag("headless", "new"),
 		chromedp.NoSandbox, // containers and CI run tests as root, for whom Chromium refuses its sandbox
-		chromedp.DisableGPU,
+		// The map is drawn with WebGL, which a machine without a graphics card does in software.
+		chromedp.Flag("use-angle", "swiftshader"),
+		chromedp.Flag("enable-unsafe-swiftshader", true),
 		chromedp.Flag("disable-quic", true),
 		chromedp.Flag("disable-component-update", true),
 		chromedp.WindowSize(1280, 800),

@@ -4,7 +4,9 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -24,26 +26,40 @@ func Packages(t testing.TB) string {
 	t.Helper()
 	npm := find(t, "npm", "npm")
 	source := dashboardDir(t)
-	hash := sha256.New()
-	for _, name := range packageFiles {
-		data, err := os.ReadFile(filepath.Join(source, name))
-		if err != nil {
-			t.Fatalf("read %s: %v", name, err)
-		}
-		_, _ = hash.Write(data)
-	}
-	home, err := os.UserCacheDir()
+	sum, err := hashOf(source, packageFiles)
 	if err != nil {
-		home = os.TempDir() // no HOME, as in some containers
+		t.Fatalf("read packages: %v", err)
 	}
-	cache := filepath.Join(home, "fleetcast-test", hex.EncodeToString(hash.Sum(nil)[:8]))
+	cache := filepath.Join(cacheDir(), sum)
 	if err := install(npm, source, cache); err != nil {
 		missing(t, "npm packages of tests cannot be installed: %v", err)
 	}
 	return filepath.Join(cache, "node_modules")
 }
 
-var packageFiles = []string{"package.json", "package-lock.json", ".npmrc", "client/package.json"}
+// packageFiles say what npm installs: the root's and those of its workspaces.
+var packageFiles = []string{"package.json", "package-lock.json", ".npmrc", "app/package.json", "client/package.json"}
+
+func cacheDir() string {
+	home, err := os.UserCacheDir()
+	if err != nil {
+		home = os.TempDir() // no HOME, as in some containers
+	}
+	return filepath.Join(home, "fleetcast-test")
+}
+
+// hashOf names a state of files of a folder; those that are not there count as empty.
+func hashOf(dir string, names []string) (string, error) {
+	hash := sha256.New()
+	for _, name := range names {
+		data, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return "", err
+		}
+		_, _ = fmt.Fprintf(hash, "%s %d\n%s", name, len(data), data)
+	}
+	return hex.EncodeToString(hash.Sum(nil)[:8]), nil
+}
 
 // install runs npm in a folder beside cache and renames it, so that cache is whole or not there. Test processes that run
 // side by side may each install the first time; the first to finish wins and the others use its folder.
@@ -60,15 +76,8 @@ func install(npm, source, cache string) error {
 	}
 	defer func() { _ = os.RemoveAll(fresh) }()
 	for _, name := range packageFiles {
-		data, err := os.ReadFile(filepath.Join(source, name))
-		if err != nil {
-			return fmt.Errorf("read package file: %w", err)
-		}
-		if err := os.MkdirAll(filepath.Dir(filepath.Join(fresh, name)), 0o755); err != nil {
-			return fmt.Errorf("make folder: %w", err)
-		}
-		if err := os.WriteFile(filepath.Join(fresh, name), data, 0o644); err != nil {
-			return fmt.Errorf("copy package file: %w", err)
+		if err := copyFile(source, fresh, name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
 		}
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), installTimeout)
@@ -80,6 +89,20 @@ func install(npm, source, cache string) error {
 	}
 	if err := os.Rename(fresh, cache); err != nil && !exists(cache) {
 		return fmt.Errorf("keep packages: %w", err)
+	}
+	return nil
+}
+
+func copyFile(from, to, name string) error {
+	data, err := os.ReadFile(filepath.Join(from, name))
+	if err != nil {
+		return fmt.Errorf("read %s: %w", name, err)
+	}
+	if err := os.MkdirAll(filepath.Dir(filepath.Join(to, name)), 0o755); err != nil {
+		return fmt.Errorf("make folder of %s: %w", name, err)
+	}
+	if err := os.WriteFile(filepath.Join(to, name), data, 0o644); err != nil {
+		return fmt.Errorf("copy %s: %w", name, err)
 	}
 	return nil
 }
@@ -112,33 +135,6 @@ func Outlines(t testing.TB) string {
 	dir := t.TempDir()
 	Node(t, dashboardDir(t), Packages(t), "scripts/outlines.cjs", dir)
 	return dir
-}
-
-// Workspace copies a package of ours into a folder where its modules find their packages, and returns that folder: the
-// source tree stays clean.
-func Workspace(t testing.TB, name string) string {
-	t.Helper()
-	dir := t.TempDir()
-	copied := filepath.Join(dir, name)
-	if err := os.Symlink(Packages(t), filepath.Join(dir, "node_modules")); err != nil {
-		t.Fatalf("link packages: %v", err)
-	}
-	source := filepath.Join(dashboardDir(t), name)
-	for _, part := range []string{"src", "test"} {
-		if err := os.CopyFS(filepath.Join(copied, part), os.DirFS(filepath.Join(source, part))); err != nil {
-			t.Fatalf("copy %s: %v", name, err)
-		}
-	}
-	for _, file := range []string{"package.json", "tsconfig.json"} {
-		data, err := os.ReadFile(filepath.Join(source, file))
-		if err != nil {
-			t.Fatalf("read %s: %v", file, err)
-		}
-		if err := os.WriteFile(filepath.Join(copied, file), data, 0o644); err != nil {
-			t.Fatalf("copy %s: %v", file, err)
-		}
-	}
-	return copied
 }
 
 // dashboardDir is sse/dashboard in the source tree. A test runs in its package's folder, so the module's root is above.

@@ -1,7 +1,9 @@
-// Writes the outlines of the world for the page's map: node scripts/outlines.cjs <folder> [resolution]
+// Writes the outlines of the world for the map: node scripts/outlines.cjs <folder> [resolution]
 //
-// In: world-atlas (TopoJSON, made from Natural Earth). Out: <folder>/outlines.json, whose only reader is
-// page/outlines.js: {notice, scale, land: [ring…], borders: [line…]}, where a ring or a line is a flat list of
+// In: world-atlas (TopoJSON, made from Natural Earth) and city-timezones (whose cities are Natural Earth's populated
+// places). Out: <folder>/places.json, names with their places: {notice, countries: [[name, lon, lat, square degrees]…],
+// cities: [[name, lon, lat, people]…]}; and <folder>/outlines.json, which page/outlines.js and app/src/map/outlines.ts
+// read: {notice, scale, land: [ring…], borders: [line…]}, where a ring or a line is a flat list of
 // integers, first a point and then steps: degrees times scale, longitude before latitude. Steps of small integers
 // are a third of the size of GeoJSON and need no library to read.
 //
@@ -15,10 +17,15 @@ const { feature, mesh } = require('topojson-client')
 // 1/500 of a degree is 220 m, finer than the points of the 1:50m data are apart.
 const SCALE = 500
 
-// Both licences ask to travel with the data: the notice is part of the file that the binary embeds.
-function notice() {
-  const licence = fs.readFileSync(path.join(path.dirname(require.resolve('world-atlas/package.json')), 'LICENSE'), 'utf8')
-  return 'Made with Natural Earth (public domain). Taken from world-atlas:\n' + licence.trim()
+// Cities of fewer people are not named: at the zooms where they would be, there is nothing else to see.
+const LEAST_PEOPLE = 120_000
+
+// The licences ask to travel with the data: the notice is part of the file that the binary embeds.
+function notice(name) {
+  const folder = path.dirname(require.resolve(`${name}/package.json`))
+  const file = path.join(folder, 'LICENSE')
+  const text = fs.existsSync(file) ? fs.readFileSync(file, 'utf8') : `Licence: ${require(`${name}/package.json`).license}`
+  return `Made with Natural Earth (public domain). Taken from ${name}:\n${text.trim()}`
 }
 
 // The data goes on at -180° where a line leaves the world at 180°. On a flat map it must run on beyond, or an edge would
@@ -65,6 +72,51 @@ function ringsOf(geometry) {
   }
 }
 
+function signedArea(ring) {
+  let sum = 0
+  for (let i = 0; i < ring.length; i++) {
+    const [a, b] = [ring[i], ring[(i + 1) % ring.length]]
+    sum += a[0] * b[1] - b[0] * a[1]
+  }
+  return sum / 2
+}
+
+function centroid(ring) {
+  const area = signedArea(ring)
+  let [x, y] = [0, 0]
+  for (let i = 0; i < ring.length; i++) {
+    const [a, b] = [ring[i], ring[(i + 1) % ring.length]]
+    const cross = a[0] * b[1] - b[0] * a[1]
+    x += (a[0] + b[0]) * cross
+    y += (a[1] + b[1]) * cross
+  }
+  return [x / (6 * area), y / (6 * area)]
+}
+
+const round = degrees => Math.round(degrees * 100) / 100
+
+// A country's name stands in the middle of its largest piece.
+function countries(topology) {
+  return feature(topology, topology.objects.countries).features.map(country => {
+    const rings = ringsOf(country.geometry).map(unwrap)
+    const largest = rings.reduce((a, b) => Math.abs(signedArea(a)) >= Math.abs(signedArea(b)) ? a : b)
+    const [lon, lat] = centroid(largest)
+    return [country.properties.name, round(lon), round(lat), round(Math.abs(signedArea(largest)) * Math.cos(lat * Math.PI / 180))]
+  }).sort((a, b) => b[3] - a[3])
+}
+
+function cities() {
+  const { cityMapping } = require('city-timezones')
+  return cityMapping.filter(city => city.pop >= LEAST_PEOPLE)
+    .map(city => [city.city, round(city.lng), round(city.lat), Math.round(city.pop)]).sort((a, b) => b[3] - a[3])
+}
+
+// Written whole or not at all: a build that is interrupted must not embed half a file.
+function write(file, value) {
+  fs.writeFileSync(file + '.tmp', JSON.stringify(value))
+  fs.renameSync(file + '.tmp', file)
+}
+
 function main([folder, resolution = '50m']) {
   if (!folder) throw new Error('usage: node scripts/outlines.cjs <folder> [110m|50m]')
   const topology = require(`world-atlas/countries-${resolution}.json`)
@@ -72,12 +124,13 @@ function main([folder, resolution = '50m']) {
     .map(ring => steps(closeOverPole(unwrap(ring)))).filter(ring => ring.length >= 6)
   const borders = mesh(topology, topology.objects.countries, (a, b) => a !== b).coordinates
     .map(line => steps(unwrap(line)))
-  const file = path.join(folder, 'outlines.json')
   fs.mkdirSync(folder, { recursive: true })
-  // Written whole or not at all: a build that is interrupted must not embed half a file.
-  fs.writeFileSync(file + '.tmp', JSON.stringify({ notice: notice(), scale: SCALE, land, borders }))
-  fs.renameSync(file + '.tmp', file)
-  console.log(`${file}: ${land.length} areas, ${borders.length} borders, ${fs.statSync(file).size} bytes`)
+  const places = { notice: notice('city-timezones'), countries: countries(topology), cities: cities() }
+  write(path.join(folder, 'places.json'), places)
+  const file = path.join(folder, 'outlines.json')
+  write(file, { notice: notice('world-atlas'), scale: SCALE, land, borders })
+  console.log(`${file}: ${land.length} areas, ${borders.length} borders, ${fs.statSync(file).size} bytes; ` +
+    `${places.countries.length} countries and ${places.cities.length} cities with their names`)
 }
 
 main(process.argv.slice(2))

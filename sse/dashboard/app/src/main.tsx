@@ -1,0 +1,31 @@
+import '@fontsource-variable/inter/wght.css'
+import 'maplibre-gl/dist/maplibre-gl.css'
+import './styles/tokens.css'
+import './styles/base.css'
+import './styles/shell.css'
+import './styles/board.css'
+import './styles/map.css'
+import './styles/details.css'
+import './styles/alerts.css'
+import './trusted.ts'
+import { createRoot } from 'react-dom/client'
+import { Shell } from './panels/Shell.tsx'
+import { board } from './state/app.ts'
+import { alerts, applied, look, selected, startLive, stream, fleet, streamState } from './state/live.ts'
+import { mapValue } from './state/mapstate.ts'
+import { startPrefs } from './state/prefs.ts'
+import { startRouting } from './state/route.ts'
+import { checkSession, session, takeSetup } from './state/session.ts'
+
+startPrefs()
+takeSetup()
+startRouting()
+look.subscribe(() => board.refresh())
+applied.subscribe(() => { if (board.shown.length === 0) board.refresh() })
+createRoot(document.getElementById('app')!).render(<Shell />)
+startLive()
+if (session.get().kind === 'asking') void checkSession()
+void alerts.load()
+
+// For tests and for the console of the curious.
+Object.assign(globalThis, { fleetcast: { fleet, board, stream, streamState, selected, alerts, map: () => mapValue.get() } })

@@ -1,0 +1,73 @@
+// What the map is drawn from: the outlines that come with the program, or the user's own style or tiles, by one setting.
+
+import type { LayerSpecification, SourceSpecification, StyleSpecification } from 'maplibre-gl'
+import type { World } from './outlines.ts'
+import type { Palette } from './palette.ts'
+import { tileLayers } from './tiles.ts'
+
+export interface MapSettings { kind: 'outlines' | 'style' | 'pmtiles', url?: string }
+
+// Without a server of glyphs MapLibre draws letters with the fonts of the page.
+export const FONT = ['Inter Variable', 'sans-serif']
+
+const NONE = { type: 'FeatureCollection' as const, features: [] }
+
+export async function loadMapSettings(): Promise<MapSettings> {
+  try {
+    const answer = await fetch('/ui.json')
+    if (answer.ok) return (await answer.json() as { map: MapSettings }).map
+  } catch {
+    // the outlines are there without asking
+  }
+  return { kind: 'outlines' }
+}
+
+// styleOf makes the style; of a user's own style the URL is enough.
+export function styleOf(settings: MapSettings, world: World | null, palette: Palette): StyleSpecification | string {
+  if (settings.kind === 'style' && settings.url) return new URL(settings.url, location.href).href
+  if (settings.kind === 'pmtiles' && settings.url) {
+    const url = `pmtiles://${new URL(settings.url, location.href).href}`
+    return { version: 8, sources: { tiles: { type: 'vector', url } }, layers: tileLayers(palette) }
+  }
+  return { version: 8, sources: worldSources(world), layers: worldLayers(palette) }
+}
+
+function worldSources(world: World | null): Record<string, SourceSpecification> {
+  const shapes = { type: 'geojson' as const, maxzoom: 7, tolerance: 0.4, buffer: 32 }
+  return {
+    land: { ...shapes, data: world?.land ?? NONE, attribution: 'Natural Earth' },
+    borders: { ...shapes, data: world?.borders ?? NONE },
+    places: { type: 'geojson', data: world?.places ?? NONE, maxzoom: 8 },
+  }
+}
+
+function worldLayers(p: Palette): LayerSpecification[] {
+  return [
+    { id: 'water', type: 'background', paint: { 'background-color': p.water } },
+    {
+      id: 'shelf', type: 'line', source: 'land', layout: { 'line-join': 'round' },
+      paint: { 'line-color': p.shelf, 'line-width': ['interpolate', ['linear'], ['zoom'], 1, 5, 5, 14, 9, 26], 'line-blur': ['interpolate', ['linear'], ['zoom'], 1, 3, 5, 8, 9, 14] },
+    },
+    { id: 'land', type: 'fill', source: 'land', paint: { 'fill-color': p.land, 'fill-antialias': false } },
+    { id: 'coast', type: 'line', source: 'land', layout: { 'line-join': 'round' }, paint: { 'line-color': p.coast, 'line-width': ['interpolate', ['linear'], ['zoom'], 1, 0.6, 6, 1.1] } },
+    { id: 'borders', type: 'line', source: 'borders', layout: { 'line-join': 'round' }, paint: { 'line-color': p.border, 'line-width': ['interpolate', ['linear'], ['zoom'], 2, 0.7, 7, 1.5] } },
+    {
+      id: 'cities', type: 'symbol', source: 'places', minzoom: 4, filter: ['all', ['==', ['get', 'kind'], 'city'],
+        ['>=', ['get', 'rank'], ['step', ['zoom'], 4000000, 5, 1500000, 6, 600000, 7, 250000, 8, 0]]],
+      layout: {
+        'text-field': ['get', 'name'], 'text-font': FONT, 'text-size': ['interpolate', ['linear'], ['zoom'], 4, 10.5, 8, 13], 'text-padding': 6,
+        'symbol-sort-key': ['-', 0, ['get', 'rank']], 'text-max-width': 7,
+      },
+      paint: { 'text-color': p.city, 'text-halo-color': p.halo, 'text-halo-width': 1.2 },
+    },
+    {
+      id: 'countries', type: 'symbol', source: 'places', minzoom: 1.5, maxzoom: 7, filter: ['all', ['==', ['get', 'kind'], 'country'],
+        ['>=', ['get', 'rank'], ['step', ['zoom'], 300, 2.5, 80, 3.5, 25, 4.5, 4, 5.5, 0]]],
+      layout: {
+        'text-field': ['upcase', ['get', 'name']], 'text-font': FONT, 'text-size': ['interpolate', ['linear'], ['zoom'], 2, 9.5, 6, 13], 'text-letter-spacing': 0.14,
+        'text-max-width': 8, 'text-padding': 8, 'symbol-sort-key': ['-', 0, ['get', 'rank']],
+      },
+      paint: { 'text-color': p.country, 'text-halo-color': p.halo, 'text-halo-width': 1.4, 'text-opacity': 0.9 },
+    },
+  ]
+}
