@@ -3,6 +3,8 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -29,6 +31,7 @@ const (
 type remote struct {
 	Server  string `help:"Where the gateway's HTTP is." default:"http://127.0.0.1:8080" env:"FLEETCAST_SERVER" placeholder:"URL"`
 	DataDir string `help:"Data directory of a gateway on this machine: the command line then is its admin." default:"./data" env:"FLEETCAST_DATA_DIR" placeholder:"DIR"`
+	CAFile  string `name:"ca-file" help:"PEM file with the authority of the gateway's certificate, where the system does not know it." env:"FLEETCAST_CA_FILE" placeholder:"FILE"`
 	// A proof is no flag: other users of the machine see those.
 	Token string `kong:"-"`
 }
@@ -71,7 +74,11 @@ func (r *remote) send(ctx context.Context, method, path string, query url.Values
 	if proof := r.proof(req.URL); proof != "" {
 		req.Header.Set("Authorization", "Bearer "+proof)
 	}
-	client := http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	transport, err := r.transport()
+	if err != nil {
+		return nil, err
+	}
+	client := http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	res, err := client.Do(req)
 	if err != nil {
 		return nil, fmt.Errorf("ask the gateway: %w", err)
@@ -81,6 +88,28 @@ func (r *remote) send(ctx context.Context, method, path string, query url.Values
 	}
 	defer res.Body.Close()
 	return nil, refusal(res)
+}
+
+// transport trusts what the system trusts, and the authority that is named.
+func (r *remote) transport() (http.RoundTripper, error) {
+	if r.CAFile == "" {
+		return http.DefaultTransport, nil
+	}
+	pem, err := os.ReadFile(r.CAFile)
+	if err != nil {
+		return nil, fmt.Errorf("read authority: %w", err)
+	}
+	roots, err := x509.SystemCertPool()
+	if err != nil {
+		roots = x509.NewCertPool()
+	}
+	if !roots.AppendCertsFromPEM(pem) {
+		return nil, devices.Errorf(devices.Invalid, "ca-file", "holds no certificate")
+	}
+	return &http.Transport{
+		Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true, DisableKeepAlives: true,
+		TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots},
+	}, nil
 }
 
 // refusal reads the problem (RFC 9457) that an answer is.

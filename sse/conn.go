@@ -197,6 +197,7 @@ type pieceSink struct {
 	setDeadline func(time.Time) error
 	flush       func() error
 	end         func()
+	cut         func() // from any goroutine
 }
 
 func (s *pieceSink) write(p []byte) (done int, err error) {
@@ -227,4 +228,4 @@ func (s *pieceSink) piece(p []byte, limit time.Duration) (int, error) {
 
 func (s *pieceSink) last(p []byte) { _, _ = s.piece(p, goodbyeWait) } // the stream ends either way
 func (s *pieceSink) close()        { s.end() }
-func (s *pieceSink) abort()        { s.end() }
+func (s *pieceSink) abort()        { s.cut() }

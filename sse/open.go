@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 )
 
@@ -85,7 +86,7 @@ func (h *Handler) takeOver(conn net.Conn, header http.Header, r *http.Request, p
 	if r.TLS != nil {
 		return &pieceSink{
 			w: conn, stall: h.options.Stall, setDeadline: conn.SetWriteDeadline,
-			flush: func() error { return nil }, end: func() { conn.Close() },
+			flush: func() error { return nil }, end: func() { conn.Close() }, cut: func() { conn.Close() },
 		}, nil
 	}
 	return &connSink{conn: conn, stall: h.options.Stall}, nil
@@ -93,10 +94,24 @@ func (h *Handler) takeOver(conn net.Conn, header http.Header, r *http.Request, p
 
 // answer begins an answer that net/http writes: on HTTP/2, and where the connection cannot be taken over.
 func (h *Handler) answer(w http.ResponseWriter, rc *http.ResponseController, packed bool) (sink, error) {
+	// The answer ends with the handler's return, after which nobody may touch the writer; until then a deadline that has
+	// passed resets a stream of HTTP/2, also one that stands in a write.
+	var ending sync.Mutex // held while the stream is reset, so that the handler does not return meanwhile
+	isOver := false
 	s := &pieceSink{
 		w: w, stall: h.options.Stall, setDeadline: rc.SetWriteDeadline, flush: rc.Flush,
-		// The answer ends with the handler's return; until then only net/http may close it, and its Close does.
-		end: func() {},
+		end: func() {
+			ending.Lock()
+			defer ending.Unlock()
+			isOver = true
+		},
+		cut: func() {
+			ending.Lock()
+			defer ending.Unlock()
+			if !isOver {
+				_ = rc.SetWriteDeadline(time.Unix(1, 0)) // a writer that has none is a test's
+			}
+		},
 	}
 	if _, err := s.piece(opening(packed), goodbyeWait); err != nil {
 		return nil, fmt.Errorf("write head: %w", err)

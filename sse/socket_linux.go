@@ -22,6 +22,25 @@ const (
 // acknowledges, in time (TCP_USER_TIMEOUT; without it 15 minutes and more). That time also ends a connection whose
 // window stays closed, so it must not be shorter than ours for a stream that stands.
 func boundKernel(conn net.Conn, stall time.Duration) error {
+	return control(conn, func(fd int) error {
+		return errors.Join(
+			unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, sendBuffer),
+			unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, notSent),
+			unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int((2*stall).Milliseconds())),
+		)
+	})
+}
+
+// BoundUnsent bounds what waits in the kernel to be sent over a connection that several requests share, as HTTP/2 has
+// it: TCP_NOTSENT_LOWAT. What is in flight stays the kernel's to choose, or one slow stream would slow the others.
+func BoundUnsent(conn net.Conn) error {
+	return control(conn, func(fd int) error {
+		return unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, notSent)
+	})
+}
+
+// control sets options of a connection's socket.
+func control(conn net.Conn, set func(fd int) error) error {
 	if inner, ok := conn.(interface{ NetConn() net.Conn }); ok { // TLS
 		conn = inner.NetConn()
 	}
@@ -33,15 +52,9 @@ func boundKernel(conn net.Conn, stall time.Duration) error {
 	if err != nil {
 		return fmt.Errorf("reach socket: %w", err)
 	}
-	var set error
-	err = raw.Control(func(fd uintptr) {
-		set = errors.Join(
-			unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_SNDBUF, sendBuffer),
-			unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, notSent),
-			unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int((2*stall).Milliseconds())),
-		)
-	})
-	if err := errors.Join(err, set); err != nil {
+	var failed error
+	err = raw.Control(func(fd uintptr) { failed = set(int(fd)) })
+	if err := errors.Join(err, failed); err != nil {
 		return fmt.Errorf("set socket options: %w", err)
 	}
 	return nil

@@ -14,3 +14,6 @@ func boundKernel(conn net.Conn, _ time.Duration) error {
 	}
 	return nil
 }
+
+// BoundUnsent has no portable name.
+func BoundUnsent(net.Conn) error { return nil }

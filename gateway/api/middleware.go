@@ -23,11 +23,17 @@ const (
 	writeTimeout = 2 * time.Minute
 )
 
+// loopback knows the names of the own machine: who tries TLS there must not be unable to reach what else it serves.
+var loopback = hostGuard{}
+
 // secure says what browsers must not do with anything that is served here. The page replaces the policy by its own,
 // which must forbid frames too; X-Frame-Options stays either way.
-func secure(next http.Handler) http.Handler {
+func (a *API) secure(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
+		if a.options.HTTPSOnly && !loopback.answers(r.Host) {
+			h.Set("Strict-Transport-Security", "max-age=31536000") // RFC 6797 section 6.1
+		}
 		h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
 		h.Set("Cross-Origin-Resource-Policy", "same-origin")
 		h.Set("Referrer-Policy", "same-origin")

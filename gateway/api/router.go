@@ -51,6 +51,8 @@ type Options struct {
 	AnyHost bool
 	// Auth says who asks, and lets nobody in who cannot show it; nil: open mode, in which everybody may everything.
 	Auth *auth.Authority
+	// HTTPSOnly says that people come by https: browsers are told to stay with it.
+	HTTPSOnly bool
 	// Checks say whether the roles of this process are ready, beside the edge's own tables.
 	Checks []Check
 	// Stats returns what GET /api/stats shows, as JSON; nil: an empty object.
@@ -114,7 +116,7 @@ func (a *API) routes(hosts hostGuard) {
 		problem.Write(w, r, devices.Errorf(devices.Forbidden, "", "a page of another site must not change anything here"))
 	}))
 	// Whatever stands here is also around the stream: it must neither buffer nor bound the time of an answer.
-	a.mux.Use(a.recoverPanics, secure, hosts.guard, limitBody, crossOrigin.Handler, a.identify)
+	a.mux.Use(a.recoverPanics, a.secure, hosts.guard, limitBody, crossOrigin.Handler, a.identify)
 	a.mux.NotFound(a.elsewhere)
 	a.mux.MethodNotAllowed(a.methodNotAllowed)
 	isEdge := a.options.Assets != nil

@@ -220,7 +220,7 @@ func TestTheServerHasItsBounds(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	s := newHTTPDoor(t.Context(), l, http.NotFoundHandler(), quiet()).server
+	s := newHTTPDoor(t.Context(), l, http.NotFoundHandler(), nil, quiet()).server
 	if s.ReadHeaderTimeout == 0 || s.IdleTimeout == 0 || s.MaxHeaderBytes == 0 {
 		t.Errorf("a bound is missing: %+v", s)
 	}

@@ -10,10 +10,10 @@ import (
 const (
 	bannerTitle = "Fleetcast is running.\n"
 	// The HTTP address.
-	bannerEdge = `  page     http://%[1]s/
-  stream   curl -N http://%[1]s/stream/assets
+	bannerEdge = `  page     %[1]s/
+  stream   curl -N %[1]s/stream/assets
 `
-	bannerHealth = `  health   http://%[1]s/readyz
+	bannerHealth = `  health   %[1]s/readyz
 `
 	// The MQTT address, its host and port, and how a device shows who it is.
 	bannerDevices = `  devices  mqtt://%[1]s
@@ -24,7 +24,7 @@ const (
 // Where devices have to show a credential.
 const (
 	bannerLogin    = ` -u truck-17 -P "$TOKEN"`
-	bannerRegister = `  register gateway devices create truck-17 --fleet north --server http://%s%s
+	bannerRegister = `  register gateway devices create truck-17 --fleet north --server %s%s
 `
 )
 
@@ -35,11 +35,11 @@ const bannerSetup = `  sign up  %s
 
 // writeBanner tells people where to look. A terminal that went away is no reason to stop.
 func writeBanner(w io.Writer, o *Options, a Addrs, setup string) {
-	text, login := bannerTitle, ""
+	text, login, http := bannerTitle, "", o.scheme()+"://"+a.HTTP.String()
 	if o.roles().Has(RoleEdge) {
-		text += fmt.Sprintf(bannerEdge, a.HTTP)
+		text += fmt.Sprintf(bannerEdge, http)
 	} else {
-		text += fmt.Sprintf(bannerHealth, a.HTTP)
+		text += fmt.Sprintf(bannerHealth, http)
 	}
 	if setup != "" {
 		text += fmt.Sprintf(bannerSetup, setup)
@@ -48,7 +48,7 @@ func writeBanner(w io.Writer, o *Options, a Addrs, setup string) {
 		if o.Auth.Device == AuthRequired {
 			login = bannerLogin
 			if o.roles().Has(RoleEdge) {
-				text += fmt.Sprintf(bannerRegister, a.HTTP, o.bannerProof())
+				text += fmt.Sprintf(bannerRegister, http, o.bannerProof())
 			}
 		}
 		if host, port, err := net.SplitHostPort(a.MQTT.String()); err == nil {

@@ -77,7 +77,9 @@ func (g *gateway) samePorts(o *Options) {
 // sameData are options for a gateway that finds what g kept.
 func (g *gateway) sameData(o *Options) { o.Store.DataDir = g.opts.Store.DataDir }
 
-func (g *gateway) url(path string) string { return "http://" + g.Addrs().HTTP.String() + path }
+func (g *gateway) url(path string) string {
+	return g.opts.scheme() + "://" + g.Addrs().HTTP.String() + path
+}
 
 type testWriter struct{ t *testing.T }
 

@@ -8,9 +8,13 @@ import (
 	"net"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/fleetcast/fleetcast/gateway/certs"
+	"github.com/fleetcast/fleetcast/sse"
 )
 
 // Bounds of the HTTP side. There is no write timeout: a stream is written for as long as it is watched, and sets a
@@ -28,11 +32,24 @@ const (
 	maxConnections = 4096
 )
 
+// Bounds of HTTP/2, beside net/http's own.
+const (
+	// maxConcurrent bounds the requests of one connection, streams among them: a browser has one for all its tabs.
+	maxConcurrent = 256
+	// pingAfter is how long nothing has come before a connection is asked whether it lives, and pingWait how long the
+	// answer may take: a host that vanished is found by nothing else, as no goroutine of a stream reads.
+	pingAfter = time.Minute
+	pingWait  = 30 * time.Second
+	// receiveBuffer bounds what is taken of the bodies of a connection, and of one, before it is read.
+	receiveBuffer = 64 << 10
+)
+
 // An httpDoor is the bound port and the server behind it.
 type httpDoor struct {
 	log      *slog.Logger
 	listener net.Listener
 	server   *http.Server
+	secure   bool
 	cancel   context.CancelFunc // ends the context of every request
 
 	open    atomic.Int64
@@ -63,21 +80,66 @@ func requireLoopback(addr net.Addr) error {
 	return nil
 }
 
-// newHTTPDoor puts a server with the handler behind the listener. Requests live in a context of ctx's values that ends
-// when the door closes.
-func newHTTPDoor(ctx context.Context, l net.Listener, handler http.Handler, log *slog.Logger) *httpDoor {
+// newHTTPDoor puts a server with the handler behind the listener. Requests live in a context of ctx's values that
+// ends when the door closes. files make it HTTPS, with HTTP/2 for who knows it; nil is plain HTTP/1.1.
+func newHTTPDoor(ctx context.Context, l net.Listener, handler http.Handler, files *certs.Files, log *slog.Logger) *httpDoor {
 	base, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	d := &httpDoor{log: log, listener: l, cancel: cancel, silent: map[net.Conn]struct{}{}}
 	d.server = &http.Server{
-		Handler:           handler,
+		Handler:           d.carry(handler),
 		ReadHeaderTimeout: readHeaderTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 		BaseContext:       func(net.Listener) context.Context { return base },
 		ConnState:         d.count,
+		ConnContext:       d.connected,
+		HTTP2: &http.HTTP2Config{
+			MaxConcurrentStreams: maxConcurrent, SendPingTimeout: pingAfter, PingTimeout: pingWait,
+			MaxReceiveBufferPerConnection: receiveBuffer, MaxReceiveBufferPerStream: receiveBuffer,
+		},
+	}
+	if files != nil {
+		d.server.TLSConfig, d.secure = files.Server(), true
 	}
 	return d
+}
+
+// carrier is a connection of HTTP/2, as far as it carries streams: those are bounded by who serves them, as the ones
+// that were taken over are, so that a viewer takes no place here.
+type carrier struct{ streams atomic.Int64 }
+
+type carrierKey struct{}
+
+// connected prepares a connection for what may come over it.
+func (d *httpDoor) connected(ctx context.Context, conn net.Conn) context.Context {
+	if !d.secure {
+		return ctx // a stream takes the connection over, and bounds its buffers then
+	}
+	if err := sse.BoundUnsent(conn); err != nil {
+		d.log.Debug("the kernel's buffers are not bounded", "error", err)
+	}
+	return context.WithValue(ctx, carrierKey{}, new(carrier))
+}
+
+// carry leaves connections of HTTP/2 out of the count while they carry streams.
+func (d *httpDoor) carry(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c, ok := r.Context().Value(carrierKey{}).(*carrier)
+		if !ok || r.ProtoMajor < 2 || !strings.HasPrefix(r.URL.Path, "/stream/") {
+			next.ServeHTTP(w, r)
+			return
+		}
+		if c.streams.Add(1) == 1 {
+			d.open.Add(-1)
+		}
+		defer func() {
+			if c.streams.Add(-1) == 0 {
+				d.open.Add(1)
+			}
+		}()
+		next.ServeHTTP(w, r)
+	})
 }
 
 // count bounds the open connections. The connection is not wrapped: a stream takes it over and sets socket options.
@@ -120,7 +182,11 @@ func (d *httpDoor) hangUp() {
 func (d *httpDoor) accept(ctx context.Context) error {
 	unbind := context.AfterFunc(ctx, func() { d.listener.Close() })
 	defer unbind()
-	err := d.server.Serve(d.listener)
+	serve := d.server.Serve
+	if d.secure {
+		serve = func(l net.Listener) error { return d.server.ServeTLS(l, "", "") } // the configuration has the files
+	}
+	err := serve(d.listener)
 	if ctx.Err() != nil {
 		return nil // closed by us
 	}

@@ -17,6 +17,7 @@ var layers = map[string]int{
 
 	"devices/store/storetest": 1,
 	"gateway/problem":         1, // how every HTTP port says no; knows devices and net/http only
+	"gateway/certs":           1, // certificate files of every port with TLS
 	"gateway/api/openapi":     1, // what the people's door is, as text; knows no route
 
 	"gateway/api/openapi/openapitest": 2, // a tool for tests

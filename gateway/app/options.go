@@ -51,6 +51,8 @@ type MQTTOptions struct {
 type HTTPOptions struct {
 	Listen string   `help:"Address for the page, the streams and the API; without the role edge, for health and counters only. Loopback only, unless --viewer-auth is required; port 0 takes a free one." default:"${http_listen}"`
 	Hosts  []string `help:"Host names that are answered besides the loopback ones. Any other is refused, so that no web page elsewhere reaches the API by DNS rebinding; with --viewer-auth required every name is answered." placeholder:"NAME"`
+	Cert   string   `help:"PEM file with the certificate of this address and its chain: it then speaks HTTPS, with HTTP/2. A changed file is used without a restart." placeholder:"FILE"`
+	Key    string   `help:"PEM file with its key." placeholder:"FILE"`
 	Gzip   bool     `help:"Compress streams for clients that take gzip: each tick once, for all of them." default:"${http_gzip}" negatable:""`
 }
 

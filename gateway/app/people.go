@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/fleetcast/fleetcast/devices"
@@ -47,6 +46,9 @@ func (o *Options) checkPeople() error {
 		return devices.Errorf(devices.Invalid, "jwks-url", "needs jwks-issuer and jwks-audience")
 	case p.JWKSURL == "" && (p.JWKSIssuer != "" || p.JWKSAudience != ""):
 		return devices.Errorf(devices.Invalid, "jwks-issuer", "is of no use without jwks-url")
+	}
+	if err := o.checkHTTPCerts(); err != nil {
+		return err
 	}
 	return o.checkHTTPListen()
 }
@@ -104,7 +106,7 @@ func (a *App) startPeople(ctx context.Context, kept config.Store) (*auth.Authori
 	}
 	options := auth.Options{
 		Store: kept, LocalToken: local, SessionTTL: o.People.SessionTTL, Logger: a.log.With("part", "auth"),
-		SecureCookies: strings.HasPrefix(o.People.PublicURL, "https://"),
+		SecureCookies: o.byHTTPS(),
 	}
 	if o.People.JWKSURL != "" {
 		options.JWKS = []auth.JWKSOptions{{URL: o.People.JWKSURL, Issuer: o.People.JWKSIssuer, Audience: o.People.JWKSAudience, Leeway: time.Minute}}
@@ -136,9 +138,10 @@ func (a *App) setupLink(ctx context.Context) string {
 	if proof == "" {
 		return ""
 	}
-	base := a.opts.People.PublicURL
+	o := &a.opts
+	base := o.People.PublicURL
 	if base == "" {
-		base = "http://" + a.addrs.HTTP.String()
+		base = o.scheme() + "://" + a.addrs.HTTP.String()
 	}
 	return base + "/#setup=" + proof // behind '#' it reaches no log
 }

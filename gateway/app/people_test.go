@@ -20,6 +20,8 @@ import (
 
 func requireViewers(o *Options) { o.People.Viewer = AuthRequired }
 
+func grantAll(role devices.Role) auth.Grant { return auth.Grant{Role: role, AllFleets: true} }
+
 // tokenOf signs a token that grants something.
 func (g *gateway) tokenOf(t rapid.TB, role devices.Role, fleets ...string) string {
 	t.Helper()

@@ -121,6 +121,8 @@ type SSEStats struct {
 type HTTPStats struct {
 	Open    int64  `json:"open"` // now
 	Refused uint64 `json:"refused"`
+	// CertificateEnds is when the certificate in use ends, unix ms; not there without TLS.
+	CertificateEnds int64 `json:"certificate_ends,omitempty"`
 }
 
 func (a *App) stats() Stats {
@@ -160,6 +162,9 @@ func (a *App) stats() Stats {
 	}
 	if door := a.http.Load(); door != nil {
 		stats.HTTP = HTTPStats{Open: door.open.Load(), Refused: door.refused.Load()}
+		if p.certs != nil {
+			stats.HTTP.CertificateEnds = p.certs.Expires().UnixMilli()
+		}
 	}
 	return stats
 }

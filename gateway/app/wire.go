@@ -13,6 +13,7 @@ import (
 	"github.com/fleetcast/fleetcast/devices/registry"
 	"github.com/fleetcast/fleetcast/gateway/api"
 	"github.com/fleetcast/fleetcast/gateway/auth"
+	"github.com/fleetcast/fleetcast/gateway/certs"
 	"github.com/fleetcast/fleetcast/gateway/mqttin"
 	"github.com/fleetcast/fleetcast/sse"
 	"github.com/fleetcast/fleetcast/sse/dashboard"
@@ -34,6 +35,7 @@ type parts struct {
 	stream  *sse.Handler
 	api     *api.API
 	dead    *deadLetters // nil where there are none
+	certs   *certs.Files // of the HTTP port; nil: it speaks no TLS
 }
 
 // A door takes in what devices say: the embedded broker, or the consumer of another.
@@ -138,6 +140,10 @@ func (p *parts) wireAPI(o *Options, log *slog.Logger, stats func() Stats) (err e
 			return fmt.Errorf("make page: %w", err)
 		}
 	}
+	if p.certs, err = o.httpCerts(log); err != nil {
+		return err
+	}
+	options.HTTPSOnly = o.byHTTPS()
 	p.api, err = api.New(options)
 	return err
 }
@@ -238,7 +244,7 @@ func (a *App) start(ctx context.Context) error {
 }
 
 func (a *App) startHTTP(ctx context.Context, listener net.Listener) {
-	door := newHTTPDoor(ctx, listener, a.parts.api, a.log.With("part", "http"))
+	door := newHTTPDoor(ctx, listener, a.parts.api, a.parts.certs, a.log.With("part", "http"))
 	a.http.Store(door)
 	a.stack.push("http requests", requestBound, door.finish)
 	if a.parts.stream != nil {

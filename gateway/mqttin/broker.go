@@ -18,13 +18,14 @@ import (
 
 	"github.com/fleetcast/fleetcast/bridge/bus"
 	"github.com/fleetcast/fleetcast/devices"
+	"github.com/fleetcast/fleetcast/gateway/certs"
 )
 
 // Broker is the embedded MQTT broker. It is made by New, bound by Listen and runs in Run, once.
 type Broker struct {
 	intake
 	ports     []*port
-	certs     *certs // nil: no port has TLS
+	certs     *certs.Files // nil: no port has TLS
 	origins   []string
 	proxies   []netip.Prefix
 	limits    Limits
@@ -84,7 +85,8 @@ func New(o Options) (*Broker, error) {
 		return nil, err
 	}
 	if o.Ports.Certificate != "" {
-		if b.certs, err = newCerts(&o.Ports, b.counters); err != nil {
+		files := certs.Options{Certificate: o.Ports.Certificate, Key: o.Ports.Key, ClientCA: o.Ports.ClientCA, Bad: func() { b.counters.note(CertificateBad, "") }}
+		if b.certs, err = certs.New(files); err != nil {
 			return nil, err
 		}
 	}

@@ -2,6 +2,7 @@ package mqttin
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -170,9 +171,11 @@ func (b *Broker) open(ctx context.Context, c *conn, p *port) error {
 		return b.explainOpening(c, ProxyHeaderBad, err)
 	}
 	if p.secure {
-		if err := b.certs.handshake(ctx, c); err != nil {
-			return b.explainOpening(c, TLSFailed, err)
+		secure := tls.Server(c.Conn, b.certs.Current(time.Now()))
+		if err := secure.HandshakeContext(ctx); err != nil {
+			return b.explainOpening(c, TLSFailed, fmt.Errorf("shake hands: %w", err))
 		}
+		c.Conn = secure
 	}
 	if p.webSocket {
 		if err := b.upgrade(c); err != nil {

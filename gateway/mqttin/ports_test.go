@@ -91,9 +91,7 @@ func TestARenewedCertificateIsUsedWithoutARestart(t *testing.T) {
 	cert, key, roots := certificate(t)
 	h := startWith(t, Options{Ports: Ports{TLS: "127.0.0.1:0", Certificate: cert, Key: key}})
 	served := func(roots *x509.CertPool) error {
-		h.certs.mu.Lock()
-		h.certs.checked = time.Time{} // as if some time had passed
-		h.certs.mu.Unlock()
+		h.certs.Recheck() // as if some time had passed
 		nc, err := tls.Dial("tcp", tlsPort(h), secured(t, roots))
 		if err == nil {
 			_ = nc.Close()
