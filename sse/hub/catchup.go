@@ -29,19 +29,22 @@ func (v *Viewer) catchUp(s *viewState) []byte {
 		if b := v.heartbeat(s); b != nil {
 			return b
 		}
-		switch c, step := v.step(s); step {
+		v.owe()
+		c, step := v.step(s)
+		if step != stepReset && v.hasAllThatItAskedFor() {
+			return v.readyEvent(v.behind.text) // it may be behind again, or ahead of a view that is slow to tick
+		}
+		switch step {
 		case stepReset:
 			return v.resetEvent()
 		case stepWait:
 			return nil
 		case stepArrived:
-			id := v.behind.text
-			v.arrive(s)
-			return v.readyEvent(id)
-		case stepSlice:
-			if v.hasAllOf(s) {
-				return v.readyEvent(v.behind.text)
+			if v.ready || v.owed != nil { // else a table was loaded anew meanwhile
+				v.arrive(s)
+				return nil
 			}
+		case stepSlice:
 			if b := v.take(c, s.head.at[c.part].Epoch); b != nil {
 				return b
 			}
@@ -50,24 +53,52 @@ func (v *Viewer) catchUp(s *viewState) []byte {
 	}
 }
 
-// hasAllOf tells, once, that a viewer has been given all that there was when it began to catch up. It may be behind
-// again by then, and a viewer that is slower than its stream always is: it is ready all the same.
-func (v *Viewer) hasAllOf(s *viewState) bool {
-	if v.ready {
+// owe notes, once, how far the tables are when a viewer begins to catch up: it is ready when it has all of that. The view's
+// head is not enough: where a tick is due the tables are further, and other viewers may have been shown it already, by
+// slices, by another view or before a cut.
+func (v *Viewer) owe() {
+	if v.ready || v.owed != nil {
+		return
+	}
+	owed := make([]bus.Position, len(v.view.tables))
+	for i, t := range v.view.tables {
+		t.mu.RLock()
+		owed[i] = t.position
+		t.mu.RUnlock()
+		if owed[i].Epoch == 0 { // being loaded: it waits
+			return
+		}
+	}
+	v.owed = owed
+}
+
+// hasAllThatItAskedFor tells, until it is told ready, that a viewer has been given all that there was when it began to
+// catch up. It may be behind again by then, and a viewer that is slower than its stream always is: it is ready all the same.
+func (v *Viewer) hasAllThatItAskedFor() bool {
+	if v.ready || v.owed == nil || v.behind.cursor.active || !v.ahead.IsZero() {
 		return false
 	}
-	if v.owed == nil { // it begins: no step takes a slice before every partition is loaded
-		v.owed, v.asked = s.head, v.view.offsets()
-	}
-	if v.behind.cursor.active || !v.ahead.IsZero() {
-		return false
-	}
-	for i, p := range v.behind.parts {
-		if p.fresh || p.at.Epoch != v.owed.at[i].Epoch || p.at.Offset < v.owed.at[i].Offset {
+	for i := range v.behind.parts {
+		p := &v.behind.parts[i]
+		switch {
+		case p.fresh:
+			return false
+		case p.at.Epoch != v.owed[i].Epoch: // a table was loaded anew before anything of it was given
+			v.owed = nil
+			return false
+		case p.at.Offset < v.owed[i].Offset:
 			return false
 		}
 	}
 	return true
+}
+
+// target is how far a pass over a partition goes: to the head, or to what the viewer is owed where that is further.
+func (v *Viewer) target(i int, head bus.Position) bus.Position {
+	if v.owed != nil && v.owed[i].Epoch == head.Epoch {
+		head.Offset = max(head.Offset, v.owed[i].Offset)
+	}
+	return head
 }
 
 // step is what a viewer that is behind does next.
@@ -108,8 +139,8 @@ func (v *Viewer) step(s *viewState) (cursor, step) {
 			}
 		case p.fresh && head.Offset < oldest && v.behind.cursor.toIn(i) == 0:
 			early = true // a pass that ends at the head would end in a reset
-		case !v.behind.cursor.active && (!next.active && p.at.Offset < head.Offset || p.fresh && !(next.active && parts[next.part].fresh)):
-			next = cursor{active: true, part: i, to: v.view.passTo(i, p.fresh, head, oldest)}
+		case !v.behind.cursor.active && (!next.active && p.at.Offset < v.target(i, head).Offset || p.fresh && !(next.active && parts[next.part].fresh)):
+			next = cursor{active: true, part: i, to: v.view.passTo(i, p.fresh, v.target(i, head), oldest)}
 		case p.at.Offset > head.Offset:
 			early = true
 		}
@@ -189,11 +220,12 @@ func (v *Viewer) take(c cursor, epoch bus.Epoch) []byte {
 }
 
 // slice is the piece at c: one that another viewer made, or makes just now, where it is not older than what this one has
-// seen, nor than when it asked: frames are newer than the head, and others may have been shown them already. In a storm of returning viewers each is made once, and the others wait for it.
+// seen, nor than when it asked: frames are newer than the head, and others may have been shown them already. In a storm of
+// returning viewers each is made once, and the others wait for it.
 func (v *Viewer) slice(m *mark, c cursor) *slice {
 	key, seen := sliceKey{mark: m.text, part: c.part, to: c.to, limit: v.limit}, m.parts[c.part].seen()
-	if v.asked != nil {
-		seen = max(seen, v.asked[c.part])
+	if v.owed != nil {
+		seen = max(seen, v.owed[c.part].Offset)
 	}
 	for anew := false; ; anew = true {
 		v.view.mu.Lock()
@@ -238,7 +270,7 @@ func (v *Viewer) readyEvent(id string) []byte {
 	if v.ready {
 		return nil
 	}
-	v.ready, v.owed, v.asked = true, nil, nil
+	v.ready, v.owed = true, nil
 	data := devices.AppendJSONString([]byte(`{"sid":`), v.id)
 	data = strconv.AppendInt(append(data, `,"assets":`...), int64(v.view.size()), 10)
 	data = devices.AppendJSONString(append(data, `,"position":`...), id)
@@ -254,7 +286,7 @@ func (v *Viewer) resetEvent() []byte {
 	data := devices.AppendJSONString([]byte(`{"reason":`), string(v.reset))
 	v.hub.stats.reset(v.reset)
 	v.behind = v.view.freshMark()
-	v.reset, v.ready, v.owed, v.asked, v.ahead = noReset, false, nil, nil, time.Time{}
+	v.reset, v.ready, v.owed, v.ahead = noReset, false, nil, time.Time{}
 	return v.view.event("reset", append(data, '}'), v.behind.text)
 }
 
@@ -265,17 +297,6 @@ func (v *view) freshMark() *mark {
 		parts[i] = markPart{partition: t.partition, fresh: true}
 	}
 	return newMark(parts, cursor{}, v.filter)
-}
-
-// offsets are how far the tables are, which is further than the view's head where a tick is due.
-func (v *view) offsets() []uint64 {
-	at := make([]uint64, len(v.tables))
-	for i, t := range v.tables {
-		t.mu.RLock()
-		at[i] = t.position.Offset
-		t.mu.RUnlock()
-	}
-	return at
 }
 
 // passTo is the end of a pass that starts now: the head. Passes from nothing that start within a second of each other

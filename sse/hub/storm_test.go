@@ -269,3 +269,48 @@ func TestASharedSliceIsNotOlderThanWhoAsksForIt(t *testing.T) {
 		}
 	})
 }
+
+// A view's head is what it ticked last. Where another view, or another viewer's slice, showed what came since, a viewer
+// that comes back to the very head is not ready before it has that too, however slow its own view ticks.
+func TestWhoComesBackToTheHeadOfItsViewIsNotReadyWithLessThanOthersWereShown(t *testing.T) {
+	for _, every := range []time.Duration{0, time.Minute} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t, 2)
+			h := startHub(t, w)
+			change := func() {
+				w.set("north", "a", 100)
+				w.set("south", "b", 100)
+				w.flush()
+				synctest.Wait() // the tables have it; the view's head comes with its tick
+			}
+			change()
+			window()
+			q := Query{Every: every}
+			keeps := attach(t, h, q, "")
+			defer keeps.Close()
+			drainAll(keeps)
+			gone := newClient(t, "gone", everything)
+			v := attach(t, h, q, "")
+			gone.drain(v)
+			v.Close()
+			change()
+			back := newClient(t, "back", everything)
+			v = attach(t, h, q, gone.id)
+			defer v.Close()
+			for back.ready == 0 {
+				b := v.poll()
+				if b == nil {
+					t.Fatal("it is not ready, and waits for a tick of its view")
+				}
+				back.read(b)
+			}
+			back.mustShow(w.shows(everything))
+			change()
+			if every == 0 {
+				window()
+				back.drain(v)
+				back.mustShow(w.shows(everything))
+			}
+		})
+	}
+}

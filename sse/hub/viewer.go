@@ -6,6 +6,8 @@ import (
 	"slices"
 	"sync/atomic"
 	"time"
+
+	"github.com/fleetcast/fleetcast/bridge/bus"
 )
 
 // Viewer is one connection: a position, and no queue. What it has not seen is worked out from the position when it asks
@@ -23,17 +25,16 @@ type Viewer struct {
 
 	// The rest belongs to the goroutine that calls Next.
 
-	at     *vector  // the head at which it stands while it is up to date
-	behind *mark    // where it stands otherwise; shared and immutable. nil while at counts
-	seen   []uint64 // while up to date: offsets of frames it was given that are newer than at; nil for none
-	turn   int      // the partition whose pass comes next
-	limit  int      // of the next slice
-	plain  int      // the size of the piece that it was given last, before it was packed; 0 where that does not matter
-	beats  uint64   // the last heartbeat that it was given
-	ready  bool     // ready was said since the last reset
-	owed   *vector  // until then: where it must have come to
-	asked  []uint64 // until then: how far the tables were when it began, which its slices must not be older than
-	reset  reason   // to be said
+	at     *vector        // the head at which it stands while it is up to date
+	behind *mark          // where it stands otherwise; shared and immutable. nil while at counts
+	seen   []uint64       // while up to date: offsets of frames it was given that are newer than at; nil for none
+	turn   int            // the partition whose pass comes next
+	limit  int            // of the next slice
+	plain  int            // the size of the piece that it was given last, before it was packed; 0 where that does not matter
+	beats  uint64         // the last heartbeat that it was given
+	ready  bool           // ready was said since the last reset
+	owed   []bus.Position // until then: how far the tables were when it began
+	reset  reason         // to be said
 	ahead  time.Time
 	begin  time.Time // its turn among those who come at one moment
 }
