@@ -21,13 +21,17 @@ const (
 	countCleared                    // alerts cleared
 
 	// What the registry did.
-	countDeleted       // devices removed because they were deleted there
-	countMoved         // devices moved to another fleet
-	countForwarded     // entries passed on to the partition of a device's new fleet
-	countRetired       // devices removed because they were silent for long
-	countSilent        // devices that went offline or unknown because they were silent
-	countDeadConns     // connections whose door died
-	reasonUnregistered // an entry of a device that is not registered, where only such have state
+	countDeleted         // devices removed because they were deleted there
+	countMoved           // devices moved to another fleet
+	countForwarded       // entries passed on to the partition of a device's new fleet
+	countRetired         // devices removed because they were silent for long
+	countSilent          // devices that went offline or unknown because they were silent
+	countDeadConns       // connections whose door died
+	countCommands        // commands taken in
+	countCommandsDone    // of them, those that the device did
+	countCommandsFailed  // that it did not, or that could not be sent
+	countCommandsExpired // whose time ended before
+	reasonUnregistered   // an entry of a device that is not registered, where only such have state
 
 	// What is normal in the field, but tells how devices and doors behave.
 	reasonOlder     // a reading of which some field was older than what is held
@@ -45,27 +49,34 @@ const (
 	reasonNoAlert   // an acknowledgement of an alert that is not open, or was seen already
 	reasonUnknown   // a removal, a disconnection or an offline report of a device that is not held
 
+	reasonCommandRepeated  // a command that is there already: the request was repeated
+	reasonCommandOvertaken // a state of a command that it had: it was sent once more
+	reasonCommandLate      // an answer or a state of a command that is finished
+	reasonCommandUnknown   // an answer or a state of a command that is not known
+
 	// Faults of the input. They are also told in a log line, see report.
-	reasonOutOfRange    // a member outside its bounds, dropped
-	reasonNullIsland    // a position 0/0 without satellites, dropped
-	reasonClock         // an absurd device time, replaced by the time of the entry
-	reasonWeekRollover  // a device time that is 1024 weeks off, put right
-	reasonZone          // a device time that is ahead by a time zone, put right
-	reasonTooOld        // a reading above the fleet's age, dropped
-	reasonInaccurate    // a position above the fleet's radius, dropped
-	reasonOutsideArea   // a position outside the fleet's area, dropped
-	reasonAxesSwapped   // the same, and inside with its axes exchanged
-	reasonJump          // a position that the device cannot have reached, dropped
-	reasonFleetConflict // an entry of a device in another fleet than its own, dropped
-	reasonDeviceLimit   // an entry of a device above the limit of devices, dropped
-	reasonMetricLimit   // a metric above the limit of metrics, dropped
-	reasonAssetBytes    // a metric that does not fit the asset's bytes, dropped
-	reasonBadMetric     // a metric that no decoder should let pass: not finite, no name, too long
-	reasonAlertNotes    // an alert above the bytes that are kept of a device's: it cannot be looked up any more
-	reasonConnLimit     // a connection above the limit of live connections: the oldest was forgotten
-	reasonBadEntry      // an entry without a device or a body, or of an unknown kind
-	reasonBadRecord     // a record that could not be read when the partition was loaded
-	reasonPanic         // an entry on which our own code broke: a bug of ours, and the entry is lost
+	reasonOutOfRange     // a member outside its bounds, dropped
+	reasonNullIsland     // a position 0/0 without satellites, dropped
+	reasonClock          // an absurd device time, replaced by the time of the entry
+	reasonWeekRollover   // a device time that is 1024 weeks off, put right
+	reasonZone           // a device time that is ahead by a time zone, put right
+	reasonTooOld         // a reading above the fleet's age, dropped
+	reasonInaccurate     // a position above the fleet's radius, dropped
+	reasonOutsideArea    // a position outside the fleet's area, dropped
+	reasonAxesSwapped    // the same, and inside with its axes exchanged
+	reasonJump           // a position that the device cannot have reached, dropped
+	reasonFleetConflict  // an entry of a device in another fleet than its own, dropped
+	reasonDeviceLimit    // an entry of a device above the limit of devices, dropped
+	reasonMetricLimit    // a metric above the limit of metrics, dropped
+	reasonAssetBytes     // a metric that does not fit the asset's bytes, dropped
+	reasonBadMetric      // a metric that no decoder should let pass: not finite, no name, too long
+	reasonAlertNotes     // an alert above the bytes that are kept of a device's: it cannot be looked up any more
+	reasonConnLimit      // a connection above the limit of live connections: the oldest was forgotten
+	reasonBadEntry       // an entry without a device or a body, or of an unknown kind
+	reasonBadRecord      // a record that could not be read when the partition was loaded
+	reasonCommandForeign // an answer of another device than the command's
+	reasonCommandLimit   // a command above the limit of those that wait: it failed
+	reasonPanic          // an entry on which our own code broke: a bug of ours, and the entry is lost
 
 	// Faults of the bus.
 	reasonPublishError
@@ -96,6 +107,9 @@ var reasonNames = [reasonCount]string{
 	reasonFleetConflict: "fleet_conflict", reasonDeviceLimit: "device_limit", reasonMetricLimit: "metric_limit",
 	reasonAssetBytes: "asset_bytes", reasonBadMetric: "bad_metric", reasonConnLimit: "connection_limit",
 	reasonBadEntry: "bad_entry", reasonBadRecord: "bad_record", reasonPanic: "panic",
+	countCommands: "commands", countCommandsDone: "commands_done", countCommandsFailed: "commands_failed", countCommandsExpired: "commands_expired",
+	reasonCommandRepeated: "command_repeated", reasonCommandOvertaken: "command_overtaken", reasonCommandLate: "command_late",
+	reasonCommandUnknown: "command_unknown", reasonCommandForeign: "command_foreign", reasonCommandLimit: "command_limit",
 	reasonPublishError: "publish_error", reasonReadError: "read_error", reasonOwnError: "own_error", reasonLost: "lost", reasonConfigLate: "config_late",
 }
 

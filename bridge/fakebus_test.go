@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"maps"
 	"slices"
 	"sync"
 	"time"
 
 	"github.com/fleetcast/fleetcast/bridge/bus"
+	"github.com/fleetcast/fleetcast/devices"
 )
 
 var errBroken = errors.New("the store is away")
@@ -25,6 +27,7 @@ type fakePartition struct {
 	changed  chan struct{} // closed and replaced on every change
 	inlet    []bus.Entry   // all there ever were; ids are index+1
 	config   uint64
+	commands map[devices.CommandID]bus.CommandRow
 	consumed bus.EntryID
 	state    map[deviceKey]bus.Record
 	frames   map[deviceKey]string
@@ -52,7 +55,7 @@ func newFakeBus(partitions int) *fakeBus {
 	for range partitions {
 		b.partitions = append(b.partitions, &fakePartition{
 			bus: b, changed: make(chan struct{}),
-			state: make(map[deviceKey]bus.Record), frames: make(map[deviceKey]string),
+			state: make(map[deviceKey]bus.Record), frames: make(map[deviceKey]string), commands: make(map[devices.CommandID]bus.CommandRow),
 		})
 	}
 	return b
@@ -134,6 +137,12 @@ func (l *fakeLease) Events(context.Context) ([]bus.VersionedEvent, bus.Position,
 	return nil, bus.Position{}, nil
 }
 
+func (l *fakeLease) Commands() []bus.CommandRow {
+	l.p.bus.mu.Lock()
+	defer l.p.bus.mu.Unlock()
+	return slices.Collect(maps.Values(l.p.commands))
+}
+
 func (l *fakeLease) State() iter.Seq[bus.Record] {
 	l.p.bus.mu.Lock()
 	defer l.p.bus.mu.Unlock()
@@ -195,13 +204,20 @@ func (l *fakeLease) Publish(ctx context.Context, f *bus.Flush) (bus.Position, er
 
 func (p *fakePartition) commit(f *bus.Flush) {
 	p.consumed, p.config = max(p.consumed, f.Consumed), max(p.config, f.Config)
-	p.events = append(p.events, f.Events...)
 	p.flushes = append(p.flushes, published{time.Now(), f.Consumed, len(f.Changes)})
 	for i := range f.Changes {
 		c := &f.Changes[i]
 		key := deviceKey{c.Fleet, c.Device}
 		p.state[key] = bus.Record{Device: c.Device, Fleet: c.Fleet, Data: c.Record, Removed: c.Removed()}
 		p.frames[key] = string(c.Frame)
+	}
+	p.events = append(p.events, f.Events...)
+	for _, r := range f.Commands {
+		if r.Data == nil {
+			delete(p.commands, r.ID)
+		} else {
+			p.commands[r.ID] = r
+		}
 	}
 	p.notify()
 }

@@ -8,7 +8,7 @@ import (
 // isPending tells whether there is something to publish: a change, or entries that were looked at and can leave the
 // inlet.
 func (s *state) isPending() bool {
-	return len(s.dirty) > 0 || len(s.dirtyGone) > 0 || len(s.judging.events) > 0 || s.applied > s.published
+	return len(s.dirty) > 0 || len(s.dirtyGone) > 0 || len(s.judging.events) > 0 || s.applied > s.published || len(s.commands.dirty) > 0
 }
 
 // makeFlush collects everything that changed since the last flush that was committed. The flush is valid until the next
@@ -32,6 +32,7 @@ func (s *state) makeFlush(now int64) *bus.Flush {
 			f.Changes = append(f.Changes, s.change(d))
 		}
 	}
+	f.Commands = s.commandRows(f.Commands)
 	return f
 }
 
@@ -50,6 +51,7 @@ func (s *state) committed() {
 	for _, d := range s.dirty {
 		d.dirty = false
 	}
+	s.committedCommands()
 	clear(s.dirty)
 	clear(s.dirtyGone)
 	clear(s.closed)

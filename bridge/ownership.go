@@ -124,9 +124,6 @@ func (o *ownership) loop(ctx, hard context.Context, entries <-chan []bus.Entry, 
 		}
 		now := time.Now()
 		o.passTime(now, len(entries) == 0)
-		if !now.Before(o.swept.Add(sweepEvery / sweepSteps)) {
-			o.sweep(now, len(entries) == 0 && o.atEnd)
-		}
 		if o.isDue(now) {
 			if err := o.flush(hard); isFinal(err) {
 				return err
@@ -135,11 +132,15 @@ func (o *ownership) loop(ctx, hard context.Context, entries <-chan []bus.Entry, 
 	}
 }
 
-// passTime does what the owner's clock says, where the inlet is read to its end.
-func (o *ownership) passTime(now time.Time, atEnd bool) {
-	if atEnd {
+// passTime does what the owner's clock says. caughtUp says that nothing waits that was read.
+func (o *ownership) passTime(now time.Time, caughtUp bool) {
+	if caughtUp {
 		o.state.expire(now.Sub(o.start))
 		o.judgeTime(now)
+	}
+	o.state.expireCommands(now.UnixMilli(), caughtUp && (o.atEnd || now.Sub(o.heardAt) > beatInterval))
+	if !now.Before(o.swept.Add(sweepEvery / sweepSteps)) {
+		o.sweep(now, caughtUp && o.atEnd)
 	}
 }
 
@@ -225,6 +226,12 @@ func (o *ownership) wake() time.Time {
 			at = due
 		}
 	}
+	if ends := o.state.nextExpiry(); ends > 0 {
+		now := time.Now()
+		if due := now.Add(max(time.Duration(ends-now.UnixMilli())*time.Millisecond, expiryRetry)); due.Before(at) {
+			at = due
+		}
+	}
 	if due := o.swept.Add(sweepEvery / sweepSteps); due.Before(at) {
 		at = due
 	}
@@ -277,7 +284,7 @@ func (o *ownership) flush(hard context.Context) error {
 		}
 		return err
 	}
-	if len(f.Changes) > 0 {
+	if len(f.Changes)+len(f.Events) > 0 {
 		o.counters.add(countFlushes)
 		o.counters[countAssets].Add(uint64(len(f.Changes)))
 	} else {

@@ -74,6 +74,7 @@ func (p *partition) hold(ctx, hard context.Context, lease bus.Lease) error {
 	s := newState(p.opts, &p.counters, p.index)
 	s.partition = p.id
 	s.load(lease.State())
+	s.loadCommands(lease.Commands())
 	defer s.unload()
 	p.catchUp(ctx, lease.Config())
 	p.counters.add(countOwned)

@@ -124,12 +124,16 @@ func (s *state) isHere(fleet devices.FleetID) bool {
 func (s *state) follow(news RegistryNews) {
 	clear(s.asked)
 	for id, deleted := range news.Devices {
+		s.reviewCommands(id, deleted)
 		if d := s.live[id]; d != nil {
 			s.review(d, deleted)
 		}
 	}
 	if !news.All {
 		return
+	}
+	for id := range s.commands.devices {
+		s.reviewCommands(id, false)
 	}
 	for _, d := range s.live { // a device that moves within it may be met twice, which changes nothing
 		s.review(d, false)

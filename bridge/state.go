@@ -32,6 +32,7 @@ type state struct {
 	config    uint64      // the revision of what people configure that is in the state
 	dirty     []*device
 	dirtyGone []*tombstone
+	commands  commands
 	closed    []bus.TrailBlock // blocks of trails that were closed since the last publish
 
 	all    []*device                   // the live ones and some that are gone, in the order in which they are looked at
@@ -68,7 +69,7 @@ func newState(opts *Options, c *counters, index *fleetIndex) *state {
 	s := &state{
 		opts: opts, counters: c, index: index,
 		live: make(map[devices.DeviceID]*device), removed: make(map[deviceKey]*tombstone), leaving: list.New(),
-		rules:   make(map[devices.FleetID]*hygiene),
+		rules: make(map[devices.FleetID]*hygiene), commands: newCommands(),
 		asked:   make(map[devices.DeviceID]answer),
 		round:   newRound(),
 		metrics: make([]devices.Metric, 0, devices.MaxMetrics), scratch: make([]byte, 0, 2*devices.MaxAssetBytes),
@@ -167,9 +168,17 @@ func (s *state) apply(e *bus.Entry, now time.Duration) {
 	}
 	s.expireBefore(e.Time)
 	s.ripenBefore(e.Time)
-	if e.Kind == bus.KindRemoval {
+	switch e.Kind { // what needs no live device
+	case bus.KindRemoval:
 		s.remove(e)
 		return
+	case bus.KindCommand:
+		s.applyCommand(e)
+		return
+	case bus.KindCommandState:
+		s.applyReport(e)
+		return
+	default:
 	}
 	d := s.find(e)
 	if d == nil {
@@ -192,7 +201,7 @@ func (s *state) apply(e *bus.Entry, now time.Duration) {
 		s.judge(d, rules.ByStatus, e.Time)
 	case bus.KindAcknowledgement:
 		s.acknowledge(d, e)
-	case bus.KindRemoval: // was handled above, with the device that it may not find
+	case bus.KindRemoval, bus.KindCommand, bus.KindCommandState: // were handled above, with the device that they may not find
 	}
 }
 
@@ -202,6 +211,10 @@ func isSound(e *bus.Entry) bool {
 		return e.Reading != nil && !e.Device.IsZero() && !e.Fleet.IsZero()
 	case bus.KindAcknowledgement:
 		return e.Acknowledgement != nil && !e.Device.IsZero() && !e.Fleet.IsZero()
+	case bus.KindCommand:
+		return e.Command != nil && !e.Device.IsZero() && !e.Fleet.IsZero()
+	case bus.KindCommandState:
+		return e.Report != nil && !e.Device.IsZero() && !e.Fleet.IsZero()
 	case bus.KindConnection, bus.KindStatus, bus.KindRemoval:
 		return !e.Device.IsZero() && !e.Fleet.IsZero()
 	default:

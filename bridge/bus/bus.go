@@ -17,6 +17,7 @@ type Bus interface {
 	Watcher
 	Doors
 	Trails
+	Commands
 	io.Closer // ends every lease and feed with ErrClosed; waits for what it started; may be called twice
 }
 
@@ -59,6 +60,9 @@ type Lease interface {
 	// State yields the record of every device and tombstone of the partition, as the last publish left them. It may be
 	// ranged over once, before the first Read.
 	State() iter.Seq[Record]
+	// Commands returns the rows of the partition's commands, as the last publish left them, in no order. It may be called
+	// once, before the first Read.
+	Commands() []CommandRow
 	// Config is the highest Flush.Config that a publish of the partition had before Own. Who goes on there applies as much
 	// before it reads: else an entry that is late would bring back what the owner before had removed for good.
 	Config() uint64
@@ -93,6 +97,9 @@ type Flush struct {
 	Changes []Change
 	// Events are published with the change of their device, in one step however large the flush: its record knows of them.
 	Events []Event
+	// Commands are rows of the partition's table of commands. Where a bus commits a large flush in parts, they come after
+	// the events: an event may then be told twice, but none is missing of what the table says.
+	Commands []CommandRow
 }
 
 // Change is the new state of one device, or its removal.

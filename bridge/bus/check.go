@@ -50,6 +50,10 @@ func (e *Entry) Check() error {
 			return devices.Errorf(devices.Invalid, "status", "is neither online nor offline")
 		}
 		return nil
+	case KindCommand:
+		return e.Command.check()
+	case KindCommandState:
+		return e.Report.check()
 	case KindConnection, KindRemoval:
 		return nil
 	case KindAcknowledgement:

@@ -13,6 +13,8 @@ type Entry struct {
 	Reading    *devices.Reading // KindReading. Not changed after Append
 	Connection Connection       // KindConnection
 	Status     StatusReport     // KindStatus
+	Command    *CommandOrder    // KindCommand. Not changed after Append
+	Report     *CommandReport   // KindCommandState. Not changed after Append
 
 	Acknowledgement *Acknowledgement // KindAcknowledgement. Not changed after Append
 }
@@ -20,12 +22,15 @@ type Entry struct {
 // EntryKind is the type of an entry. The numbers are part of the wire format.
 type EntryKind uint8
 
-// The kinds of entries. 5 and 6 are commands and their answers.
+// The kinds of entries.
 const (
 	KindReading    EntryKind = 1 // a device's message
 	KindConnection EntryKind = 2 // a door saw a connection of the device come or go
 	KindStatus     EntryKind = 3 // the device, or its last will, said that it is online or offline
 	KindRemoval    EntryKind = 4 // a person removes the device's live state
+	KindCommand    EntryKind = 5 // a person sends the device a command
+	// KindCommandState: a door sent a command, or heard that it arrived or what came of it.
+	KindCommandState EntryKind = 6
 
 	KindAcknowledgement EntryKind = 7 // a person has seen an alert of the device
 )

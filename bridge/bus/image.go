@@ -12,6 +12,7 @@ type Image struct {
 	Devices   []HeldDevice // tombstones among them in the order of their removals
 	Events    []VersionedEvent
 	Trails    []HeldTrail // the one without a new block for longest first
+	Commands  []CommandRow
 
 	Inlet    []Entry // not consumed yet, in order and without gaps
 	Config   uint64  // the highest Flush.Config
@@ -54,7 +55,7 @@ func (m *Memory) Image(partition int) *Image {
 		Events:  append([]VersionedEvent(nil), p.state.events...),
 		Inlet:   append([]Entry(nil), p.inlet.entries[p.inlet.head:]...),
 		Config:  p.state.config, Consumed: p.inlet.consumed, Last: p.inlet.last, LastTime: p.inlet.lastTime,
-		Doors: p.doors.marks(), Trails: p.state.trails.image(),
+		Doors: p.doors.marks(), Trails: p.state.trails.image(), Commands: p.state.commands.all(),
 	}
 	for _, h := range p.state.held {
 		if h.tombstone == nil {
@@ -92,6 +93,7 @@ func (m *Memory) Restore(image *Image) error {
 	if err := p.state.trails.restore(image.Trails); err != nil {
 		return err
 	}
+	p.state.commands.apply(image.Commands)
 	p.state.events = append(p.state.events, image.Events...)
 	p.inlet = inlet{
 		entries: append([]Entry(nil), image.Inlet...), bytes: entriesBytes(image.Inlet),
@@ -162,6 +164,18 @@ func (m *Memory) ReplayConfig(partition int, config uint64) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.state.config = max(p.state.config, config)
+	return nil
+}
+
+// ReplayCommands applies what a log says that was published of commands, with the flush that follows it.
+func (m *Memory) ReplayCommands(partition int, rows []CommandRow) error {
+	if partition < 0 || partition >= len(m.partitions) {
+		return errReplay("a partition that is not there")
+	}
+	p := m.partitions[partition]
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.state.commands.apply(rows)
 	return nil
 }
 

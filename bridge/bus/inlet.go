@@ -72,6 +72,12 @@ func entriesBytes(entries []Entry) int {
 		if a := e.Acknowledgement; a != nil {
 			n += len(a.Alert) + len(a.By) + len(a.Text)
 		}
+		switch {
+		case e.Command != nil:
+			n += entryCost + len(e.Command.Name) + len(e.Command.Params) + len(e.Command.By)
+		case e.Report != nil:
+			n += entryCost + len(e.Report.Result) + len(e.Report.Error)
+		}
 		if e.Reading == nil {
 			continue
 		}

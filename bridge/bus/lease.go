@@ -55,6 +55,16 @@ func (l *memoryLease) Events(ctx context.Context) ([]VersionedEvent, Position, e
 	return append([]VersionedEvent(nil), l.p.state.events...), l.p.state.position, nil
 }
 
+// Commands implements Lease.
+func (l *memoryLease) Commands() []CommandRow {
+	l.p.mu.Lock()
+	defer l.p.mu.Unlock()
+	if l.ended != nil {
+		return nil
+	}
+	return l.p.state.commands.all()
+}
+
 // Config implements Lease.
 func (l *memoryLease) Config() uint64 { return l.config }
 

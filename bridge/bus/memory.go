@@ -225,7 +225,7 @@ func (m *Memory) Close() error {
 // MemoryStats are what the bus holds now and what it has counted since it began, over all partitions.
 type MemoryStats struct {
 	// Held now.
-	InletEntries, InletBytes, Devices, Tombstones, Events, Feeds, Trails, TrailBytes int
+	InletEntries, InletBytes, Devices, Tombstones, Events, Feeds, Trails, TrailBytes, Commands, CommandBytes int
 
 	// Counted.
 	Entries           uint64 // kept in an inlet

@@ -96,7 +96,7 @@ func (p *partition) publish(l *memoryLease, f *Flush) (Position, error) {
 	}
 	// Here a bus with a log under it waits, without the lock, until the flush and the time are kept: see publishLogged.
 	b := p.applyFlush(f, time.Now().UnixMilli())
-	p.show(b)
+	p.show(b, f.Commands)
 	return b.Position, nil
 }
 
@@ -127,13 +127,33 @@ func (p *partition) admitFlush(l *memoryLease, f *Flush) error {
 			return devices.Errorf(devices.Invalid, "trail", "is of a fleet in another partition")
 		}
 	}
-	for i := range f.Events {
-		e := &f.Events[i]
+	if err := p.checkEvents(f.Events); err != nil {
+		return err
+	}
+	return p.checkCommands(f.Commands)
+}
+
+func (p *partition) checkEvents(events []Event) error {
+	for i := range events {
+		e := &events[i]
 		if err := CheckEvent(e); err != nil {
 			return err
 		}
 		if e.Fleet.Partition(p.count) != p.index {
 			return devices.Errorf(devices.Invalid, "event", "is of a fleet in another partition")
+		}
+	}
+	return nil
+}
+
+func (p *partition) checkCommands(rows []CommandRow) error {
+	for i := range rows {
+		r := &rows[i]
+		if err := r.Check(); err != nil {
+			return err
+		}
+		if r.Fleet.Partition(p.count) != p.index {
+			return devices.Errorf(devices.Invalid, "command", "is of a fleet in another partition")
 		}
 	}
 	return nil
@@ -160,7 +180,8 @@ func (p *partition) applyFlush(f *Flush, now int64) *Batch {
 }
 
 // show gives the batch to everybody who watches. It never waits. The lock is held.
-func (p *partition) show(b *Batch) {
+func (p *partition) show(b *Batch, commands []CommandRow) {
+	p.state.commands.show(commands)
 	for f := range p.feeds {
 		if !f.offer(b) {
 			p.counts.FeedsBehind++
@@ -209,6 +230,9 @@ func (p *partition) close() {
 	for f := range p.feeds {
 		f.end()
 	}
+	for f := range p.state.commands.feeds {
+		f.end()
+	}
 	p.inlet, p.state = inlet{}, newState(p.state.position)
 }
 
@@ -222,6 +246,8 @@ func (p *partition) addStats(sum *MemoryStats) {
 	sum.Events += len(p.state.events)
 	sum.Trails += len(p.state.trails.held)
 	sum.TrailBytes += p.state.trails.bytes
+	sum.Commands += len(p.state.commands.rows)
+	sum.CommandBytes += p.state.commands.bytes
 	sum.Feeds += len(p.feeds)
 
 	sum.Entries += p.counts.Entries

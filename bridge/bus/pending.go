@@ -124,7 +124,7 @@ func (p *Pending) Moves() bool {
 		part := p.memory.partitions[p.Partition]
 		part.mu.Lock()
 		defer part.mu.Unlock()
-		return p.HasContent() || len(p.Flush.Trails) > 0 || p.Flush.Consumed > part.inlet.consumed || p.Flush.Config > part.state.config
+		return p.HasContent() || len(p.Flush.Trails) > 0 || len(p.Flush.Commands) > 0 || p.Flush.Consumed > part.inlet.consumed || p.Flush.Config > part.state.config
 	}
 	for i := range p.Shares {
 		if p.Shares[i].Fresh {
@@ -152,7 +152,7 @@ func (p *Pending) Apply() {
 		part.mu.Lock()
 		defer part.mu.Unlock()
 		part.pendingFlush = false
-		part.show(part.applyFlush(p.Flush, p.Time))
+		part.show(part.applyFlush(p.Flush, p.Time), p.Flush.Commands)
 		return
 	}
 	for i := range p.Shares {

@@ -16,6 +16,7 @@ type state struct {
 	tombstones *list.List       // of *held, the oldest removal first
 	events     []VersionedEvent // the oldest first
 	trails     trails
+	commands   commandTable
 	config     uint64 // the highest that an owner had applied
 }
 
@@ -33,7 +34,7 @@ type held struct {
 }
 
 func newState(at Position) state {
-	return state{position: at, held: make(map[deviceKey]*held), tombstones: list.New(), trails: newTrails()}
+	return state{position: at, held: make(map[deviceKey]*held), tombstones: list.New(), trails: newTrails(), commands: newCommandTable()}
 }
 
 func keyOf(c *Change) deviceKey { return deviceKey{fleet: c.Fleet, device: c.Device} }
@@ -54,6 +55,7 @@ func (s *state) apply(f *Flush, now int64) *Batch {
 	for i := range f.Trails {
 		s.trails.add(&f.Trails[i], now)
 	}
+	s.commands.apply(f.Commands)
 	b := &Batch{Position: s.position, Time: f.Time}
 	if len(f.Changes) > 0 {
 		b.Changes = make([]Change, len(f.Changes))

@@ -9,8 +9,8 @@ import (
 	"github.com/fleetcast/fleetcast/devices"
 )
 
-// The bytes between processes: of an entry in an inlet, of a batch on its way to the edges, and of a versioned change
-// in a store's state. Every bus that leaves the process uses them, so that they are settled and tested once.
+// The bytes between processes: of an entry in an inlet, of a batch on its way to the edges, of a versioned change
+// in a store's state, and of a command. Every bus that leaves the process uses them, so that they are settled and tested once.
 //
 // The first byte is a tag: what it is in the upper four bits, the version in the lower four. After it, numbers are
 // uvarints (zigzag where they may be negative), floats are 8 bytes little-endian, texts are a length and the bytes.
@@ -29,6 +29,7 @@ const (
 	tagEntry     = 0x10
 	tagBatch     = 0x20
 	tagVersioned = 0x30
+	tagCommand   = 0x40
 
 	wireVersion = 0x01
 	versionMask = 0x0f
@@ -102,6 +103,10 @@ func AppendEntry(dst []byte, e *Entry) []byte {
 	case KindAcknowledgement:
 		a := e.Acknowledgement
 		return appendText(appendText(appendText(dst, a.Alert), a.By), a.Text)
+	case KindCommand:
+		return appendOrder(dst, e.Command)
+	case KindCommandState:
+		return appendReport(dst, e.Report)
 	case KindRemoval: // has no body
 	}
 	return dst
@@ -132,6 +137,10 @@ func DecodeEntry(b []byte) (Entry, error) {
 		e.Acknowledgement = &Acknowledgement{
 			Alert: string(r.text("alert", MaxAlertIDBytes)), By: string(r.text("by", MaxByBytes)), Text: string(r.text("text", MaxTextBytes)),
 		}
+	case KindCommand:
+		e.Command = r.order()
+	case KindCommandState:
+		e.Report = r.report()
 	case KindRemoval:
 	default:
 		r.fail(ErrWireKind, "entry")

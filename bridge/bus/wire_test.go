@@ -72,6 +72,40 @@ func goldenEntries(t testing.TB) []goldenEntry {
 			Alert: "a1", By: "ann", Text: "seen",
 		}}, `11 07 08747275636b2d3137 056e6f727468 026131 03616e6e 047365656e`},
 		{"a removal", Entry{Device: truck, Fleet: north, Kind: KindRemoval}, `11 04 08747275636b2d3137 056e6f727468`},
+		{"a command", Entry{Device: truck, Fleet: north, Kind: KindCommand, Command: &CommandOrder{
+			ID: commandID(t), Name: "go", Params: []byte(`{}`), At: 3, TTL: 60_000, By: "ann",
+		}}, `11 05 08747275636b2d3137 056e6f727468 1a` + commandHex + `02676f 027b7d 06 c0a907 03616e6e`},
+		{"an answer", Entry{Device: truck, Fleet: north, Kind: KindCommandState, Report: &CommandReport{
+			ID: commandID(t), State: devices.CommandFailed, Result: []byte(`7`), Error: "no", Unconfirmed: true,
+		}}, `11 06 08747275636b2d3137 056e6f727468 1a` + commandHex + `05 01 0137 026e6f`},
+	}
+}
+
+// commandHex is the id of the golden commands.
+const commandHex = `3030303030303030303030303030303030303030303030303076`
+
+func commandID(t testing.TB) devices.CommandID {
+	t.Helper()
+	id, err := devices.ParseCommandID("0000000000000000000000000v")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return id
+}
+
+func TestTheBytesOfACommand(t *testing.T) {
+	row := CommandRow{ID: commandID(t), Device: device(t, "a"), Fleet: fleet(t, "b"), Data: []byte(`{}`)}
+	b := AppendCommandRow(nil, &row)
+	if want := unhex(t, `41 1a`+commandHex+`0161 0162 027b7d`); !bytes.Equal(b, want) {
+		t.Errorf("a row is %x, want %x", b, want)
+	}
+	if got, err := DecodeCommandRow(b); err != nil || !reflect.DeepEqual(got, row) {
+		t.Errorf("a row comes back as %+v, %v", got, err)
+	}
+	for n := range b {
+		if _, err := DecodeCommandRow(b[:n]); err == nil {
+			t.Errorf("%d of %d bytes decode", n, len(b))
+		}
 	}
 }
 
@@ -177,7 +211,7 @@ func TestDecodersRefuseWhatTheyDoNotKnow(t *testing.T) {
 		{"unknown marks", decodeEntry, `12 01 0161 0162 08 00 00 00 00`, ErrWireMalformed},
 		{"a key of nothing", decodeEntry, `12 01 0161 0162 01 0000000000000000 00 00 00 00`, ErrWireMalformed},
 		{"a batch as an entry", decodeEntry, `21` + removal, ErrWireMalformed},
-		{"a kind of the future", decodeEntry, `11 05 0161 0162`, ErrWireKind},
+		{"a kind of the future", decodeEntry, `11 60 0161 0162`, ErrWireKind},
 		{"trailing bytes", decodeEntry, `11` + removal + `00`, ErrWireMalformed},
 		{"a device with a slash", decodeEntry, `11 04 03612f62 0162`, ErrWireMalformed},
 		{"an empty fleet", decodeEntry, `11 04 0161 00`, ErrWireMalformed},
@@ -345,6 +379,10 @@ func FuzzEntryRoundTrip(f *testing.F) {
 			e.Status = StatusReport{Status: devices.Status(valueKind), Retained: has > 0}
 		case KindAcknowledgement:
 			e.Acknowledgement = &Acknowledgement{Alert: name, By: text, Text: d}
+		case KindCommand:
+			e.Command = &CommandOrder{ID: devices.CommandIDFor(name, text, e.Device), Name: name, Params: []byte(text), At: at, TTL: int64(k), By: text}
+		case KindCommandState:
+			e.Report = &CommandReport{ID: devices.CommandIDFor(name, text, e.Device), State: devices.CommandState(valueKind), Result: []byte(text), Error: name, Unconfirmed: has > 0}
 		case KindRemoval:
 		}
 		if e.Check() != nil {

@@ -102,6 +102,11 @@ func (b *Bus) Trail(ctx context.Context, fleet devices.FleetID, device devices.D
 	return b.memory.Trail(ctx, fleet, device)
 }
 
+// FollowCommands implements bus.Commands. What it tells is on disk.
+func (b *Bus) FollowCommands(ctx context.Context, partition int) (bus.CommandFeed, error) {
+	return b.memory.FollowCommands(ctx, partition)
+}
+
 // Healthy tells why the bus refuses to keep anything now, or nil. It is for /readyz of doors and bridges. It tries again
 // by itself about once a second.
 func (b *Bus) Healthy() error {

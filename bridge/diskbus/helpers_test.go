@@ -220,11 +220,26 @@ func contents(m *bus.Memory) string {
 		for _, t := range i.Trails {
 			fmt.Fprintf(&b, "%s %s %d %q\n", t.Fleet, t.Device, t.At, t.Blocks)
 		}
+		slices.SortFunc(i.Commands, func(a, b bus.CommandRow) int { return cmp.Compare(a.ID.String(), b.ID.String()) })
+		for _, c := range i.Commands {
+			fmt.Fprintf(&b, "%s %s %s %q\n", c.ID, c.Fleet, c.Device, c.Data)
+		}
 		for _, e := range i.Inlet {
 			fmt.Fprintf(&b, "%d %d %s %d\n", e.ID, e.Time, e.Device, e.Connection.Conn)
 		}
 	}
 	return b.String()
+}
+
+// command is a row of the table of commands; one without content forgets it.
+func command(tb testing.TB, n int, content string) bus.CommandRow {
+	tb.Helper()
+	d := device(tb, fmt.Sprint("d", n%4+4))
+	r := bus.CommandRow{ID: devices.CommandIDFor("", fmt.Sprint(n), devices.DeviceID{}), Device: d, Fleet: fleet(tb, "north")}
+	if content != "" {
+		r.Data = []byte(content)
+	}
+	return r
 }
 
 // fill puts a little of everything into a bus.
@@ -245,6 +260,9 @@ func fill(tb testing.TB, b *Bus, rounds int) {
 				{Device: device(tb, fmt.Sprint("d", n%5)), Fleet: fleet(tb, "north")},
 				{Device: device(tb, "long"), Fleet: fleet(tb, "north"), Keep: 8, Data: fmt.Append(nil, "block ", n)},
 			}
+		}
+		if n%8 == 1 {
+			f.Commands = []bus.CommandRow{command(tb, n%3, fmt.Sprint("state ", n)), command(tb, n, "another"), command(tb, n-8, "")}
 		}
 		if n%7 == 3 {
 			f.Config = uint64(n)

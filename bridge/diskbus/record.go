@@ -20,6 +20,8 @@ const (
 	recordFiller byte = 5 // means nothing
 	recordTrails byte = 6 // a flush with blocks of trails
 	recordConfig byte = 7 // with a flush: the revision of what people configure, where it rose. In snapshots too
+	// recordCommands: with a flush, rows of the table of commands. In snapshots too.
+	recordCommands byte = 8
 
 	// of snapshots
 	recordPartition byte = 16
@@ -227,6 +229,9 @@ func appendFlush(dst []byte, p *bus.Pending, blob []byte) []byte {
 	}
 	if config := p.Config(); config > 0 {
 		dst = appendConfig(dst, p.Partition, config)
+	}
+	if len(p.Flush.Commands) > 0 {
+		dst = appendRecord(dst, recordCommands, encodeCommands(p.Partition, p.Flush.Commands))
 	}
 	dst = binary.AppendUvarint(append(dst, kind), uint64(len(blob)+8))
 	dst = binary.LittleEndian.AppendUint64(dst, uint64(p.Time))

@@ -301,6 +301,8 @@ func (s *segmentReader) record(kind byte, body []byte) error {
 		return replayAppend(s.memory, body)
 	case recordConfig:
 		return replayConfig(s.memory, body)
+	case recordCommands:
+		return replayCommands(s.memory, body)
 	case recordFlush, recordTrails:
 		return replayFlush(s.memory, kind, body)
 	case recordClosed:

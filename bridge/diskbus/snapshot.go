@@ -230,6 +230,9 @@ func (w *snapshotWriter) partition(i *bus.Image) {
 	if i.Config > 0 {
 		w.record(recordConfig, binary.AppendUvarint(binary.AppendUvarint(nil, uint64(i.Partition)), i.Config))
 	}
+	for j := range i.Commands {
+		w.record(recordCommands, encodeCommands(i.Partition, i.Commands[j:j+1]))
+	}
 	for j := range i.Devices {
 		w.device(&i.Devices[j])
 	}

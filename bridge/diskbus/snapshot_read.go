@@ -138,6 +138,10 @@ func (r *snapshotReader) member(kind byte, body []byte) error {
 		p.partition()
 		r.image.Config = p.uvarint()
 		return p.end()
+	case recordCommands:
+		_, rows, err := decodeCommands(body)
+		r.image.Commands = append(r.image.Commands, rows...)
+		return err
 	case recordTrail:
 		t := bus.HeldTrail{Device: p.device(), Fleet: p.fleet(), At: p.varint()}
 		for len(p.left) > 0 {

@@ -73,7 +73,7 @@ func Open(ctx context.Context, o Options) (*Bus, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open redis bus: %w", err), b.client.Close())
 	}
-	b.blocking = redisconn.New(&at, o.TLS, partitions+2)
+	b.blocking = redisconn.New(&at, o.TLS, 2*partitions+2) // an owner and one who follows commands at each
 	b.opts.Partitions = partitions
 	b.inlets = make([]inletWaiter, partitions)
 	b.shown = make([]shown, partitions)

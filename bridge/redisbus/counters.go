@@ -38,6 +38,9 @@ const (
 	countWentBack     // times that an edge told the store that it went back
 	countBadMessage   // messages and stored values that could not be read
 
+	// Doors and edges that follow commands.
+	countCommandLoads // tables of commands loaded from the store
+
 	// The store.
 	countRetries  // tries that failed and were repeated
 	countFailures // calls that were given up
@@ -54,7 +57,8 @@ var reasonNames = [reasonCount]string{
 	countSubscribed: "subscribed", countBroken: "subscription_error", countUnsubscribed: "subscription_moved",
 	countSilent: "subscription_silent", countOverrun: "messages_overrun", countLoads: "loads", countGapsFilled: "gaps_filled",
 	countGapsLoaded: "gaps_loaded", countFeedsBehind: "feeds_behind", countWentBack: "store_went_back", countBadMessage: "bad_message",
-	countRetries: "retries", countFailures: "failures",
+	countCommandLoads: "command_loads",
+	countRetries:      "retries", countFailures: "failures",
 }
 
 type counters [reasonCount]atomic.Uint64

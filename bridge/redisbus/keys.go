@@ -24,6 +24,9 @@ type keys struct {
 	trails  string // sorted set of fleet/device by when the last block of its trail came
 	trail   string // begins the keys of trails, each a list of blocks: fleet/device follows
 	probe   string // written by health checks
+
+	commands string // hash: command → its row
+	told     string // stream of the names of rows that changed, by a count of publishes that changed any; short
 }
 
 func makeKeys(prefix string, partition int) keys {
@@ -31,6 +34,7 @@ func makeKeys(prefix string, partition int) keys {
 	return keys{
 		lease: k("lease"), meta: k("meta"), inlet: k("in"), doors: k("doors"), state: k("state"), records: k("records"),
 		gone: k("gone"), events: k("events"), log: k("log"), live: k("live"), probe: k("probe"), trails: k("trails"), trail: k("trail:"),
+		commands: k("commands"), told: k("told"),
 	}
 }
 

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -22,6 +24,8 @@ type lease struct {
 
 	records []bus.Record // until State
 	config  uint64       // as of Own
+
+	commands map[devices.CommandID]bus.CommandRow // until Commands
 
 	// Publish's own.
 	at       standing // as of the last publish that is known
@@ -134,6 +138,16 @@ func (l *lease) State() iter.Seq[bus.Record] {
 			records[i] = bus.Record{}
 		}
 	}
+}
+
+// Commands implements bus.Lease. The rows were read by Own; they are let go as they are given.
+func (l *lease) Commands() []bus.CommandRow {
+	if l.err() != nil {
+		return nil
+	}
+	rows := slices.Collect(maps.Values(l.commands))
+	l.commands = nil
+	return rows
 }
 
 // Config implements bus.Lease.

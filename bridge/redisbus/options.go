@@ -83,7 +83,8 @@ const (
 	readBlock           = time.Second            // a Read that waits asks again after it
 	readChunks          = 16
 	scanCount           = 1000
-	maxQueuedMessages   = 128 // a subscription's, while it loads
+	maxTold             = 1024 // rows of names that scripts/publish.lua keeps, for those who follow commands
+	maxQueuedMessages   = 128  // a subscription's, while it loads
 	healthEvery         = 500 * time.Millisecond
 	defaultPoolSize     = 16
 )

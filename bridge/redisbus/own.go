@@ -233,7 +233,8 @@ func (l *lease) load(ctx context.Context) error {
 		for _, r := range records {
 			l.records = append(l.records, r)
 		}
-		return nil
+		l.commands, err = l.b.loadCommands(ctx, l.partition)
+		return err
 	}
 }
 

@@ -44,10 +44,14 @@ func (l *lease) Publish(ctx context.Context, f *bus.Flush) (bus.Position, error)
 	}
 	// Trails come first: the record of a device has only what is not in a block that was closed before.
 	rest := newRemainder(f)
-	for trails := f.Trails; ; {
+	for trails, commands := f.Trails, f.Commands; ; {
 		part := bus.Flush{Time: f.Time}
 		part.Trails, trails = cutTrails(trails)
 		last := len(trails) == 0 && rest.cut(&part)
+		if last {
+			part.Commands, commands = cutCommands(commands, len(part.Changes)+len(part.Events) == 0)
+			last = len(commands) == 0
+		}
 		if last {
 			part.Consumed, part.Config = f.Consumed, f.Config
 		}
@@ -74,7 +78,7 @@ func (l *lease) commit(ctx context.Context, part *bus.Flush, at chunkMark) error
 			return why
 		}
 		answer, err = l.b.run(ctx, publishScript,
-			[]string{k.lease, k.meta, k.log, k.state, k.records, k.gone, k.events, k.inlet, k.trails}, args...)
+			[]string{k.lease, k.meta, k.log, k.state, k.records, k.gone, k.events, k.inlet, k.trails, k.commands, k.told}, args...)
 		return err
 	})
 	l.encoding.letGo()
@@ -186,7 +190,7 @@ func (l *lease) checkFlush(f *bus.Flush) error {
 			return devices.Errorf(devices.Invalid, "event", "is of a fleet in another partition")
 		}
 	}
-	return nil
+	return l.checkCommands(f.Commands)
 }
 
 // maxPlaces bounds the fleets whose place is remembered; a hash is all that a forgotten one costs.

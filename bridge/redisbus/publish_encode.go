@@ -56,7 +56,8 @@ func (l *lease) publishArgs(part *bus.Flush, at chunkMark, call string, checkRun
 		e.args = append(e.args, e.encode(func(dst []byte) []byte { return bus.AppendBatch(dst, &one) }))
 	}
 	e.appendTrails(part.Trails)
-	e.args = append(e.args, part.Config) // the last
+	e.appendCommands(part.Commands)
+	e.args = append(e.args, len(part.Commands), part.Config) // the last two
 	return e.args
 }
 

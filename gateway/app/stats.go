@@ -44,6 +44,8 @@ type HeldStats struct {
 	Feeds             int    `json:"feeds"`         // now
 	Trails            int    `json:"trails"`        // now
 	TrailBytes        int    `json:"trail_bytes"`   // now
+	Commands          int    `json:"commands"`      // now
+	CommandBytes      int    `json:"command_bytes"` // now
 	Entries           uint64 `json:"entries"`
 	AppendsRepeated   uint64 `json:"appends_repeated"`
 	AppendsFull       uint64 `json:"appends_full"`

@@ -1,6 +1,6 @@
 -- Commits one part of a flush: state, records, events, log, offset, consumed position, and the message to the edges.
--- KEYS: lease, meta, log, state, records, gone, events, inlet, trails. The keys of the trails follow from the members of
--- the last and have the same hash tag: which of them a bound takes is known here only.
+-- KEYS: lease, meta, log, state, records, gone, events, inlet, trails, commands, told. The keys of the trails follow from
+-- the members of trails and have the same hash tag: which of them a bound takes is known here only.
 -- ARGV: see publishArgs in publish.go
 -- Answers {'ok', publishes, offset, pruned blocks}, or as the first time without the last; {'lost', why} or {'stale'}.
 if redis.replicate_commands then redis.replicate_commands() end -- before 7: TIME and INFO, and then writes
@@ -109,6 +109,23 @@ end
 at = at + 3 * nGone
 for i = 0, nEvents - 1 do
   redis.call('XADD', KEYS[7], score .. '-' .. string.format('%d', i + 1), 'e', ARGV[at + i])
+end
+
+-- The commands: rows of name and value, where no value forgets one. Who follows them is told the names.
+local nCommands = tonumber(ARGV[#ARGV - 1])
+if nCommands > 0 then
+  local names = {}
+  for i = #ARGV - 1 - 2 * nCommands, #ARGV - 2, 2 do
+    if #ARGV[i + 1] == 0 then redis.call('HDEL', KEYS[10], ARGV[i]) else redis.call('HSET', KEYS[10], ARGV[i], ARGV[i + 1]) end
+    names[#names + 1] = ARGV[i]
+  end
+  names = table.concat(names, ' ')
+  local id = string.format('%.0f-0', redis.call('HINCRBY', KEYS[2], 'told', 1))
+  local added = redis.pcall('XADD', KEYS[11], 'MAXLEN', 1024, id, 'i', names)
+  if type(added) == 'table' and added.err then -- the count went back and the stream did not
+    redis.call('DEL', KEYS[11])
+    redis.call('XADD', KEYS[11], id, 'i', names)
+  end
 end
 
 -- Tombstones: the oldest go, by number and by age, some at a time. The floor rises over them.
