@@ -84,8 +84,9 @@ func (s *state) applyStatus(d *device, e *bus.Entry) {
 		s.counters.add(reasonRetained)
 	case e.Status.Status == devices.Online:
 		s.heard(d, e.Time)
-	case e.Status.Status == devices.Offline && len(d.conns) > 1:
-		// The last will of a connection that another one replaced.
+	case e.Status.Status == devices.Offline && e.Status.Will && len(d.conns) > 1:
+		// The last will of a connection that another one replaced. What is said live holds, whoever else is connected: a
+		// platform says it of the devices behind it, and in open mode nobody knows whose a connection is.
 		s.counters.add(reasonTakeover)
 	case e.Status.Status == devices.Offline:
 		d.asset.Status = devices.Offline

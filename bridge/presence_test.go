@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fleetcast/fleetcast/bridge/bus"
 	"github.com/fleetcast/fleetcast/devices"
 )
 
@@ -13,6 +14,9 @@ func TestPresenceFollowsWhatIsHeard(t *testing.T) {
 	up := func(door, conn int) act { return func(r *rig) { r.connect(busDoor(door), uint64(conn), true) } }
 	down := func(door, conn int) act { return func(r *rig) { r.connect(busDoor(door), uint64(conn), false) } }
 	says := func(s devices.Status) act { return func(r *rig) { r.report(s, false) } }
+	will := func(r *rig) {
+		r.put(bus.Entry{Kind: bus.KindStatus, Status: bus.StatusReport{Status: devices.Offline, Will: true}})
+	}
 	retained := func(s devices.Status) act { return func(r *rig) { r.report(s, true) } }
 	read := func(r *rig) { r.read(devices.Reading{}) }
 	late := func(r *rig) { r.read(devices.Reading{At: noon - hour}) }
@@ -46,8 +50,10 @@ func TestPresenceFollowsWhatIsHeard(t *testing.T) {
 		{"and is heard again", []act{read, says(devices.Offline), read}, devices.Online},
 		{"and connects again", []act{read, says(devices.Offline), up(1, 1)}, devices.Online},
 		{"and says online again", []act{read, says(devices.Offline), says(devices.Online)}, devices.Online},
-		{"a will, then the end of its connection", []act{up(1, 1), says(devices.Offline), down(1, 1), pass(time.Hour)}, devices.Offline},
-		{"the will of a connection that was taken over", []act{up(1, 1), up(1, 2), says(devices.Offline), down(1, 1), pass(time.Hour)}, devices.Online},
+		{"a will, then the end of its connection", []act{up(1, 1), will, down(1, 1), pass(time.Hour)}, devices.Offline},
+		{"the will of a connection that was taken over", []act{up(1, 1), up(1, 2), will, down(1, 1), pass(time.Hour)}, devices.Online},
+		{"what a platform says live while an older connection of its own is counted", []act{up(1, 1), up(1, 2), says(devices.Offline)}, devices.Offline},
+		{"and then the end of the older one", []act{up(1, 1), up(1, 2), says(devices.Offline), down(1, 1), pass(time.Hour)}, devices.Offline},
 		{"a retained online proves nothing", []act{read, says(devices.Offline), retained(devices.Online)}, devices.Offline},
 		{"a retained offline proves nothing", []act{read, retained(devices.Offline)}, devices.Online},
 		{"a report makes a device known", []act{says(devices.Online)}, devices.Online},

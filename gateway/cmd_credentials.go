@@ -121,6 +121,7 @@ func (c *listCredentialsCommand) Run(ctx context.Context, t *terminal) error {
 
 type showCredentialCommand struct {
 	remote
+	output
 	Name string `arg:""`
 }
 
@@ -136,16 +137,18 @@ func (c *showCredentialCommand) Run(ctx context.Context, t *terminal) error {
 // credentialStatusCommand is disable or enable, as it is called.
 type credentialStatusCommand struct {
 	remote
+	output
 	Name string `arg:""`
 }
 
 // Run sets the status that the command's name says.
 func (c *credentialStatusCommand) Run(ctx context.Context, t *terminal, called *commandName) error {
 	status := string(*called) + "d"
-	if err := c.call(ctx, http.MethodPatch, credentialPath(c.Name), nil, map[string]string{"status": status}, nil); err != nil {
+	var v json.RawMessage
+	if err := c.call(ctx, http.MethodPatch, credentialPath(c.Name), nil, map[string]string{"status": status}, &v); err != nil {
 		return err
 	}
-	return show(t, false, nil, func() string { return c.Name + " is " + status })
+	return show(t, c.JSON, v, func() string { return c.Name + " is " + status })
 }
 
 type rotateCredentialCommand struct {
@@ -166,6 +169,7 @@ func (c *rotateCredentialCommand) Run(ctx context.Context, t *terminal) error {
 
 type deleteCredentialCommand struct {
 	remote
+	output
 	Name string `arg:""`
 }
 
@@ -174,5 +178,5 @@ func (c *deleteCredentialCommand) Run(ctx context.Context, t *terminal) error {
 	if err := c.call(ctx, http.MethodDelete, credentialPath(c.Name), nil, nil, nil); err != nil {
 		return err
 	}
-	return show(t, false, nil, func() string { return c.Name + " is gone" })
+	return c.gone(t, "name", c.Name, "gone")
 }

@@ -33,6 +33,15 @@ type output struct {
 	JSON bool `name:"json" help:"Print JSON."`
 }
 
+// gone tells that something is not there any more: a line, or an object with its name.
+func (o *output) gone(t *terminal, member, name, how string) error {
+	raw, err := json.Marshal(map[string]string{member: name})
+	if err != nil {
+		return err
+	}
+	return show(t, o.JSON, raw, func() string { return name + " is " + how })
+}
+
 func devicePath(id string) string { return "/api/devices/" + url.PathEscape(id) }
 
 // deviceFlags are what people say about a device.
@@ -182,6 +191,7 @@ func (c *listDevicesCommand) Run(ctx context.Context, t *terminal) error {
 
 type showDeviceCommand struct {
 	remote
+	output
 	ID string `arg:""`
 }
 
@@ -196,6 +206,7 @@ func (c *showDeviceCommand) Run(ctx context.Context, t *terminal) error {
 
 type updateDeviceCommand struct {
 	remote
+	output
 	deviceFlags
 	ID    string `arg:""`
 	Fleet string `help:"Move it to this fleet."`
@@ -220,20 +231,23 @@ func (c *updateDeviceCommand) Run(ctx context.Context, t *terminal) error {
 // statusCommand is disable or enable, as it is called.
 type statusCommand struct {
 	remote
+	output
 	ID string `arg:""`
 }
 
 // Run sets the status that the command's name says.
 func (c *statusCommand) Run(ctx context.Context, t *terminal, called *commandName) error {
 	status := string(*called) + "d"
-	if err := c.call(ctx, http.MethodPatch, devicePath(c.ID), nil, map[string]string{"status": status}, nil); err != nil {
+	var d json.RawMessage
+	if err := c.call(ctx, http.MethodPatch, devicePath(c.ID), nil, map[string]string{"status": status}, &d); err != nil {
 		return err
 	}
-	return show(t, false, nil, func() string { return c.ID + " is " + status })
+	return show(t, c.JSON, d, func() string { return c.ID + " is " + status })
 }
 
 type deleteDeviceCommand struct {
 	remote
+	output
 	ID string `arg:""`
 }
 
@@ -242,11 +256,12 @@ func (c *deleteDeviceCommand) Run(ctx context.Context, t *terminal) error {
 	if err := c.call(ctx, http.MethodDelete, devicePath(c.ID), nil, nil, nil); err != nil {
 		return err
 	}
-	return show(t, false, nil, func() string { return c.ID + " is gone" })
+	return c.gone(t, "id", c.ID, "gone")
 }
 
 type rejectDeviceCommand struct {
 	remote
+	output
 	ID string `arg:""`
 }
 
@@ -255,7 +270,7 @@ func (c *rejectDeviceCommand) Run(ctx context.Context, t *terminal) error {
 	if err := c.call(ctx, http.MethodDelete, devicePath(c.ID), url.Values{"status": {"quarantined"}}, nil, nil); err != nil {
 		return err
 	}
-	return show(t, false, nil, func() string { return c.ID + " is rejected" })
+	return c.gone(t, "id", c.ID, "rejected")
 }
 
 type rotateDeviceCommand struct {

@@ -49,6 +49,7 @@ func (f *fleetFlags) members() (map[string]any, error) {
 
 type createFleetCommand struct {
 	remote
+	output
 	fleetFlags
 	ID string `arg:""`
 }
@@ -90,6 +91,7 @@ func (c *listFleetsCommand) Run(ctx context.Context, t *terminal) error {
 
 type showFleetCommand struct {
 	remote
+	output
 	ID string `arg:""`
 }
 
@@ -104,6 +106,7 @@ func (c *showFleetCommand) Run(ctx context.Context, t *terminal) error {
 
 type updateFleetCommand struct {
 	remote
+	output
 	fleetFlags
 	ID string `arg:""`
 }
@@ -126,6 +129,7 @@ func (c *updateFleetCommand) Run(ctx context.Context, t *terminal) error {
 
 type deleteFleetCommand struct {
 	remote
+	output
 	ID string `arg:""`
 }
 
@@ -134,5 +138,5 @@ func (c *deleteFleetCommand) Run(ctx context.Context, t *terminal) error {
 	if err := c.call(ctx, http.MethodDelete, fleetPath(c.ID), nil, nil, nil); err != nil {
 		return err
 	}
-	return show(t, false, nil, func() string { return c.ID + " is gone" })
+	return c.gone(t, "id", c.ID, "gone")
 }

@@ -54,4 +54,6 @@ type StatusReport struct {
 	Status devices.Status // Online or Offline
 	// Retained marks a message that the broker had kept: it proves nothing about now.
 	Retained bool
+	// Will marks the last will of a connection: it speaks of that connection, and of the device only where it has no other.
+	Will bool
 }

@@ -99,7 +99,7 @@ func AppendEntry(dst []byte, e *Entry) []byte {
 		dst = binary.AppendUvarint(dst, e.Connection.Conn)
 		return appendBool(dst, e.Connection.Up)
 	case KindStatus:
-		return appendBool(append(dst, byte(e.Status.Status)), e.Status.Retained)
+		return append(dst, byte(e.Status.Status), e.Status.marks())
 	case KindAcknowledgement:
 		a := e.Acknowledgement
 		return appendText(appendText(appendText(dst, a.Alert), a.By), a.Text)
@@ -132,7 +132,7 @@ func DecodeEntry(b []byte) (Entry, error) {
 		e.Connection.Up = r.bool("up")
 	case KindStatus:
 		e.Status.Status = devices.Status(r.byte("status"))
-		e.Status.Retained = r.bool("retained")
+		e.Status.setMarks(&r)
 	case KindAcknowledgement:
 		e.Acknowledgement = &Acknowledgement{
 			Alert: string(r.text("alert", MaxAlertIDBytes)), By: string(r.text("by", MaxByBytes)), Text: string(r.text("text", MaxTextBytes)),
@@ -371,4 +371,28 @@ func appendReading(dst []byte, r *devices.Reading) []byte {
 		}
 	}
 	return dst
+}
+
+// Marks of a status report.
+const (
+	statusRetained byte = 1 << iota
+	statusWill
+)
+
+func (s *StatusReport) marks() (b byte) {
+	if s.Retained {
+		b |= statusRetained
+	}
+	if s.Will {
+		b |= statusWill
+	}
+	return b
+}
+
+func (s *StatusReport) setMarks(r *wireReader) {
+	b := r.byte("marks")
+	if b&^(statusRetained|statusWill) != 0 {
+		r.fail(ErrWireMalformed, "marks")
+	}
+	s.Retained, s.Will = b&statusRetained != 0, b&statusWill != 0
 }

@@ -376,7 +376,7 @@ func FuzzEntryRoundTrip(f *testing.F) {
 		case KindConnection:
 			e.Connection = Connection{Door: DoorID(at), Conn: uint64(k), Up: has > 0}
 		case KindStatus:
-			e.Status = StatusReport{Status: devices.Status(valueKind), Retained: has > 0}
+			e.Status = StatusReport{Status: devices.Status(valueKind), Retained: has > 0, Will: has > 1}
 		case KindAcknowledgement:
 			e.Acknowledgement = &Acknowledgement{Alert: name, By: text, Text: d}
 		case KindCommand:

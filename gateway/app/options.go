@@ -38,10 +38,11 @@ type Options struct {
 
 // MQTTOptions are the devices' door: a broker of our own, or another that is consumed.
 type MQTTOptions struct {
-	Listen string    `help:"Address for devices (MQTT 3.1.1 and 5). Loopback only, unless --device-auth is required; port 0 takes a free one." default:"${mqtt_listen}"`
-	Ports  MQTTPorts `embed:""`
+	Listen string     `help:"Address for devices (MQTT 3.1.1 and 5). Loopback only, unless --device-auth is required; port 0 takes a free one." default:"${mqtt_listen}"`
+	Ports  MQTTPorts  `embed:""`
+	Limits MQTTLimits `embed:""`
 
-	Route    bool     `help:"Deliver what MQTT clients publish to MQTT clients that subscribed to it, as far as their credentials go; at QoS 0, and nothing is retained. Off, the broker only takes in what devices say and sends commands."`
+	Route    bool     `help:"Deliver what MQTT clients publish to MQTT clients that subscribed to it, as far as their credentials go, as a general broker does; sessions, what waits and what is retained are in memory. Off, the broker only takes in what devices say and sends commands."`
 	Upstream []string `help:"External broker (MQTT 5) that is consumed in place of the embedded one: mqtt://user:password@host:1883 or mqtts://…; several are nodes of one broker. A password is better set by the variable or the file." placeholder:"URL"`
 	ClientID string   `help:"Client id at the external broker: the same over restarts, another for each door. Without it, one is made of the host's name and a file in the data directory." placeholder:"ID"`
 	Group    string   `help:"Group of the shared subscription at the external broker, for several doors that share the messages, such as fleetcast. Without one every door hears all. Mosquitto 2 forgets the subscriptions of groups when it restarts, and drops what it acknowledges until a door is back; those without a group it keeps. Each change wants a new client id." default:"${mqtt_group}" placeholder:"NAME"`
@@ -118,7 +119,7 @@ func Defaults() Options {
 	}
 	return Options{
 		Roles: Roles{RoleBroker, RoleBridge, RoleEdge},
-		MQTT:  MQTTOptions{Listen: "127.0.0.1:1883"},
+		MQTT:  MQTTOptions{Listen: "127.0.0.1:1883", Limits: defaultMQTTLimits()},
 		HTTP:  HTTPOptions{Listen: "127.0.0.1:8080", Gzip: true},
 		Auth:  AuthOptions{Device: AuthOpen},
 		Store: StoreOptions{Fsync: diskbus.EverySecond},
@@ -130,7 +131,7 @@ func Defaults() Options {
 		},
 		Log: LogOptions{Level: slog.LevelInfo, Format: "text"},
 
-		Registry: RegistryOptions{Unknown: string(registry.Refuse), RegisterPerMinute: registry.DefaultRegisterPerMinute, OfflineAfter: bridge.DefaultOfflineGrace},
+		Registry: RegistryOptions{RegisterPerMinute: registry.DefaultRegisterPerMinute, OfflineAfter: bridge.DefaultOfflineGrace},
 		People:   PeopleOptions{Viewer: AuthOpen, SessionTTL: auth.DefaultSessionTTL},
 	}
 }
@@ -144,6 +145,9 @@ func (o *Options) Check() error {
 		return err
 	}
 	if err := o.checkMQTT(); err != nil {
+		return err
+	}
+	if err := o.MQTT.Limits.check(); err != nil {
 		return err
 	}
 	if err := o.checkPeople(); err != nil {

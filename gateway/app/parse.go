@@ -69,7 +69,7 @@ func Version() string {
 // defaultVars gives the tags the values of Defaults, so that a default stands in one place.
 func defaultVars() kong.Vars {
 	d := Defaults()
-	return kong.Vars{
+	vars := kong.Vars{
 		"mqtt_listen":     d.MQTT.Listen,
 		"http_listen":     d.HTTP.Listen,
 		"http_gzip":       strconv.FormatBool(d.HTTP.Gzip),
@@ -95,6 +95,8 @@ func defaultVars() kong.Vars {
 		"register_per_minute": strconv.Itoa(d.Registry.RegisterPerMinute),
 		"device_jwt_leeway":   d.Registry.JWTLeeway.String(),
 	}
+	d.MQTT.Limits.vars(vars)
+	return vars
 }
 
 // withOrigin says where the value that Check refused came from.

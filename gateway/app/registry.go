@@ -18,7 +18,7 @@ import (
 
 // RegistryOptions are what becomes of devices that nobody registered, and which JWTs are taken for passwords.
 type RegistryOptions struct {
-	Unknown           string        `name:"device-unknown" help:"What becomes of a device that is not registered, with --device-auth required: refuse, quarantine (refuse, and show it at /api/devices?status=quarantined) or register (what a gateway brings in its fleets; a device alone is refused). Open, any registers itself." enum:"refuse,quarantine,register" default:"${device_unknown}"`
+	Unknown           string        `name:"device-unknown" help:"What becomes of a device that is not registered: refuse (the default), quarantine (refuse, and show it at /api/devices?status=quarantined) or register (what a gateway brings in its fleets; a device alone is refused). Only with --device-auth required: open, any registers itself." enum:",refuse,quarantine,register" default:"${device_unknown}"`
 	RegisterPerMinute int           `name:"register-per-minute" help:"How many devices register themselves a minute; further ones wait for their turn, and speak meanwhile." default:"${register_per_minute}"`
 	OfflineAfter      time.Duration `name:"offline-after" help:"How long a device whose last connection went stays online, so that neither a reconnect nor a restart flaps; at most 10m." default:"${offline_after}"`
 	JWTKeys           []string      `name:"device-jwt-key" help:"Key of JWTs that devices show as their passwords: KID:ALGORITHM:FILE, with EdDSA, ES256 or RS256 and a public key in PEM, or HS256 and the secret." placeholder:"KID:ALG:FILE"`
@@ -42,6 +42,8 @@ const loadBound = 2 * time.Second
 func (o *Options) checkRegistry() error {
 	r := &o.Registry
 	switch {
+	case r.Unknown != "" && o.Auth.Device != AuthRequired:
+		return devices.Errorf(devices.Invalid, "device-unknown", "is for --device-auth required: open, whatever connects is registered and heard")
 	case r.RegisterPerMinute < 1 || r.RegisterPerMinute > maxRegisterPerMinute:
 		return devices.Errorf(devices.Invalid, "register-per-minute", "is %d; it is from 1 to %d", r.RegisterPerMinute, maxRegisterPerMinute)
 	case r.OfflineAfter < 0 || r.OfflineAfter > maxOfflineAfter:
@@ -52,6 +54,14 @@ func (o *Options) checkRegistry() error {
 		return devices.Errorf(devices.Invalid, "device-jwt-audience", "is needed with device-jwt-key")
 	}
 	return nil
+}
+
+// policy is what becomes of unknown devices.
+func (r *RegistryOptions) policy() registry.Policy {
+	if r.Unknown == "" {
+		return registry.Refuse
+	}
+	return registry.Policy(r.Unknown)
 }
 
 // startRegistry opens the store of what people configure and follows it.
@@ -65,7 +75,7 @@ func (a *App) startRegistry(ctx context.Context) (*registry.Registry, error) {
 		return nil, err
 	}
 	r, err := registry.New(registry.Options{
-		Store: kept, Open: a.opts.Auth.Device != AuthRequired, Unknown: registry.Policy(a.opts.Registry.Unknown),
+		Store: kept, Open: a.opts.Auth.Device != AuthRequired, Unknown: a.opts.Registry.policy(),
 		MaxDevices: a.opts.Fleet.MaxDevices, RegisterPerMinute: a.opts.Registry.RegisterPerMinute, JWT: jwt, Logger: a.log.With("part", "registry"),
 	})
 	if err != nil {

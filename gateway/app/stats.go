@@ -77,16 +77,21 @@ type DiskStats struct {
 
 // MQTTStats are the devices' door's.
 type MQTTStats struct {
-	Connections  int               `json:"connections"`  // now
-	Unidentified int               `json:"unidentified"` // of these
-	Sessions     int               `json:"sessions"`     // now
-	Queued       int               `json:"queued"`       // messages on their way to the inlet, now
-	QueuedBytes  int               `json:"queued_bytes"`
-	Commits      uint64            `json:"commits"`
-	Entries      uint64            `json:"entries"`
-	Messages     map[string]uint64 `json:"messages"` // by what they were
-	Rejected     map[string]uint64 `json:"rejected"` // by reason
-	Events       map[string]uint64 `json:"events"`   // by reason
+	Connections  int `json:"connections"`  // now
+	Unidentified int `json:"unidentified"` // of these
+	Sessions     int `json:"sessions"`     // now
+	Queued       int `json:"queued"`       // messages on their way to the inlet, now
+	QueuedBytes  int `json:"queued_bytes"`
+
+	Retained      int `json:"retained"`       // messages, now
+	RetainedBytes int `json:"retained_bytes"` // now
+	RoutedBytes   int `json:"routed_bytes"`   // what waits for clients, now
+
+	Commits  uint64            `json:"commits"`
+	Entries  uint64            `json:"entries"`
+	Messages map[string]uint64 `json:"messages"` // by what they were
+	Rejected map[string]uint64 `json:"rejected"` // by reason
+	Events   map[string]uint64 `json:"events"`   // by reason
 
 	Sparkplug *dialect.SparkplugStats `json:"sparkplug,omitempty"` // where any node was heard
 }
@@ -174,6 +179,7 @@ func (a *App) stats() Stats {
 func mqttStats(m mqttin.Stats) MQTTStats {
 	s := MQTTStats{
 		Connections: m.Connections, Unidentified: m.Unidentified, Sessions: m.Sessions, Queued: m.Queued, QueuedBytes: m.QueuedBytes,
+		Retained: m.Retained, RetainedBytes: m.RetainedBytes, RoutedBytes: m.RoutedBytes,
 		Commits: m.Commits, Entries: m.Entries,
 		Messages: map[string]uint64{}, Rejected: map[string]uint64{}, Events: map[string]uint64{},
 	}

@@ -89,7 +89,7 @@ func wire(o *Options, s *store, who known, log *slog.Logger, stats func() Stats)
 
 // wireDoor makes the devices' door.
 func (p *parts) wireDoor(o *Options, log *slog.Logger) (err error) {
-	limits := mqttin.Limits{Stop: mqttBound - stopMargin}
+	limits := o.MQTT.Limits.limits()
 	if p.router, err = o.router(); err != nil {
 		return err
 	}

@@ -93,6 +93,12 @@ func (b *Broker) process(s *session, header *packets.FixedHeader) (err error) {
 	case packets.Puback: // all that mochi could be owed is ours
 		b.acknowledged(s, &pk)
 		return nil
+	case packets.Pubrec:
+		b.received(s, &pk)
+		return nil
+	case packets.Pubcomp:
+		b.completed(s, &pk)
+		return nil
 	case packets.Pingreq:
 		b.announce(s)
 	}
@@ -121,6 +127,7 @@ func (b *Broker) greet(ctx context.Context, c *conn, cl *mqtt.Client) error {
 	}
 	unpin(cl)
 	b.boundSession(s)
+	s.clean = s.endsWithConnection()
 	asked := cl.State.Keepalive
 	cl.State.Keepalive = b.limits.keepAlive(asked)
 	cl.State.ServerKeepalive = cl.State.Keepalive != asked // MQTT 5 tells the client; one of 3.1.1 finds out
@@ -181,7 +188,6 @@ func validConnect(pk *packets.Packet) packets.Code {
 // newSession makes the session of a connection that was let in.
 func (b *Broker) newSession(c *conn, cl *mqtt.Client, who *devices.Principal) *session {
 	s := &session{broker: b, conn: c, client: cl, who: who, settled: make(chan struct{}), topics: topicCache{limit: routesPerSession}}
-	s.clean = cl.Properties.ProtocolVersion < 5 && cl.Properties.Clean
 	s.flow.Store(&flow{owner: s})
 	return s
 }
@@ -209,7 +215,10 @@ func (b *Broker) establish(s *session, clean bool) error {
 		if err := s.client.ResendInflightMessages(true); err != nil {
 			return err
 		}
-		for _, sub := range s.subs.all() {
+		if x := s.box.Load(); x != nil {
+			x.attach(s)
+		}
+		for _, sub := range s.subscriptions() {
 			b.listens(sub.filter)
 		}
 	}
@@ -220,17 +229,35 @@ func (b *Broker) establish(s *session, clean bool) error {
 // inherit takes the session over where both sides want that. It tells whether the client goes on with a session.
 func (b *Broker) inherit(s, older *session, clean bool) bool {
 	older.flow.Load().detach()
-	subs := older.subs.take(b.routes)
+	older.handedOn.Store(true)
 	goesOn := !clean && !older.clean && older.who.Account == s.who.Account && !older.ended.Load() // [MQTT-3.1.2-4] [MQTT-3.1.4-4]
+	box := older.box.Swap(nil)
+	if box != nil && (!goesOn || !box.pass(older, s)) {
+		goesOn = false
+		box.end(older)
+	}
+	b.willOfOlder(older, goesOn)
 	if goesOn {
+		if box != nil {
+			box.restrict(func(filter string) bool { return b.access.maySubscribe(s.who, filter) })
+			s.box.Store(box)
+		}
 		s.client.State.Inflight = older.client.State.Inflight.Clone() // [MQTT-3.1.2-5]
 		s.client.State.Inflight.ResetReceiveQuota(int32(b.limits.Unacked))
 		s.client.State.Inflight.ResetSendQuota(int32(s.client.Properties.Props.ReceiveMaximum))
 		s.flow.Store(older.flow.Load())
-		s.subs.put(s, subs, b.routes)
 	}
 	older.client.ClearInflights()
 	return goesOn // [MQTT-3.2.2-2] [MQTT-3.2.2-3]
+}
+
+// endsWithConnection tells whether the client wants nothing to be left for its next connection.
+func (s *session) endsWithConnection() bool {
+	p := &s.client.Properties
+	if p.ProtocolVersion == 5 {
+		return p.Props.SessionExpiryInterval == 0 // MQTT 5.0 section 3.1.2.11.2
+	}
+	return p.Clean
 }
 
 // part ends what greet began, when the connection has ended: what is not to be kept is forgotten.
@@ -243,17 +270,24 @@ func (b *Broker) part(s *session, now time.Time) {
 	case p.Clean:
 		keep = 0
 	}
-	if keep == 0 || !b.registry.keep(s, now.Add(keep)) {
+	until := now.Add(keep)
+	if keep == 0 {
+		until = time.Time{}
+	}
+	if overtaken := b.registry.part(s, until); !overtaken && keep == 0 {
 		b.forget(s)
 	}
 }
 
-// forget ends the session, unless a newer connection has it. Nothing of it is left but what its account keeps.
+// forget ends the session. Nothing of it is left but what its account keeps.
 func (b *Broker) forget(s *session) {
 	s.ended.Store(true)
 	b.registry.remove(s)
-	s.subs.take(b.routes)
+	if x := s.box.Load(); x != nil {
+		x.end(s)
+	}
 	s.client.ClearInflights()
+	b.willAtTheEnd(s)
 }
 
 // unpin replaces what lies in the CONNECT packet, password included, and would keep it alive as long as the connection.
@@ -269,9 +303,8 @@ func unpin(cl *mqtt.Client) {
 	p.Props.ResponseInfo, p.Props.ServerReference, p.Props.ReasonString = "", "", ""
 }
 
-// boundSession makes the session end with its connection where too many are kept already. A session of ours holds the
-// packet ids of QoS 2 and subscriptions, so that costs a message that is stored twice, which the owner finds, and a
-// SUBSCRIBE.
+// boundSession makes the session end with its connection where too many are kept already. MQTT 5 is told; with 3.1.1 the
+// next CONNACK says that there is no session, so that the client subscribes anew.
 func (b *Broker) boundSession(s *session) {
 	if b.registry.keptSessions() < b.limits.KeptSessions {
 		return

@@ -35,6 +35,8 @@ type Broker struct {
 	registry  registry
 	committer *committer
 	routes    *routes
+	retained  *retained
+	waiting   atomic.Int64 // bytes of all that waits in mailboxes
 	routing   bool
 	listening func(filter string) // nil: nobody sends commands
 	server    *mqtt.Server
@@ -80,6 +82,7 @@ func New(o Options) (*Broker, error) {
 	b.logins, b.halt = make(chan struct{}, b.limits.Logins), make(chan struct{})
 	b.generation.Store(1)
 	b.routes, b.routing, b.listening = new(routes), o.Route, o.Listening
+	b.retained = newRetained(&b.limits, b.counters)
 	var err error
 	if b.ports, err = makePorts(&o); err != nil {
 		return nil, err
@@ -143,6 +146,8 @@ func (b *Broker) Stats() Stats {
 	s.Connections, s.Unidentified = b.guard.gauges()
 	s.Queued, s.QueuedBytes = b.committer.gauges()
 	s.Sessions = b.registry.count()
+	s.Retained, s.RetainedBytes = b.retained.gauges()
+	s.RoutedBytes = int(b.waiting.Load())
 	return s
 }
 
@@ -292,7 +297,9 @@ func (b *Broker) listen(c *conn) {
 	if err := b.listenTo(c.session); err != nil {
 		b.will(c.session)
 		b.explain(c, err)
+		return
 	}
+	c.session.willOut.Store(nil) // [MQTT-3.1.2-10]
 }
 
 // contain keeps a panic to its connection. mochi has no recover anywhere, and there are packets that make its parser panic
@@ -315,7 +322,13 @@ func (b *Broker) goodbye(c *conn) {
 		return
 	}
 	s.settle()
-	s.topics, s.lastWill, s.willOut, s.older = topicCache{}, nil, nil, nil
+	if x := s.box.Load(); x != nil {
+		x.detach(s)
+	}
+	if s.older != nil { // something broke before it was dealt with
+		b.inherit(s, s.older, true)
+	}
+	s.topics, s.lastWill, s.older = topicCache{}, nil, nil
 	s.client.Lock()
 	c.Conn = c.raw // a kept session needs no buffers of TLS or WebSocket
 	s.client.Unlock()

@@ -21,9 +21,6 @@ type Command struct {
 	Expires time.Time
 }
 
-// maxCommandsAway bounds the commands that a client has been sent and has not acknowledged.
-const maxCommandsAway = 16
-
 // Send sends a command to everybody who subscribed to it and may carry it out: the device itself or its gateway. It
 // returns how many that are, or an error of the kind NotFound (nobody is there: try again when Options.Listening says
 // so), Exhausted (they have too many unacknowledged ones, or do not read) or Unavailable. acked is called, in another
@@ -37,22 +34,19 @@ func (b *Broker) Send(c *Command, acked func()) (clients int, err error) {
 	if b.stopping.Load() {
 		return 0, devices.Errorf(devices.Unavailable, "mqtt", "is stopping")
 	}
-	m := routed{topic: c.Topic, payload: c.Payload}
-	m.properties.ResponseTopic, m.properties.CorrelationData = c.ResponseTopic, c.CorrelationData
-	if !c.Expires.IsZero() {
-		left := time.Until(c.Expires)
-		if left <= 0 {
-			return 0, devices.Errorf(devices.Invalid, "expires", "has passed")
-		}
-		m.properties.MessageExpiryInterval = uint32(max(left/time.Second, 1))
+	m := &routed{topic: c.Topic, payload: c.Payload, qos: 1, expires: c.Expires}
+	if m.hasExpired(time.Now()) {
+		return 0, devices.Errorf(devices.Invalid, "expires", "has passed")
 	}
+	m.properties = appendForwarded(nil, &packets.Properties{ResponseTopic: c.ResponseTopic, CorrelationData: c.CorrelationData, User: downlinkMark()})
 	once := sync.OnceFunc(acked)
 	full := 0
-	for _, to := range choose(b.routes.match(c.Topic), nil) {
+	for _, to := range choose(b.routes.match(c.Topic), "") {
 		switch {
-		case to.session.who.Kind == devices.ClientPrincipal: // who watches gets a copy, and carries nothing out
-			b.send(to.session, m.encode(to, to.session.isFive()))
-		case b.sendOne(&m, to, once):
+		case to.box.kind == devices.ClientPrincipal: // who watches gets a copy, and carries nothing out
+			to.box.put(outgoing{routed: m, ids: to.ids})
+		case !to.box.isConnected():
+		case b.sendOne(m, &to, once):
 			clients++
 		default:
 			full++
@@ -68,90 +62,16 @@ func (b *Broker) Send(c *Command, acked func()) (clients int, err error) {
 }
 
 // sendOne sends a command to one client, at the QoS that it asked for.
-func (b *Broker) sendOne(m *routed, to recipient, acked func()) bool {
-	s := to.session
+func (b *Broker) sendOne(m *routed, to *recipient, acked func()) bool {
 	if to.qos == 0 {
-		return b.send(s, m.encode(to, s.isFive()))
+		return to.box.put(outgoing{routed: m, ids: to.ids})
 	}
-	id, ok := s.commandsAway().add(s.mostAway(), acked)
-	if !ok {
-		b.counters.note(CommandUnsent, s.conn.remote)
+	if !to.box.command(outgoing{routed: m, ids: to.ids, qos: 1, acked: acked}) {
+		b.counters.note(CommandUnsent, "")
 		return false
 	}
-	out := *m
-	out.qos, out.id = 1, id
-	if !b.send(s, out.encode(to, s.isFive())) {
-		s.commandsAway().take(id)
-		return false
-	}
-	b.counters.note(CommandSent, s.conn.remote)
+	b.counters.note(CommandSent, "")
 	return true
-}
-
-// acknowledged hears a PUBACK. All that are due are for commands.
-func (b *Broker) acknowledged(s *session, pk *packets.Packet) {
-	away := s.away.Load()
-	if away == nil {
-		return
-	}
-	if acked := away.take(pk.PacketID); acked != nil {
-		b.counters.note(CommandAcked, s.conn.remote)
-		if pk.ReasonCode < subRefused {
-			acked()
-		}
-	}
-}
-
-func (s *session) isFive() bool { return s.client.Properties.ProtocolVersion == 5 }
-
-// mostAway is how many commands the client may have unacknowledged, by its own word too (MQTT 5.0 section 3.1.2.11.3).
-func (s *session) mostAway() int {
-	if most := int(s.client.Properties.Props.ReceiveMaximum); most > 0 {
-		return min(most, maxCommandsAway)
-	}
-	return maxCommandsAway
-}
-
-// commandsAway are the commands that the client has not acknowledged. Few sessions have any.
-func (s *session) commandsAway() *commandsAway {
-	if a := s.away.Load(); a != nil {
-		return a
-	}
-	s.away.CompareAndSwap(nil, new(commandsAway))
-	return s.away.Load()
-}
-
-// commandsAway has the packet ids of what was sent. Those of what a client sends are another space, its own.
-type commandsAway struct {
-	mu    sync.Mutex
-	last  uint16
-	acked map[uint16]func()
-}
-
-func (a *commandsAway) add(limit int, acked func()) (id uint16, ok bool) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if len(a.acked) >= limit {
-		return 0, false
-	}
-	if a.acked == nil {
-		a.acked = map[uint16]func(){}
-	}
-	for {
-		a.last++
-		if _, used := a.acked[a.last]; a.last != 0 && !used {
-			a.acked[a.last] = acked
-			return a.last, true
-		}
-	}
-}
-
-func (a *commandsAway) take(id uint16) func() {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	acked := a.acked[id]
-	delete(a.acked, id)
-	return acked
 }
 
 // listens tells whoever sends commands that a client listens on the filter from now on.

@@ -5,14 +5,14 @@
 // It owns the connections of devices, what protects the process from them, what a credential lets its connection do, the
 // acknowledgement of messages once they are durable, and the connection events that presence is made of. It refuses to own
 // what a payload means (bridge/dialect), who may connect (an Authenticator, devices/registry) and what becomes of a reading
-// (bridge). What a device publishes is delivered to another MQTT client only where routing was asked for, and nothing is
-// retained.
+// (bridge). What a device publishes is delivered to another MQTT client, or retained, only where routing was asked for.
 //
 // The embedded broker is mochi-mqtt as a front end: its parser, its packets and its answers to QoS 2 are used. What it
 // lacks stands here, one guard a trap, each with its test: guard.go and conn.go before a packet is parsed, attach.go in
 // place of its loop, login.go, rate.go and registry.go around a CONNECT, access.go for who may do what, hook.go and
 // will.go around a message, publish.go and committer.go in place of its acknowledgements, subscribe.go and routes.go in
-// place of its subscriptions, commands.go for what is sent to devices, tend.go in place of its housekeeping.
+// place of its subscriptions, mailbox.go and pump.go for what is sent to clients, retained.go for what is retained,
+// commands.go for what is sent to devices, loop.go for what comes back of it, tend.go in place of its housekeeping.
 //
 // The external broker is met through paho: external.go and its neighbours. What both doors share is the committer with its
 // append.go and newest.go, and intake.go; the committer knows a connection of either as an origin.
@@ -28,9 +28,9 @@
 // for that. Upstream has one that commits, one that subscribes on a new connection, and those of paho. Run waits for all
 // of them.
 //
-// Lock order: subscriptionSet.mu may be held while routes.mu is taken, and flow.mu while mochi's own lock of a client's
-// inflight map is; registry.mu while a meter's is. Else registry.mu, committer.mu, guard.mu, acks.mu, attempts.mu and
-// outbox.mu are never held together. No lock of ours is held across I/O; the client's own lock (mqtt.Client) is held while
+// Lock order: retained.mu may be held while mailbox.mu is taken, that while routes.mu is, and flow.mu while mochi's own lock
+// of a client's inflight map is; registry.mu while a meter's is. Else registry.mu, committer.mu, guard.mu, acks.mu and
+// attempts.mu are never held together. No lock of ours is held across I/O; the client's own lock (mqtt.Client) is held while
 // bytes are written to that client, as mochi does, and upstreamConn.mu while a packet is written to the external broker,
 // as paho asks of a connection; both writes have a deadline. Upstream.mu is never held with another.
 package mqttin

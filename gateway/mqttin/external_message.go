@@ -66,6 +66,11 @@ func (u *Upstream) answer(l *link, p *paho.Publish) {
 }
 
 func (u *Upstream) receive(l *link, p *paho.Publish) {
+	if p.Properties != nil && p.Properties.User.Get(downlinkKey) != "" {
+		u.counters.note(Looped, l.conn.host)
+		u.answer(l, p)
+		return
+	}
 	r := u.topics.lookup(&u.intake, p.Topic)
 	if r.route == nil {
 		u.rejectTopic(r.reason, p.Topic, p.Payload, sender{})
@@ -80,13 +85,17 @@ func (u *Upstream) receive(l *link, p *paho.Publish) {
 		return
 	}
 	d := delivery{bytes: len(p.Payload), entries: w.entries[:0], ticket: ticket{id: p.PacketID, kind: ackByte(p.QoS)}}
+	how := saidLive
+	if p.Retain {
+		how = saidRetained
+	}
 	for i := range result.Messages {
 		// What the broker had before we asked may be of last year: it goes on with that mark, and the owner takes of it
 		// what is newer than what it holds.
 		m := &result.Messages[i]
 		if fleet, ok := u.admit(l, m.Device, m.Fleet); ok {
 			m.Fleet = fleet
-			d.entries = u.appendMessage(d.entries, m, p.Retain)
+			d.entries = u.appendMessage(d.entries, m, how)
 		}
 	}
 	w.entries = d.entries

@@ -2,7 +2,6 @@ package mqttin
 
 import (
 	"bytes"
-	"encoding/binary"
 	"fmt"
 	"strings"
 	"testing"
@@ -177,22 +176,22 @@ func TestASessionsSubscriptionsAreBounded(t *testing.T) {
 }
 
 func TestASubscriberThatDoesNotReadHoldsUpNobody(t *testing.T) {
-	h := guarded(t, Options{Route: true, Limits: Limits{Write: time.Minute}}, newFakeAuth(aDevice("truck-1", "north"), aClient("log", nil, []string{"#"})))
+	h := guarded(t, Options{Route: true, Limits: Limits{Write: time.Minute, ClientMessages: 256}}, newFakeAuth(aDevice("truck-1", "north"), aClient("log", nil, []string{"#"})))
 	deaf := h.pipe(t, as("log"))
 	deaf.send(subscribePacket(5, 1, "fleets/#"))
 	deaf.expect(0x90, 1)
 	r, _ := connect(t, h, as("truck-1"))
-	for i := range uint16(2 * outboxMessages) {
+	for i := range uint16(2 * h.limits.ClientMessages) {
 		r.publish("fleets/north/devices/truck-1/telemetry", `{}`, 1, i+1)
 		r.expect(0x40, i+1)
 	}
 	h.counted(t, RouteDropped)
 	h.well(t)
-	o := h.sessionOf("log").out.Load()
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if len(o.waiting) > outboxMessages || o.bytes > outboxBytes {
-		t.Errorf("%d messages, %d bytes wait", len(o.waiting), o.bytes)
+	x := h.sessionOf("log").mailbox()
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.waiting.len() > h.limits.ClientMessages || x.bytes > h.limits.ClientBytes {
+		t.Errorf("%d messages, %d bytes wait", x.waiting.len(), x.bytes)
 	}
 }
 
@@ -351,35 +350,6 @@ func TestADeviceThatMovesToAnotherFleetIsTold(t *testing.T) {
 	if e := h.inlet.of(bus.KindReading, "d1"); e[1].Fleet != fleetID("south") {
 		t.Errorf("the fleet is %s, not the registry's", e[1].Fleet)
 	}
-}
-
-func TestMessagesBetweenClientsKeepTheirProperties(t *testing.T) {
-	h := startWith(t, Options{Route: true})
-	five, _ := connect(t, h, connectOptions{version: 5, id: "five"})
-	four, _ := connect(t, h, connectOptions{version: 4, id: "four"})
-	body := []byte{0, 1, 2, 0x0b, 9} // a subscription identifier
-	five.send(frame(0x82, append(append(body, str("chat/#")...), 2)))
-	if suback := five.expect(0x90, 1); suback[len(suback)-1] != 0 {
-		t.Errorf("SUBACK % x: routed messages are sent at QoS 0", suback)
-	}
-	four.send(subscribePacket(4, 1, "chat/+", "chat/a"))
-	four.expect(0x90, 1)
-	sender, _ := connect(t, h, connectOptions{version: 5, id: "sender"})
-	user := append(append([]byte{0x26}, str("k")...), str("v")...)
-	props := append(append(append([]byte{0x03}, str("text")...), user...), 0x08)
-	props = append(props, str("reply/here")...)
-	publish := append(append(binary.BigEndian.AppendUint16(str("chat/a"), 7), byte(len(props))), props...)
-	sender.send(frame(0x32, append(publish, "hello"...)))
-	sender.expect(0x40, 7)
-	first, got := five.read()
-	if first != 0x30 || !bytes.Contains(got, user) || !bytes.Contains(got, append([]byte{0x08}, str("reply/here")...)) ||
-		!bytes.Contains(got, []byte{0x0b, 9}) || !bytes.HasSuffix(got, []byte("hello")) {
-		t.Errorf("got %#x % x", first, got)
-	}
-	if first, got := four.read(); first != 0x30 || string(got) != string(append(str("chat/a"), "hello"...)) {
-		t.Errorf("got %#x % x", first, got)
-	}
-	four.ping() // once, though two filters match
 }
 
 func TestADeviceWithACredentialIsOnlineBeforeItSaysAnything(t *testing.T) {

@@ -183,7 +183,7 @@ func TestADeviceGetsItsOwnNameAsClientIDWhoeverUsesIt(t *testing.T) {
 	}
 	squatter.gone()
 	r.ping()
-	if h.sessionOf("truck-1").subs.wants("fleets/north/devices/squatter/commands/1") {
+	if h.sessionOf("truck-1").wants("fleets/north/devices/squatter/commands/1") {
 		t.Error("the device has the subscriptions of another account")
 	}
 }
@@ -210,6 +210,34 @@ func TestAnAccountHasABoundedNumberOfSessions(t *testing.T) {
 	refusedWith(t, h, o, 0x97, AccountLimit)
 	o.id = "c3"
 	connect(t, h, o) // a takeover is no further session
+	h.well(t)
+}
+
+func TestAnAccountThatConnectsWithoutEndIsSlowed(t *testing.T) {
+	h := guarded(t, Options{Limits: Limits{LoginsPerMinute: 5}}, newFakeAuth(aDevice("truck-1", "north"), aDevice("truck-2", "north")))
+	for i := range 5 { // each with a client id of its own, so that nothing is taken over
+		o := as("truck-1")
+		o.id = fmt.Sprint("made-up-", i)
+		r, _ := connect(t, h, o)
+		_ = r.Close()
+	}
+	o := as("truck-1")
+	o.id = "one-more"
+	refusedWith(t, h, o, 0x9f, LoginRate)
+	o.version = 4
+	refusedWith(t, h, o, 3, LoginRate)
+	r, _ := connect(t, h, as("truck-2")) // others do not mind
+	r.ping()
+	now := time.Now()
+	account := &holder{}
+	for range 5 {
+		if !account.mayConnect(now, 5) {
+			t.Fatal("too soon")
+		}
+	}
+	if account.mayConnect(now.Add(11*time.Second), 5) || !account.mayConnect(now.Add(12*time.Second), 5) {
+		t.Error("one comes back every 12 s")
+	}
 	h.well(t)
 }
 

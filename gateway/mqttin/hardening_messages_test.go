@@ -57,7 +57,7 @@ func TestSubscriptionsAreAnsweredAndReachNothing(t *testing.T) {
 		}
 		h.counted(t, FilterRefused)
 		h.well(t)
-		if h.sessionOf("sub").subs.wants("owntracks/ann/phone/cmd") {
+		if h.sessionOf("sub").wants("owntracks/ann/phone/cmd") {
 			t.Error("a filter is kept that nothing is ever sent for")
 		}
 		r.ping() // the witness's messages did not come here
@@ -104,7 +104,7 @@ func TestWillsAreDecodedAndNeverPublished(t *testing.T) {
 		}
 	}
 	for _, e := range h.inlet.of(bus.KindStatus, "") {
-		if e.Status != (bus.StatusReport{Status: devices.Offline}) {
+		if e.Status != (bus.StatusReport{Status: devices.Offline, Will: true}) {
 			t.Errorf("%+v", e)
 		}
 	}
@@ -195,14 +195,14 @@ func TestUnsubscribingFindsTheFilter(t *testing.T) {
 	r.send(subscribePacket(5, 1, "fleets/f/devices/d/commands/#"))
 	r.expect(0x90, 1)
 	s := h.sessionOf("sub")
-	if !s.subs.wants("fleets/f/devices/d/commands/1") {
+	if !s.wants("fleets/f/devices/d/commands/1") {
 		t.Error("the subscription is not kept")
 	}
 	r.send(frame(0xa2, append([]byte{0, 2, 0}, str("fleets/f/devices/d/commands/#")...)))
 	if body := r.expect(0xb0, 2); body[len(body)-1] != 0 {
 		t.Errorf("UNSUBACK % x", body)
 	}
-	if s.subs.wants("fleets/f/devices/d/commands/1") {
+	if s.wants("fleets/f/devices/d/commands/1") {
 		t.Error("the subscription is left")
 	}
 }

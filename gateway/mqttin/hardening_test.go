@@ -313,7 +313,7 @@ func TestAnExpiredSessionLeavesNothing(t *testing.T) {
 	r.send([]byte{0xe0, 0})
 	s := h.sessionOf("brief")
 	eventually(t, "expiry", func() bool { return h.Stats().Sessions == 0 })
-	eventually(t, "the end of the subscription", func() bool { return !s.subs.wants("fleets/f/devices/d/commands/1") })
+	eventually(t, "the end of the subscription", func() bool { return !s.wants("fleets/f/devices/d/commands/1") })
 }
 
 func TestAHugeConnectOrClientIDIsRefused(t *testing.T) {

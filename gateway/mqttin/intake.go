@@ -80,19 +80,27 @@ func (in *intake) rejectTopic(reason dialect.Reason, topic string, payload []byt
 	in.letters.keep(reason.String(), topic, from, "", payload)
 }
 
-// appendMessage appends the entry of a decoded message. retained says that the broker had kept it: the embedded one keeps
-// nothing, whatever the flag of a message says.
-func (in *intake) appendMessage(dst []bus.Entry, m *dialect.Message, retained bool) []bus.Entry {
+// saidHow is how a message came.
+type saidHow uint8
+
+const (
+	saidLive     saidHow = iota
+	saidRetained         // the external broker had kept it
+	saidAsWill           // it is the last will of a connection
+)
+
+// appendMessage appends the entry of a decoded message.
+func (in *intake) appendMessage(dst []bus.Entry, m *dialect.Message, how saidHow) []bus.Entry {
 	e := bus.Entry{Device: m.Device, Fleet: m.Fleet}
 	switch {
 	case m.Aside:
 		return dst
 	case m.Reading != nil:
 		e.Kind, e.Reading = bus.KindReading, m.Keep()
-		e.Reading.Retained = retained
+		e.Reading.Retained = how == saidRetained
 	default:
 		e.Kind = bus.KindStatus
-		e.Status = bus.StatusReport{Status: m.Status, Retained: retained}
+		e.Status = bus.StatusReport{Status: m.Status, Retained: how == saidRetained, Will: how == saidAsWill}
 	}
 	if err := e.Check(); err != nil { // one bad entry would make every append that holds it fail for ever
 		in.counters.note(EntryRefused, "")

@@ -39,6 +39,7 @@ var refusals = map[Reason]*refusal{
 	LoginThrottled:   {LoginThrottled, 0x9f, v3Unavailable},
 	LoginExhausted:   {LoginExhausted, 0x97, v3Unavailable},
 	LoginUnavailable: {LoginUnavailable, 0x88, v3Unavailable},
+	LoginRate:        {LoginRate, 0x9f, v3Unavailable},
 	LoginBroken:      {LoginBroken, 0x80, v3Unavailable},
 	ClientIDTaken:    {ClientIDTaken, 0x85, v3BadClientID},
 	AccountLimit:     {AccountLimit, 0x97, v3Unavailable},

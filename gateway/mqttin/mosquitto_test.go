@@ -85,7 +85,7 @@ func TestMosquittoPubWithARetainedWillThatDies(t *testing.T) {
 			eventually(t, "the will and the end", func() bool {
 				return len(h.inlet.of(bus.KindStatus, "truck-17")) == 1 && len(h.inlet.of(bus.KindConnection, "truck-17")) == 2
 			})
-			if e := h.inlet.of(bus.KindStatus, "truck-17")[0]; e.Status != (bus.StatusReport{Status: devices.Offline}) {
+			if e := h.inlet.of(bus.KindStatus, "truck-17")[0]; e.Status != (bus.StatusReport{Status: devices.Offline, Will: true}) {
 				t.Errorf("%+v", e)
 			}
 		})

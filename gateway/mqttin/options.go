@@ -80,6 +80,21 @@ type Limits struct {
 	// SessionsPerAccount bounds the sessions of one account, connected and kept: whoever has one credential must not
 	// take all places. Default 64.
 	SessionsPerAccount int
+	// Inflight bounds the messages with QoS 1 and 2 that a client was sent and has not acknowledged; its own Receive
+	// Maximum may be less. Default 32.
+	Inflight int
+	// ClientMessages and ClientBytes bound what waits for one client, connected or away; RoutedBytes what waits for all.
+	// What comes at the bound is dropped for that client. Defaults 1,000, 1 MiB and 64 MiB.
+	ClientMessages int
+	ClientBytes    int
+	RoutedBytes    int
+	// RetainedMessages and RetainedBytes bound what is retained, RetainedPerDevice what one device's credential left. At
+	// the bound a message is delivered and not retained. Defaults 10,000, 16 MiB and 64.
+	RetainedMessages  int
+	RetainedBytes     int
+	RetainedPerDevice int
+	// LoginsPerMinute bounds how often one account may connect; as many may come at once. Default 120.
+	LoginsPerMinute int
 	// Logins and Login bound how many logins are checked at once, and how long one may take with its wait for a place.
 	// Defaults 64 and 5 s.
 	Logins int
@@ -107,6 +122,9 @@ const (
 	inletSilence     = 5 * time.Second // an append that takes longer makes the door not ready
 )
 
+// DefaultLimits are the limits of a broker to which nobody gave any.
+func DefaultLimits() Limits { return Limits{}.withDefaults() }
+
 func (l Limits) withDefaults() Limits {
 	set := func(v *int, def int) {
 		if *v <= 0 {
@@ -132,6 +150,14 @@ func (l Limits) withDefaults() Limits {
 	set(&l.KeptSessions, 10_000)
 	set(&l.SessionsPerAccount, 64)
 	set(&l.Logins, 64)
+	set(&l.LoginsPerMinute, 120)
+	set(&l.Inflight, 32)
+	set(&l.ClientMessages, 1_000)
+	set(&l.ClientBytes, 1<<20)
+	set(&l.RoutedBytes, 64<<20)
+	set(&l.RetainedMessages, 10_000)
+	set(&l.RetainedBytes, 16<<20)
+	set(&l.RetainedPerDevice, 64)
 	set(&l.DeviceRates.Messages, 100)
 	set(&l.DeviceRates.Bytes, 256<<10)
 	set(&l.DeviceRates.Burst, 10)
@@ -145,7 +171,8 @@ func (l Limits) withDefaults() Limits {
 	setTime(&l.KeepAliveMax, time.Hour)
 	setTime(&l.SessionExpiry, time.Hour)
 	setTime(&l.Stop, 5*time.Second)
-	l.Unacked = min(l.Unacked, 65_535) // Receive Maximum has two bytes
+	l.Unacked = min(l.Unacked, 65_535)   // Receive Maximum has two bytes
+	l.Inflight = min(l.Inflight, 32_767) // so that there is always a packet id
 	return l
 }
 

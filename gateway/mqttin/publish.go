@@ -37,6 +37,7 @@ type message struct {
 	id      uint16
 	qos     byte
 	retain  bool
+	looped  bool // we sent it ourselves: see loop.go
 	// properties are those of MQTT 5, where messages are routed; else nil.
 	properties *packets.Properties
 }
@@ -57,6 +58,7 @@ func (b *Broker) publish(s *session, pk *packets.Packet) error {
 
 func (b *Broker) messageOf(pk *packets.Packet) message {
 	m := message{topic: pk.TopicName, payload: pk.Payload, id: pk.PacketID, qos: pk.FixedHeader.Qos, retain: pk.FixedHeader.Retain}
+	m.looped = isDownlink(pk.Properties.User)
 	if b.routing {
 		properties := pk.Properties
 		m.properties = &properties
@@ -92,10 +94,16 @@ func (b *Broker) receive(s *session, m message) {
 	}
 	b.judge(s, r)
 	switch {
+	case m.looped:
+		b.counters.note(Looped, s.conn.remote)
+		d.bytes = 0
+		b.offer(s, &d)
 	case !r.allowed:
 		b.counters.messages[dialect.Rejected].Add(1)
 		b.counters.note(TopicDenied, s.conn.remote)
 		b.refuse(s, &d, codeNotAuthorized)
+	case b.routing && m.retain && len(m.payload) == 0 && !isReserved(r.topic) && r.reason != dialect.BadTopic:
+		b.forgetRetained(s, r, &m, &d)
 	case r.route != nil:
 		b.understand(s, r, &m, &d)
 	case r.reason == dialect.UnknownTopic && b.routing && !isReserved(r.topic):
@@ -137,16 +145,43 @@ func (b *Broker) understand(s *session, r *topicRoute, m *message, d *delivery) 
 	w.entries = d.entries
 }
 
+// forgetRetained takes an empty payload with the retain flag, which deletes what is retained for the topic and says nothing
+// of a device. Who may speak for the topic's device may.
+func (b *Broker) forgetRetained(s *session, r *topicRoute, m *message, d *delivery) {
+	if r.route != nil && !r.route.Device().IsZero() {
+		if _, why, ok := b.fleetOf(s, r, r.route.Device(), r.route.Fleet()); !ok {
+			b.counters.note(why, s.conn.remote)
+			if why == DeviceUnknownYet {
+				b.forsake(s, d)
+				return
+			}
+			b.refuse(s, d, codeNotAuthorized)
+			return
+		}
+	}
+	if b.offer(s, d) {
+		b.pass(s, r, m)
+	}
+}
+
 // pass gives a message that was taken to the clients that subscribed to its topic.
 func (b *Broker) pass(s *session, r *topicRoute, m *message) {
 	if !b.routing {
 		return
 	}
-	out := routed{from: s, topic: r.topic, payload: m.payload, retain: m.retain}
-	if m.properties != nil {
-		out.properties = *m.properties
+	out := &routed{client: s.client.ID, topic: r.topic, payload: m.payload, qos: m.qos, retain: m.retain}
+	if p := m.properties; p != nil {
+		out.properties, out.expires = appendForwarded(nil, p), expiresIn(p.MessageExpiryInterval, time.Now())
 	}
-	b.route(&out)
+	b.route(out, s.deviceAccount())
+}
+
+// deviceAccount is the account of a device, and "" of anybody else.
+func (s *session) deviceAccount() string {
+	if s.who.Kind != devices.DevicePrincipal {
+		return ""
+	}
+	return s.who.Account
 }
 
 func keepable(r *topicRoute) string {
@@ -230,7 +265,7 @@ func (b *Broker) deliver(s *session, r *topicRoute, result *dialect.Result, d *d
 		}
 		if fleet, ok := speak(m.Device, m.Fleet); ok {
 			m.Fleet = fleet
-			d.entries = b.appendMessage(d.entries, m, false)
+			d.entries = b.appendMessage(d.entries, m, saidLive)
 		}
 	}
 	if later {

@@ -23,6 +23,7 @@ type registry struct {
 // that nobody gets a new burst by connecting anew.
 type holder struct {
 	meter meter
+	full  time.Time // when the account may again connect as often as Limits.LoginsPerMinute says; guarded by registry.mu
 
 	// Guarded by registry.mu.
 	first *session // a list by session.sibling
@@ -60,6 +61,8 @@ func (r *registry) enter(s *session, now time.Time) *refusal {
 		return refusals[AccountLimit]
 	case older != nil && !older.isKept && !r.flaps.take(id, now):
 		return refusals[Flapping]
+	case h != nil && !h.mayConnect(now, r.limits.LoginsPerMinute):
+		return refusals[LoginRate]
 	}
 	if older != nil {
 		older.overtaken.Store(true)
@@ -69,6 +72,19 @@ func (r *registry) enter(s *session, now time.Time) *refusal {
 	r.sessions[id] = s
 	r.link(s, account)
 	return nil
+}
+
+// mayConnect counts one connection more of the account against its rate.
+func (h *holder) mayConnect(now time.Time, perMinute int) bool {
+	each := time.Minute / time.Duration(perMinute)
+	if h.full.Before(now) {
+		h.full = now
+	}
+	if h.full.Sub(now) > time.Minute-each {
+		return false
+	}
+	h.full = h.full.Add(each)
+	return true
 }
 
 // mayEvict tells whether a client id is the session's own: the name of its device. Whoever uses it besides is a squatter.
@@ -83,7 +99,7 @@ func (r *registry) link(s *session, account string) {
 	}
 	h := r.accounts[account]
 	if h == nil {
-		h = new(holder)
+		h = &holder{full: time.Now().Add(time.Minute / time.Duration(r.limits.LoginsPerMinute))}
 		r.accounts[account] = h
 	}
 	s.holder = h
@@ -135,17 +151,21 @@ func (r *registry) discard(s *session) {
 	}
 }
 
-// keep notes that the connection has ended and its session is kept until then. It returns false where a newer
-// connection has the session.
-func (r *registry) keep(s *session, until time.Time) bool {
+// part notes that the connection has ended, and that its session is kept until then; zero: it is not. It tells whether a
+// newer connection has the session, which then decides what becomes of it.
+func (r *registry) part(s *session, until time.Time) (overtaken bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.sessions[s.client.ID] != s {
-		return false
+	switch {
+	case s.overtaken.Load():
+		return true
+	case until.IsZero():
+		r.discard(s)
+	case r.sessions[s.client.ID] == s:
+		s.isKept = true
+		r.kept[s] = until
 	}
-	s.isKept = true
-	r.kept[s] = until
-	return true
+	return false
 }
 
 // remove forgets a session.
@@ -155,16 +175,19 @@ func (r *registry) remove(s *session) {
 	r.discard(s)
 }
 
-// expired returns the kept sessions whose time has come.
-func (r *registry) expired(now time.Time) (list []*session) {
+// due returns the kept sessions whose time has come, and those whose last will has waited long enough.
+func (r *registry) due(now time.Time) (expired, wills []*session) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for s, until := range r.kept {
-		if now.After(until) {
-			list = append(list, s)
+		switch {
+		case now.After(until):
+			expired = append(expired, s)
+		case s.isWillDue(now):
+			wills = append(wills, s)
 		}
 	}
-	return list
+	return expired, wills
 }
 
 // outdated returns the sessions whose credential has ended by itself.
@@ -217,7 +240,7 @@ func (r *registry) sweep(now time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for account, h := range r.accounts {
-		if h.count == 0 && h.meter.isFull(now) {
+		if h.count == 0 && h.meter.isFull(now) && h.full.Before(now) {
 			delete(r.accounts, account)
 		}
 	}

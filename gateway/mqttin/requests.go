@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/eclipse/paho.golang/paho"
+	"github.com/mochi-mqtt/server/v2/packets"
 
 	"github.com/fleetcast/fleetcast/bridge/dialect"
 )
@@ -16,12 +17,12 @@ import (
 // messages are routed.
 func (b *Broker) ask(s *session, result *dialect.Result) {
 	for i := range result.Requests {
-		out := routed{topic: result.Requests[i].Topic, payload: result.Requests[i].Payload}
+		m := &routed{topic: result.Requests[i].Topic, payload: result.Requests[i].Payload, properties: appendForwarded(nil, &packets.Properties{User: downlinkMark()})}
 		switch {
 		case b.routing:
 			b.counters.note(RequestSent, "")
-			b.route(&out)
-		case s.subs.wants(out.topic) && b.send(s, out.encode(recipient{session: s}, s.client.Properties.ProtocolVersion == 5)):
+			b.route(m, "")
+		case s.wants(m.topic) && s.mailbox().put(outgoing{routed: m}):
 			b.counters.note(RequestSent, "")
 		default:
 			b.counters.note(RequestUnsent, s.conn.remote)
@@ -33,7 +34,10 @@ func (b *Broker) ask(s *session, result *dialect.Result) {
 func (u *Upstream) ask(l *link, result *dialect.Result) {
 	for i := range result.Requests {
 		ctx, cancel := context.WithTimeout(context.Background(), u.limits.Write)
-		_, err := l.client.Publish(ctx, &paho.Publish{Topic: result.Requests[i].Topic, Payload: result.Requests[i].Payload})
+		_, err := l.client.Publish(ctx, &paho.Publish{
+			Topic: result.Requests[i].Topic, Payload: result.Requests[i].Payload,
+			Properties: &paho.PublishProperties{User: paho.UserProperties{{Key: downlinkKey, Value: downlinkValue}}},
+		})
 		cancel()
 		if err != nil { // the connection is gone, or the broker forbids it
 			u.counters.note(RequestUnsent, l.conn.host)

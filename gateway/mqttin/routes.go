@@ -1,20 +1,14 @@
 package mqttin
 
 import (
-	"bytes"
 	"math/rand/v2"
 	"slices"
 	"strings"
 	"sync"
-
-	"github.com/mochi-mqtt/server/v2/packets"
 )
 
 // routes are who subscribed to what, as far as anything is ever sent for it: to commands, and where --mqtt-route asks for
-// routing, to what other clients publish. What is routed is delivered at QoS 0, whatever was asked, and the SUBACK says
-// so; none is retained. mochi has both, and neither can be used: its packet ids of sent and received messages are one
-// space, its quotas leak, a subscriber that does not read stops whoever publishes, and its retained messages are unbounded
-// and copied each second. Here a subscriber has a bounded queue and a writer of its own, and loses what does not fit.
+// routing, to what other clients publish. What becomes of a message for a subscriber is its mailbox's.
 type routes struct {
 	mu   sync.RWMutex
 	root routeNode
@@ -27,11 +21,11 @@ type routeNode struct {
 }
 
 type subscriber struct {
-	session *session
+	box *mailbox
 	subscription
 }
 
-func (r *routes) add(s *session, sub subscription) {
+func (r *routes) add(x *mailbox, sub subscription) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	n := &r.root
@@ -46,27 +40,27 @@ func (r *routes) add(s *session, sub subscription) {
 		}
 		n = child
 	}
-	i := slices.IndexFunc(n.subs, func(o subscriber) bool { return o.session == s && o.group == sub.group })
+	i := slices.IndexFunc(n.subs, func(o subscriber) bool { return o.box == x && o.group == sub.group })
 	if i >= 0 {
 		n.subs[i].subscription = sub
 		return
 	}
-	n.subs = append(n.subs, subscriber{s, sub})
+	n.subs = append(n.subs, subscriber{x, sub})
 }
 
-func (r *routes) remove(s *session, sub subscription) {
+func (r *routes) remove(x *mailbox, sub subscription) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.root.remove(s, &sub, sub.filter, true)
+	r.root.remove(x, &sub, sub.filter, true)
 }
 
 // remove takes a subscriber out below n and tells whether n is empty then.
-func (n *routeNode) remove(s *session, sub *subscription, rest string, more bool) (empty bool) {
+func (n *routeNode) remove(x *mailbox, sub *subscription, rest string, more bool) (empty bool) {
 	if !more {
-		n.subs = slices.DeleteFunc(n.subs, func(o subscriber) bool { return o.session == s && o.group == sub.group })
+		n.subs = slices.DeleteFunc(n.subs, func(o subscriber) bool { return o.box == x && o.group == sub.group })
 	} else {
 		level, after, deeper := strings.Cut(rest, "/")
-		if child := n.children[level]; child != nil && child.remove(s, sub, after, deeper) {
+		if child := n.children[level]; child != nil && child.remove(x, sub, after, deeper) {
 			delete(n.children, level)
 		}
 	}
@@ -98,164 +92,106 @@ func (n *routeNode) match(found []subscriber, rest string, more bool) []subscrib
 	return found
 }
 
-// routed is a message on its way to other clients. Its properties are those that a broker hands on (MQTT 5.0 section
-// 3.3.2.3).
-type routed struct {
-	from       *session
-	topic      string
-	payload    []byte
-	retain     bool
-	properties packets.Properties
-	qos        byte   // of a command
-	id         uint16 // of a command with QoS 1
-}
-
-// route gives a message to everybody who subscribed to it.
-func (b *Broker) route(m *routed) {
+// route gives a message to everybody who subscribed to it, and keeps it where it is to be retained. device is the account
+// of a device that published it, else "".
+func (b *Broker) route(m *routed, device string) {
 	if !b.routing || isReserved(m.topic) {
 		return
 	}
-	var encoded [2][]byte // without identifiers: for MQTT 3.1.1 and 5
-	for _, to := range choose(b.routes.match(m.topic), m.from) {
-		five := 0
-		if to.session.isFive() {
-			five = 1
-		}
-		out := encoded[five]
-		if plain := len(to.ids) == 0 && !(to.asIs && m.retain); out == nil || !plain {
-			out = m.encode(to, five == 1)
-			if plain {
-				encoded[five] = out
-			}
-		}
-		b.send(to.session, out)
+	if m.retain {
+		b.retained.set(m, device)
+	}
+	for _, to := range choose(b.routes.match(m.topic), m.client) {
+		to.box.put(outgoing{routed: m, ids: to.ids, qos: min(m.qos, to.qos), retain: m.retain && to.asIs}) // [MQTT-3.3.1-12]
 	}
 }
 
 // recipient is a client with all of its subscriptions that a message matches: it gets the message once.
 type recipient struct {
-	session *session
-	ids     []int
-	asIs    bool
-	qos     byte // the most that it asked for
+	box  *mailbox
+	ids  []int
+	asIs bool
+	qos  byte // the most that it asked for
 }
 
-// choose makes recipients of subscribers. Of a shared subscription one that is connected gets the message, by chance:
-// the order of a device's messages is not kept within a group.
-func choose(subs []subscriber, from *session) []recipient {
-	var list []recipient
-	byGroup := map[[2]string][]subscriber{}
-	for _, sub := range subs {
+// recipients are many where a topic is popular: then they are found by a map.
+type recipients struct {
+	list  []recipient
+	index map[*mailbox]int
+}
+
+const manyRecipients = 16
+
+// choose makes recipients of subscribers. from is the client id of the publisher.
+func choose(subs []subscriber, from string) []recipient {
+	var r recipients
+	var groups map[[2]string][]subscriber
+	for i := range subs {
+		sub := &subs[i]
 		switch {
-		case sub.session.client.Closed(), sub.noLocal && sub.session == from: // [MQTT-3.8.3-3]
+		case sub.noLocal && sub.box.client == from: // [MQTT-3.8.3-3]
 		case sub.group != "":
+			if groups == nil {
+				groups = map[[2]string][]subscriber{}
+			}
 			key := [2]string{sub.group, sub.filter}
-			byGroup[key] = append(byGroup[key], sub)
+			groups[key] = append(groups[key], *sub)
 		default:
-			list = addRecipient(list, &sub)
+			r.add(sub)
 		}
 	}
-	for _, group := range byGroup {
-		list = addRecipient(list, &group[rand.IntN(len(group))])
+	for _, group := range groups {
+		r.add(member(group))
 	}
-	return list
+	return r.list
 }
 
-func addRecipient(list []recipient, sub *subscriber) []recipient {
-	i := slices.IndexFunc(list, func(r recipient) bool { return r.session == sub.session })
+// member chooses who of a group gets a message: by chance one that is connected, or else one whose session keeps it. The
+// order of a device's messages is not kept within a group.
+func member(group []subscriber) *subscriber {
+	first := rand.IntN(len(group))
+	for i := range group {
+		if sub := &group[(first+i)%len(group)]; sub.box.isConnected() {
+			return sub
+		}
+	}
+	for i := range group {
+		if sub := &group[(first+i)%len(group)]; sub.qos > 0 {
+			return sub
+		}
+	}
+	return &group[first]
+}
+
+func (r *recipients) add(sub *subscriber) {
+	i := r.find(sub.box)
 	if i < 0 {
-		i = len(list)
-		list = append(list, recipient{session: sub.session})
+		i = len(r.list)
+		r.list = append(r.list, recipient{box: sub.box})
+		if r.index != nil {
+			r.index[sub.box] = i
+		}
 	}
+	to := &r.list[i]
 	if sub.id > 0 {
-		list[i].ids = append(list[i].ids, sub.id)
+		to.ids = append(to.ids, sub.id)
 	}
-	list[i].asIs = list[i].asIs || sub.asIs
-	list[i].qos = max(list[i].qos, sub.qos)
-	return list
+	to.asIs = to.asIs || sub.asIs
+	to.qos = max(to.qos, sub.qos)
 }
 
-// encode makes the PUBLISH.
-func (m *routed) encode(to recipient, five bool) []byte {
-	pk := packets.Packet{
-		FixedHeader: packets.FixedHeader{Type: packets.Publish, Qos: m.qos, Retain: m.retain && to.asIs}, // [MQTT-3.3.1-12]
-		PacketID:    m.id, TopicName: m.topic, Payload: m.payload, ProtocolVersion: 4,
+func (r *recipients) find(x *mailbox) int {
+	if len(r.list) < manyRecipients {
+		return slices.IndexFunc(r.list, func(to recipient) bool { return to.box == x })
 	}
-	if five {
-		p := &m.properties
-		pk.ProtocolVersion = 5
-		pk.Properties = packets.Properties{
-			PayloadFormat: p.PayloadFormat, PayloadFormatFlag: p.PayloadFormatFlag, MessageExpiryInterval: p.MessageExpiryInterval,
-			ContentType: p.ContentType, ResponseTopic: p.ResponseTopic, CorrelationData: p.CorrelationData, User: p.User,
-			SubscriptionIdentifier: to.ids,
+	if r.index == nil {
+		r.index = make(map[*mailbox]int, 2*manyRecipients)
+		for i := range r.list {
+			r.index[r.list[i].box] = i
 		}
-		pk.Mods.AllowResponseInfo = true
 	}
-	var buf bytes.Buffer
-	if err := pk.PublishEncode(&buf); err != nil {
-		return nil
+	if i, ok := r.index[x]; ok {
+		return i
 	}
-	return buf.Bytes()
-}
-
-// Bounds of what waits for one subscriber: what comes when it is full is dropped for it, as QoS 0 allows.
-const (
-	outboxMessages = 256
-	outboxBytes    = 512 << 10
-)
-
-// outbox is what waits to be written to a client that others publish to. It is written by a goroutine that exists while
-// there is anything, so that a client that does not read holds up nobody.
-type outbox struct {
-	mu      sync.Mutex
-	waiting [][]byte
-	bytes   int
-	busy    bool
-}
-
-// send queues a packet for a client, and tells whether there was room. A client that takes no packets of that size is
-// not sent it [MQTT-3.1.2-25].
-func (b *Broker) send(s *session, packet []byte) bool {
-	if most := s.client.Properties.Props.MaximumPacketSize; packet == nil || most > 0 && uint32(len(packet)) > most {
-		b.counters.note(RouteDropped, s.conn.remote)
-		return false
-	}
-	o := s.outgoing()
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if len(o.waiting) >= outboxMessages || o.bytes+len(packet) > outboxBytes && o.bytes > 0 {
-		b.counters.note(RouteDropped, s.conn.remote)
-		return false
-	}
-	o.waiting = append(o.waiting, packet)
-	o.bytes += len(packet)
-	if !o.busy {
-		o.busy = true
-		b.writers.Go(func() { s.writeOut(o) })
-	}
-	return true
-}
-
-// outgoing is the client's outbox. Nearly no session needs one.
-func (s *session) outgoing() *outbox {
-	if o := s.out.Load(); o != nil {
-		return o
-	}
-	s.out.CompareAndSwap(nil, new(outbox))
-	return s.out.Load()
-}
-
-// writeOut writes until nothing waits.
-func (s *session) writeOut(o *outbox) {
-	for {
-		o.mu.Lock()
-		waiting := o.waiting
-		o.waiting, o.bytes = nil, 0
-		o.busy = len(waiting) > 0
-		o.mu.Unlock()
-		if len(waiting) == 0 {
-			return
-		}
-		s.write(bytes.Join(waiting, nil))
-	}
+	return -1
 }

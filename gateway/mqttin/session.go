@@ -16,15 +16,15 @@ type session struct {
 	conn   *conn
 	client *mqtt.Client
 
-	who       *devices.Principal     // who connected; never nil, and not changed
-	clean     bool                   // MQTT 3.1.1: nothing is left for the next connection
-	overtaken atomic.Bool            // a newer connection has the client id
-	ended     atomic.Bool            // nothing of the session is kept
-	revoked   atomic.Bool            // its credential was taken away
-	flow      atomic.Pointer[flow]   // never nil
-	out       atomic.Pointer[outbox] // nil until something is sent that is no answer
-	away      atomic.Pointer[commandsAway]
-	subs      subscriptionSet
+	who       *devices.Principal       // who connected; never nil, and not changed
+	clean     bool                     // nothing is left for the next connection
+	handedOn  atomic.Bool              // the connection that came after it has what the session has
+	overtaken atomic.Bool              // a newer connection has the client id
+	ended     atomic.Bool              // nothing of the session is kept
+	revoked   atomic.Bool              // its credential was taken away
+	flow      atomic.Pointer[flow]     // never nil
+	box       atomic.Pointer[mailbox]  // nil until it subscribes
+	willOut   atomic.Pointer[lastWill] // the will as other clients get it; nil where nothing is routed, or it was dealt with
 
 	// Guarded by registry.mu.
 	holder  *holder  // of its account; nil in open mode
@@ -39,7 +39,6 @@ type session struct {
 	topics    topicCache
 	tracked   trackedDevices
 	lastWill  []bus.Entry
-	willOut   *routed // the will as other clients get it; nil where nothing is routed
 
 	settled chan struct{} // closed when the CONNACK is out, or the connection gone
 

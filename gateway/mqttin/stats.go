@@ -59,6 +59,7 @@ const (
 	LoginThrottled                       // refused unseen: the user name or the address failed too often
 	LoginExhausted                       // refused: more logins wait than can be checked
 	LoginUnavailable                     // refused: nobody could check the login in time
+	LoginRate                            // refused: the account connects too often
 	LoginBroken                          // refused: the login could not be checked, by a fault of ours
 	ClientIDTaken                        // refused: another account uses the client id
 	AccountLimit                         // refused: the account has too many sessions
@@ -78,11 +79,17 @@ const (
 	CertificateBad                       // changed certificate files cannot be used; those before stay in use
 	UpgradeRefused                       // ended: a request that is none for MQTT over WebSocket
 	OriginRefused                        // refused: a web page that may not connect
-	RouteDropped                         // dropped: a routed message for a client that does not read, or takes none so large
+	RouteDropped                         // dropped: a message for a client for which too many or too much waits
+	RouteExhausted                       // dropped: the same, where too much waits for all clients together
+	RouteExpired                         // dropped: a message that expired before its client took it
+	RouteTooLarge                        // dropped: a message that is larger than its client takes
+	RouteRepeated                        // a message was sent again to a client that did not acknowledge it on its last connection
+	RetainRefused                        // a message was not retained: too many are, or too much, or too many of its device
 	CommandSent                          // a command was sent to a client, at QoS 1
 	CommandAcked                         // a client acknowledged a command
 	CommandUnsent                        // not sent: the client has too many commands that it has not acknowledged
 	RequestSent                          // something that a format wants sent back was sent
+	Looped                               // not taken: a message that we sent to a device came back to us
 	RequestUnsent                        // not sent: the client did not subscribe to it, or the connection was gone
 )
 
@@ -94,10 +101,11 @@ var reasonNames = [...]string{
 	"session_not_kept", "device_not_tracked", "duplicate_joined", "inlet_refused", "append_failed", "uncommitted",
 	"upstream_unreachable", "upstream_refused", "upstream_lost", "upstream_session_lost", "upstream_not_subscribed",
 	"ack_too_late", "login_failed", "login_forbidden", "login_throttled", "login_exhausted", "login_unavailable",
-	"login_broken", "client_id_taken", "account_limit", "flapping", "will_denied", "topic_denied", "device_denied", "device_refused", "device_unknown_yet",
+	"login_rate", "login_broken", "client_id_taken", "account_limit", "flapping", "will_denied", "topic_denied", "device_denied", "device_refused", "device_unknown_yet",
 	"revoked", "credential_expired", "rate_paused", "rate_exceeded", "watch_failed", "proxy_header_bad", "tls_failed",
-	"certificate_bad", "upgrade_refused", "origin_refused", "route_dropped", "command_sent", "command_acked",
-	"command_unsent", "request_sent", "request_unsent",
+	"certificate_bad", "upgrade_refused", "origin_refused", "route_dropped", "route_exhausted",
+	"route_expired", "route_too_large", "route_repeated", "retain_refused", "command_sent", "command_acked",
+	"command_unsent", "request_sent", "looped", "request_unsent",
 }
 
 // Reasons is the number of reasons.
@@ -113,6 +121,10 @@ type Stats struct {
 	Sessions     int // gauge: sessions, of connected clients and kept ones
 	Queued       int // gauge: messages on their way to the inlet
 	QueuedBytes  int // gauge: their payloads
+
+	Retained      int // gauge: messages that are retained
+	RetainedBytes int // gauge: what they take
+	RoutedBytes   int // gauge: what waits for clients
 
 	Commits  uint64                  // appends that succeeded
 	Entries  uint64                  // entries in them
@@ -159,7 +171,7 @@ func (c *counters) noteMany(r Reason, n int) {
 func (c *counters) note(r Reason, remote string) {
 	if total, say := c.count(r); say {
 		tell := c.log.Warn
-		if r == Stopping || r == WillOutdated || r == RequestSent { // a stop or a takeover as it should be
+		if r == Stopping || r == WillOutdated || r == RequestSent || r == RouteRepeated { // a stop or a takeover as it should be
 			tell = c.log.Debug
 		}
 		tell("mqtt guard acted", "reason", r.String(), "remote", remote, "total", total)

@@ -1,13 +1,15 @@
 package mqttin
 
 import (
+	"slices"
 	"strings"
-	"sync"
 
 	"github.com/mochi-mqtt/server/v2/packets"
 )
 
-// subscription is a filter that was granted.
+// subscription is a filter that was granted. mochi's tree of them is not used: it takes seconds of a global lock for a
+// filter of 30,000 levels, keeps the subscriptions of sessions that are gone, and refuses a SUBSCRIBE whose id happens to
+// be that of a message on its way.
 type subscription struct {
 	filter  string // without the group
 	group   string // of a shared subscription, or ""
@@ -15,16 +17,6 @@ type subscription struct {
 	qos     byte   // granted
 	noLocal bool
 	asIs    bool // retain as published
-}
-
-// subscriptionSet are those of a session. mochi's tree is not used: it takes seconds of a global lock for a filter of
-// 30,000 levels, keeps the subscriptions of sessions that are gone, and refuses a SUBSCRIBE whose id happens to be that
-// of a message on its way.
-type subscriptionSet struct {
-	mu    sync.Mutex
-	gone  bool
-	list  []subscription
-	owner *session
 }
 
 // Codes of a SUBACK (MQTT 5.0 section 3.9.3). MQTT 3.1.1 knows the last of them only.
@@ -42,14 +34,15 @@ const (
 	subackHeaderBytes      = 8
 )
 
-// subscribe answers a SUBSCRIBE. Granted are QoS 0 and, to who may be sent commands, QoS 1: see routes.go.
+// subscribe answers a SUBSCRIBE, and then sends what is retained.
 func (b *Broker) subscribe(s *session, pk *packets.Packet) error {
 	if code := pk.SubscribeValidate(); code != packets.CodeSuccess {
 		return code
 	}
 	codes := make([]byte, len(pk.Filters))
+	var owed []subscription
 	for i := range pk.Filters {
-		codes[i] = b.subscribeOne(s, &pk.Filters[i])
+		codes[i] = b.subscribeOne(s, &pk.Filters[i], &owed)
 		if codes[i] >= subRefused {
 			b.counters.note(FilterRefused, s.conn.remote)
 			if s.client.Properties.ProtocolVersion < 5 {
@@ -58,6 +51,9 @@ func (b *Broker) subscribe(s *session, pk *packets.Packet) error {
 		}
 	}
 	s.answer(subackByte, pk.PacketID, codes)
+	for i := range owed {
+		b.retained.owe(s.mailbox(), &owed[i])
+	}
 	for i := range codes {
 		if codes[i] < subRefused {
 			b.listens(pk.Filters[i].Filter)
@@ -66,7 +62,8 @@ func (b *Broker) subscribe(s *session, pk *packets.Packet) error {
 	return nil
 }
 
-func (b *Broker) subscribeOne(s *session, f *packets.Subscription) byte {
+// subscribeOne grants or refuses a filter. It adds to owed those for which retained messages are due.
+func (b *Broker) subscribeOne(s *session, f *packets.Subscription, owed *[]subscription) byte {
 	group, filter, shared := sharedFilter(f.Filter)
 	switch {
 	case len(f.Filter) > maxFilterBytes || strings.Count(f.Filter, "/") >= maxFilterLevels:
@@ -82,26 +79,32 @@ func (b *Broker) subscribeOne(s *session, f *packets.Subscription) byte {
 	case !b.access.maySubscribe(s.who, filter):
 		return subDenied
 	}
+	qos := min(f.Qos, b.mostQos(s, filter))
 	if !b.routing && !isCommands(filter) && !b.access.isAsked(filter) { // nothing will ever be sent for it
-		return min(f.Qos, b.mostQos(s, filter))
+		return qos
 	}
 	sub := subscription{
-		filter: strings.Clone(filter), group: strings.Clone(group), id: f.Identifier, qos: min(f.Qos, b.mostQos(s, filter)), noLocal: f.NoLocal, asIs: f.RetainAsPublished,
+		filter: strings.Clone(filter), group: strings.Clone(group), id: f.Identifier, qos: qos, noLocal: f.NoLocal, asIs: f.RetainAsPublished,
 	}
-	if !s.subs.add(s, sub, b.routes) {
+	isNew, ok := s.mailbox().subscribe(sub)
+	if !ok {
 		return subQuota
 	}
-	return sub.qos
+	if b.routing && !shared && (f.RetainHandling == 0 || f.RetainHandling == 1 && isNew) { // MQTT 5.0 section 3.8.3.1
+		*owed = append(*owed, sub)
+	}
+	return qos
 }
 
-// mostQos is the QoS at which messages for a filter are sent: commands at 1, by a path of their own, and what is routed
-// at 0. In open mode nothing is sent without --mqtt-route, and clients that subscribe as a matter of course are told what
-// they asked for.
+// mostQos is the QoS at which messages for a filter are sent at most: without --mqtt-route commands, at 1. In open mode
+// nothing else is sent then, and clients that subscribe as a matter of course are told what they asked for.
 func (b *Broker) mostQos(s *session, filter string) byte {
 	switch {
+	case b.routing:
+		return 2
 	case isCommands(filter):
 		return 1
-	case !b.routing && s.who == anonymous:
+	case s.who == anonymous:
 		return 2
 	}
 	return 0
@@ -115,7 +118,7 @@ func (b *Broker) unsubscribe(s *session, pk *packets.Packet) error {
 	codes := make([]byte, len(pk.Filters))
 	for i := range pk.Filters {
 		group, filter, _ := sharedFilter(pk.Filters[i].Filter)
-		if !s.subs.drop(filter, group, b.routes) && (b.routing || isCommands(filter)) {
+		if !s.unsubscribe(filter, group) && (b.routing || isCommands(filter)) {
 			codes[i] = unsubNone
 		}
 	}
@@ -157,79 +160,69 @@ func isReserved(filter string) bool { return strings.HasPrefix(filter, "$") }
 // isCommands tells whether a filter is for commands of ours, and of nothing else.
 func isCommands(filter string) bool { return covers("fleets/+/devices/+/commands/#", filter) }
 
-// add grants a subscription, or replaces the one with the same filter. It returns false where there are too many.
-func (l *subscriptionSet) add(s *session, sub subscription, routes *routes) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.owner = s
-	if l.gone { // a newer connection has the session
-		return true
+// subscribe grants a subscription, or replaces the one with the same filter, and tells which. ok is false where there are
+// too many.
+func (x *mailbox) subscribe(sub subscription) (isNew, ok bool) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.gone { // a newer connection ended the session
+		return false, true
 	}
-	for i := range l.list {
-		if old := &l.list[i]; old.filter == sub.filter && old.group == sub.group {
-			*old = sub
-			routes.add(s, sub)
-			return true
-		}
+	i := slices.IndexFunc(x.subs, func(o subscription) bool { return o.filter == sub.filter && o.group == sub.group })
+	switch {
+	case i >= 0:
+		x.subs[i] = sub
+	case len(x.subs) >= maxSubscriptions:
+		return false, false
+	default:
+		x.subs = append(x.subs, sub)
 	}
-	if len(l.list) >= maxSubscriptions {
+	x.broker.routes.add(x, sub)
+	return i < 0, true
+}
+
+// unsubscribe ends a subscription and tells whether there was one.
+func (s *session) unsubscribe(filter, group string) bool {
+	x := s.box.Load()
+	if x == nil {
 		return false
 	}
-	l.list = append(l.list, sub)
-	routes.add(s, sub)
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	i := slices.IndexFunc(x.subs, func(o subscription) bool { return o.filter == filter && o.group == group })
+	if i < 0 {
+		return false
+	}
+	x.broker.routes.remove(x, x.subs[i])
+	x.subs = slices.Delete(x.subs, i, i+1)
 	return true
 }
 
-// drop ends a subscription and tells whether there was one.
-func (l *subscriptionSet) drop(filter, group string, routes *routes) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for i := range l.list {
-		if old := &l.list[i]; old.filter == filter && old.group == group {
-			routes.remove(l.owner, *old)
-			l.list = append(l.list[:i:i], l.list[i+1:]...)
-			return true
+// restrict ends the subscriptions that the session's account may not have any more.
+func (x *mailbox) restrict(allowed func(filter string) bool) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.subs = slices.DeleteFunc(x.subs, func(sub subscription) bool {
+		if allowed(sub.filter) {
+			return false
 		}
-	}
-	return false
+		x.broker.routes.remove(x, sub)
+		return true
+	})
 }
 
-// take ends all subscriptions of the session, and any that it would add, and returns them.
-func (l *subscriptionSet) take(routes *routes) []subscription {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.gone = true
-	list := l.list
-	l.list = nil
-	for i := range list {
-		routes.remove(l.owner, list[i])
+// subscriptions are those of the session.
+func (s *session) subscriptions() []subscription {
+	x := s.box.Load()
+	if x == nil {
+		return nil
 	}
-	return list
-}
-
-// put gives a session the subscriptions of the one before it, as far as its account may still have them.
-func (l *subscriptionSet) put(s *session, list []subscription, routes *routes) {
-	for _, sub := range list {
-		if s.broker.access.maySubscribe(s.who, sub.filter) {
-			l.add(s, sub, routes)
-		}
-	}
-}
-
-func (l *subscriptionSet) all() []subscription {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return append([]subscription(nil), l.list...)
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return slices.Clone(x.subs)
 }
 
 // wants tells whether the session subscribed to a topic.
-func (l *subscriptionSet) wants(topic string) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for i := range l.list {
-		if covers(l.list[i].filter, topic) {
-			return true
-		}
-	}
-	return false
+func (s *session) wants(topic string) bool {
+	return slices.ContainsFunc(s.subscriptions(), func(sub subscription) bool { return covers(sub.filter, topic) })
 }

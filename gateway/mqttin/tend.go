@@ -33,21 +33,30 @@ func (b *Broker) tend(ctx context.Context) {
 }
 
 func (b *Broker) endOutdated(now time.Time) {
-	for _, s := range b.registry.expired(now) {
+	expired, wills := b.registry.due(now)
+	for _, s := range expired {
 		b.forget(s)
+	}
+	for _, s := range wills {
+		b.sendWill(s, now)
 	}
 	for _, s := range b.registry.outdated(now) {
 		b.revoke(s, CredentialExpired, packets.ErrMaxConnectTime)
 	}
 }
 
-// sweep forgets packet ids of QoS 2 that were never released, and accounts that nothing is remembered of.
+// sweep forgets packet ids of QoS 2 that were never released, messages that have expired, and accounts that nothing is
+// remembered of.
 func (b *Broker) sweep(now time.Time) {
 	for _, s := range b.registry.all() {
 		if s.client.State.Inflight.Len() > 0 {
 			s.client.ClearExpiredInflights(now.Unix(), int64(b.limits.SessionExpiry/time.Second))
 		}
+		if x := s.box.Load(); x != nil {
+			x.sweep(now)
+		}
 	}
+	b.retained.sweep(now)
 	b.registry.sweep(now)
 }
 

@@ -13,9 +13,9 @@ import (
 )
 
 // Promise 5 of the design, fleets are walls, against a small model of who may do what. A real broker with routing is
-// asked at random to publish, to publish through an alias, to leave a will, to subscribe (alone and in a group) and to
-// take a client id over, as devices, gateways and clients; what comes into the inlet and what comes to subscribers is
-// held to the model. The model knows topics by their parts and has no code in common with the broker.
+// asked at random to publish, to publish through an alias, to retain and to delete what is retained, to leave a will, to
+// subscribe (alone and in a group) and to take a client id over, as devices, gateways and clients; what comes into the
+// inlet and what comes to subscribers, now and of what was retained, is held to the model. The model knows topics by their parts and has no code in common with the broker.
 
 // place is a topic, by its parts.
 type place struct{ fleet, device, tail string }
@@ -143,9 +143,10 @@ func matchesByTheBook(filter, topic string) bool {
 }
 
 func TestFleetsAreWalls(t *testing.T) {
-	h := guarded(t, Options{Route: true}, wallsAuth())
+	h := guarded(t, Options{Route: true, Limits: Limits{LoginsPerMinute: 1_000_000}}, wallsAuth())
+	retained := map[place]bool{}
 	rapid.Check(t, func(rt *rapid.T) {
-		w := &walls{T: rt, h: h, t: t}
+		w := &walls{T: rt, h: h, t: t, retained: retained}
 		rt.Repeat(map[string]func(*rapid.T){
 			"publish": w.publish, "alias": w.alias, "will": w.will, "subscribe": w.subscribe, "takeover": w.takeover,
 			"": func(*rapid.T) { // nothing of one step is left when the next begins
@@ -163,8 +164,9 @@ func (h *harness) isIdle() bool {
 
 type walls struct {
 	*rapid.T
-	h *harness
-	t *testing.T
+	h        *harness
+	t        *testing.T
+	retained map[place]bool // where something is retained, by the model
 }
 
 // sign signs an actor in with a client id of its own.
@@ -181,14 +183,14 @@ func (r *raw) leave() {
 	_ = r.Close()
 }
 
-// take judges what became of a message: its code, and what is in the inlet of it.
-func (w *walls) judge(rt *rapid.T, a actor, p place, code byte, mark int) {
+// judge says what became of a message: its code, and what is in the inlet of it.
+func (w *walls) judge(rt *rapid.T, a actor, p place, payload string, code byte, mark int) {
 	allowed := a.writes(p)
 	if (code < 0x80) != allowed {
 		rt.Fatalf("%s publishes to %s: code %#x", a.name, p.topic(), code)
 	}
 	want := 0
-	if allowed && (p.tail == "telemetry" || p.tail == "status") {
+	if allowed && payload != "" && (p.tail == "telemetry" || p.tail == "status") {
 		want = 1
 	}
 	got := 0
@@ -217,9 +219,29 @@ func (w *walls) publish(rt *rapid.T) {
 	a, p := rapid.SampledFrom(actors).Draw(rt, "who"), rapid.SampledFrom(world()).Draw(rt, "where")
 	r := w.sign(a)
 	defer r.leave()
-	mark := len(w.h.inlet.entries())
-	r.publish(p.topic(), w.payload(p), 1, 1)
-	w.judge(rt, a, p, codeOf(r.expect(0x40, 1)), mark)
+	mark, payload := len(w.h.inlet.entries()), w.payload(p)
+	packet := publishPacket(5, p.topic(), payload, 1, 1, false)
+	if rapid.Bool().Draw(rt, "retain") {
+		if rapid.Bool().Draw(rt, "delete") {
+			payload = ""
+			packet = publishPacket(5, p.topic(), "", 1, 1, false)
+		}
+		packet[0] |= 1
+		w.retain(a, p, payload)
+	}
+	r.send(packet)
+	w.judge(rt, a, p, payload, codeOf(r.expect(0x40, 1)), mark)
+}
+
+// retain is the model of what is retained.
+func (w *walls) retain(a actor, p place, payload string) {
+	switch {
+	case !a.writes(p):
+	case payload == "":
+		delete(w.retained, p)
+	default:
+		w.retained[p] = true
+	}
 }
 
 // codeOf is the reason code of a PUBACK.
@@ -239,7 +261,7 @@ func (w *walls) alias(rt *rapid.T) {
 		for j, topic := range []string{at.topic(), ""} {
 			mark, id := len(w.h.inlet.entries()), uint16(2*i+j+1)
 			r.send(aliasPacket(topic, 1, w.payload(at), 1, id))
-			w.judge(rt, a, at, codeOf(r.expect(0x40, id)), mark)
+			w.judge(rt, a, at, w.payload(at), codeOf(r.expect(0x40, id)), mark)
 		}
 	}
 }
@@ -267,13 +289,16 @@ func (w *walls) will(rt *rapid.T) {
 	if p.tail == "telemetry" || p.tail == "status" {
 		eventually(w.t, "the will", func() bool { return len(w.h.inlet.entries()) > mark })
 	}
-	w.judge(rt, a, p, 0, mark)
+	if o.retain {
+		w.retain(a, p, o.will)
+	}
+	w.judge(rt, a, p, o.will, 0, mark)
 }
 
 func (w *walls) subscribe(rt *rapid.T) {
 	a, filter := rapid.SampledFrom(actors).Draw(rt, "who"), drawFilter(rt)
-	asked := filter
-	if rapid.Bool().Draw(rt, "shared") {
+	asked, shared := filter, rapid.Bool().Draw(rt, "shared")
+	if shared {
 		asked = "$share/g/" + filter
 	}
 	r := w.sign(a)
@@ -297,8 +322,36 @@ func (w *walls) subscribe(rt *rapid.T) {
 	if !granted && len(hidden) == 0 && !strings.ContainsAny(filter, "+#") {
 		rt.Fatalf("%s may not subscribe to %s", a.name, asked)
 	}
-	if granted {
-		w.hear(rt, r, readable)
+	if !granted {
+		return
+	}
+	if !shared {
+		w.inherit(rt, r, readable)
+	}
+	w.hear(rt, r, readable)
+}
+
+// inherit holds what a new subscription gets of what is retained to what the subscriber may read.
+func (w *walls) inherit(rt *rapid.T, r *raw, readable []place) {
+	var want, got []string
+	for _, p := range readable {
+		if w.retained[p] {
+			want = append(want, p.topic())
+		}
+	}
+	for range want {
+		m := r.message()
+		if !m.retain {
+			rt.Fatalf("%s comes without the retain flag", m.topic)
+		}
+		got = append(got, m.topic)
+		r.confirm(m)
+	}
+	r.ping()
+	slices.Sort(got)
+	slices.Sort(want)
+	if fmt.Sprint(got) != fmt.Sprint(want) {
+		rt.Fatalf("retained: %v arrives, want %v", got, want)
 	}
 }
 
@@ -319,8 +372,9 @@ func (w *walls) hear(rt *rapid.T, r *raw, readable []place) {
 		}
 	}
 	for range want {
-		_, body := r.read()
-		got = append(got, string(body[2:2+int(body[0])<<8+int(body[1])]))
+		m := r.message()
+		got = append(got, m.topic)
+		r.confirm(m)
 	}
 	r.ping() // and nothing more is on its way
 	slices.Sort(got)

@@ -2,6 +2,7 @@ package mqttin
 
 import (
 	"strings"
+	"time"
 
 	"github.com/mochi-mqtt/server/v2/packets"
 
@@ -27,7 +28,7 @@ func (b *Broker) readWill(s *session, pk *packets.Packet) *refusal {
 		return b.ignoreWill(s)
 	}
 	if b.routing && r.reason != dialect.BadTopic {
-		s.willOut = &routed{from: s, topic: r.topic, payload: append([]byte(nil), pk.Connect.WillPayload...), retain: pk.Connect.WillRetain}
+		s.willOut.Store(newLastWill(s, r.topic, pk))
 	}
 	if r.route == nil {
 		return nil
@@ -57,9 +58,9 @@ func (b *Broker) decodeWill(s *session, r *topicRoute, payload []byte) *refusal 
 			return refusals[WillDenied]
 		}
 		m.Fleet = fleet
-		s.lastWill = b.appendMessage(s.lastWill, m, false)
+		s.lastWill = b.appendMessage(s.lastWill, m, saidAsWill)
 	}
-	if len(s.lastWill) == 0 && s.willOut == nil {
+	if len(s.lastWill) == 0 && s.willOut.Load() == nil {
 		return b.ignoreWill(s)
 	}
 	return nil
@@ -72,23 +73,99 @@ func (b *Broker) ignoreWill(s *session) *refusal {
 
 // will queues the last will, once. It is not heard where the connection was replaced, for it speaks of a device that is
 // there, nor where we end it ourselves to stop, nor where its credential was taken away meanwhile. A delay that MQTT 5
-// asks for is not kept: presence has a hysteresis of its own.
+// asks for is not kept: presence has a hysteresis of its own. What other clients get is another matter: see willRouted.
 func (b *Broker) will(s *session) {
 	if s.willed {
 		return
 	}
 	s.willed = true
+	outdated := b.stopping.Load() || s.revoked.Load()
 	switch {
-	case len(s.lastWill) == 0 && s.willOut == nil:
-	case s.overtaken.Load() || b.stopping.Load() || s.revoked.Load():
+	case len(s.lastWill) == 0 && s.willOut.Load() == nil:
+	case s.overtaken.Load() || outdated:
 		b.counters.note(WillOutdated, s.conn.remote)
-	default:
-		if len(s.lastWill) > 0 {
-			b.committer.force(s.lastWill)
-		}
-		if s.willOut != nil {
-			b.route(s.willOut)
-		}
+	case len(s.lastWill) > 0:
+		b.committer.force(s.lastWill)
 	}
-	s.lastWill, s.willOut = nil, nil
+	s.lastWill = nil
+	switch {
+	case outdated:
+		s.willOut.Store(nil)
+	case s.overtaken.Load(): // it is willOfOlder's
+	default:
+		b.willRouted(s, time.Now())
+	}
+}
+
+// lastWill is a will as other clients get it.
+type lastWill struct {
+	routed
+	interval uint32        // of its expiry, which begins when it is sent
+	delay    time.Duration // MQTT 5.0 section 3.1.3.2.2
+	due      time.Time     // when the delay is over; zero while the client is connected
+}
+
+func newLastWill(s *session, topic string, pk *packets.Packet) *lastWill {
+	c := &pk.Connect
+	w := &lastWill{routed: routed{client: s.client.ID, topic: topic, payload: append([]byte(nil), c.WillPayload...), qos: c.WillQos, retain: c.WillRetain}}
+	if pk.ProtocolVersion == 5 {
+		p := &c.WillProperties
+		w.properties, w.interval, w.delay = appendForwarded(nil, p), p.MessageExpiryInterval, time.Duration(p.WillDelayInterval)*time.Second
+	}
+	return w
+}
+
+// willRouted sends the will to other clients, or leaves it until its delay is over or the session ends.
+func (b *Broker) willRouted(s *session, now time.Time) {
+	w := s.willOut.Load()
+	switch {
+	case w == nil:
+	case w.delay > 0:
+		late := *w
+		late.due = now.Add(w.delay)
+		s.willOut.CompareAndSwap(w, &late)
+	default:
+		b.sendWill(s, now)
+	}
+}
+
+// sendWill sends it, if nobody did.
+func (b *Broker) sendWill(s *session, now time.Time) {
+	if w := s.willOut.Swap(nil); w != nil {
+		out := w.routed
+		out.expires = expiresIn(w.interval, now)
+		b.route(&out, s.deviceAccount())
+	}
+}
+
+// willOfOlder deals with the will of a connection that another one replaced, before that one has its CONNACK: what the
+// client says then must not be followed by what it left behind. With a delay the will is taken back where the session goes
+// on [MQTT-3.1.3-9].
+func (b *Broker) willOfOlder(older *session, goesOn bool) {
+	w := older.willOut.Load()
+	switch {
+	case w == nil:
+	case goesOn && w.delay > 0, older.revoked.Load():
+		older.willOut.Store(nil)
+	default:
+		b.sendWill(older, time.Now())
+	}
+}
+
+// willAtTheEnd sends a will whose delay the session did not outlive.
+func (b *Broker) willAtTheEnd(s *session) {
+	w := s.willOut.Load()
+	switch {
+	case w == nil || w.due.IsZero():
+	case s.revoked.Load() || b.stopping.Load():
+		s.willOut.Store(nil)
+	default:
+		b.sendWill(s, time.Now())
+	}
+}
+
+// isWillDue tells whether the session has a will whose delay is over.
+func (s *session) isWillDue(now time.Time) bool {
+	w := s.willOut.Load()
+	return w != nil && !w.due.IsZero() && !now.Before(w.due)
 }
