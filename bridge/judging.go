@@ -12,7 +12,7 @@ import (
 // Rules are what people want to be told of, as this process has them. Its method may be called concurrently and must not
 // wait: it is asked once for many entries.
 type Rules interface {
-	// Rules returns the present set, another one whenever a rule or a fence changed.
+	// Rules returns the present set, another one whenever a rule or a fence changed, and nil while they are not known.
 	Rules() *rules.Set
 }
 
@@ -32,10 +32,10 @@ const (
 // says is judged at the time at which it came true, so that an owner that reads what another has read says the same.
 type judging struct {
 	eval    *rules.Evaluator
-	set     *rules.Set
-	isOn    bool    // there are rules
-	watched int     // devices of which something is remembered
-	blank   *alerts // of a device of which nothing is
+	set     *rules.Set // nil: not known yet, and nothing is judged
+	isOn    bool       // there are rules
+	watched int        // devices of which something is remembered
+	blank   *alerts    // of a device of which nothing is
 	dues    dueHeap
 	steps   []rules.Alert // scratch
 	events  []bus.Event   // since the last publish
@@ -64,7 +64,7 @@ func (s *state) refreshSet() {
 // beginReview has every device looked at: alerts of rules that are gone are cleared, and places and silence are judged
 // where they are.
 func (s *state) beginReview() {
-	s.judging.reviewing, s.judging.next = s.judging.isOn || s.judging.watched > 0, 0
+	s.judging.reviewing, s.judging.next = s.judging.set != nil && (s.judging.isOn || s.judging.watched > 0), 0
 }
 
 // reviewSome looks at the next devices. It is called where the inlet is read to its end; now is its clock.
@@ -93,7 +93,7 @@ func (s *state) reviewAlerts(d *device, now int64) {
 
 // input is what the rules are asked about a device as it is.
 func (s *state) input(d *device, cause rules.Cause, at int64) rules.Input {
-	if s.judging.set != nil && s.judging.set.UsesMetrics() {
+	if s.judging.set.UsesMetrics() {
 		d.asset.Metrics = s.heldMetrics(d)
 	}
 	return rules.Input{Asset: &d.asset, Cause: cause, At: at, Entry: uint64(d.applied)}
@@ -101,7 +101,7 @@ func (s *state) input(d *device, cause rules.Cause, at int64) rules.Input {
 
 // judge asks the rules about a device that came, went, or was there for a while.
 func (s *state) judge(d *device, cause rules.Cause, at int64) {
-	if !s.judging.isOn && d.alerts == nil {
+	if s.judging.set == nil || !s.judging.isOn && d.alerts == nil {
 		return
 	}
 	w := s.alertsOf(d)
@@ -214,6 +214,9 @@ func (s *state) tidyAlerts(d *device, now int64) {
 
 // ripenBefore judges what time alone had made true before an entry of this time.
 func (s *state) ripenBefore(received int64) {
+	if s.judging.set == nil {
+		return
+	}
 	for dues := &s.judging.dues; len(*dues) > 0 && (*dues)[0].alerts.due <= received; {
 		s.ripen((*dues)[0])
 	}
@@ -250,6 +253,8 @@ func (o *ownership) judgeAt(now time.Time) time.Time {
 	j := &o.state.judging
 	at := now
 	switch {
+	case j.set == nil:
+		return time.Time{}
 	case j.reviewing:
 	case len(j.dues) > 0:
 		at = now.Add(time.Duration(j.dues[0].alerts.due-o.inletClock(now)) * time.Millisecond)

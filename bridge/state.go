@@ -241,7 +241,7 @@ func (s *state) applyReading(d *device, e *bus.Entry) {
 	}
 	s.keepFix(d, h, &c, e.Time)
 	older, newer := s.mergeReading(d, r, &c)
-	if s.judging.isOn || d.alerts != nil {
+	if s.judging.set != nil && (s.judging.isOn || d.alerts != nil) {
 		s.judgeReading(d, &heardReading{r, &c, e.Time, older, newer})
 	}
 }

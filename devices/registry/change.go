@@ -152,7 +152,7 @@ func (r *Registry) UpdateDevice(ctx context.Context, id devices.DeviceID, patch 
 			return ErrStale
 		}
 		out = new(Device)
-		if err := mergePatch(current, patch, out); err != nil {
+		if err := MergePatch(current, patch, out); err != nil {
 			return err
 		}
 		if out.ID != id || out.Created != current.Created || out.Updated != current.Updated || out.Auto != current.Auto {

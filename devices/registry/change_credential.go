@@ -53,7 +53,7 @@ type credentialPatch struct {
 func (r *Registry) UpdateCredential(ctx context.Context, name string, patch []byte, expected store.Revision) (*Credential, error) {
 	return r.changeCredential(ctx, name, expected, func(c *Credential) error {
 		var changed credentialPatch
-		if err := mergePatch(credentialPatch{c.Fleets, c.Rules, c.Status}, patch, &changed); err != nil {
+		if err := MergePatch(credentialPatch{c.Fleets, c.Rules, c.Status}, patch, &changed); err != nil {
 			return err
 		}
 		c.Fleets, c.Rules, c.Status = changed.Fleets, changed.Rules, changed.Status

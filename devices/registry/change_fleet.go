@@ -39,7 +39,7 @@ func (r *Registry) UpdateFleet(ctx context.Context, id devices.FleetID, patch []
 			return ErrStale
 		}
 		out = new(Fleet)
-		if err := mergePatch(current, patch, out); err != nil {
+		if err := MergePatch(current, patch, out); err != nil {
 			return err
 		}
 		if out.ID != id || out.Created != current.Created || out.Updated != current.Updated {

@@ -13,9 +13,9 @@ import (
 // maxPatchDepth bounds what is merged; the settings of a fleet are two levels deep.
 const maxPatchDepth = 8
 
-// mergePatch applies a JSON merge patch (RFC 7396) to a value of this package and decodes the result into out, which is
+// MergePatch applies a JSON merge patch (RFC 7396) to a value of this package and decodes the result into out, which is
 // of the same type. A member that the type does not have is refused by its name.
-func mergePatch(current any, patch []byte, out any) error {
+func MergePatch(current any, patch []byte, out any) error {
 	target, err := json.Marshal(current)
 	if err != nil {
 		return err

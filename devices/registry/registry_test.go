@@ -243,7 +243,7 @@ func FuzzMergePatch(f *testing.F) {
 		id, fleet := deviceID(t, "d"), fleetID(t, "f")
 		before := Device{ID: id, Fleet: fleet, Status: Enabled, Metadata: map[string]string{"a": "b"}, Created: 1}
 		var after Device
-		if err := mergePatch(&before, []byte(patch), &after); err != nil {
+		if err := MergePatch(&before, []byte(patch), &after); err != nil {
 			if devices.KindOf(err) != devices.Invalid {
 				t.Fatalf("an error that says nothing: %v", err)
 			}

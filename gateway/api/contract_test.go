@@ -12,6 +12,7 @@ import (
 	"github.com/go-chi/chi/v5"
 
 	"github.com/fleetcast/fleetcast/devices/registry"
+	"github.com/fleetcast/fleetcast/devices/rulebook"
 	"github.com/fleetcast/fleetcast/devices/store"
 	"github.com/fleetcast/fleetcast/gateway/api/openapi/openapitest"
 	"github.com/fleetcast/fleetcast/gateway/auth"
@@ -34,7 +35,11 @@ func newWhole(t testing.TB) *world {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
-	for _, run := range []func(context.Context) error{people.Run, who.Run} {
+	book, err := rulebook.New(rulebook.Options{Store: s})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, run := range []func(context.Context) error{people.Run, who.Run, book.Run} {
 		wg.Go(func() {
 			if err := run(ctx); err != nil {
 				t.Error(err)
@@ -56,9 +61,13 @@ func newWhole(t testing.TB) *world {
 	if err := who.Wait(waiting, 0); err != nil {
 		t.Fatal(err)
 	}
+	if err := book.Wait(waiting, 0); err != nil {
+		t.Fatal(err)
+	}
 	return newWorld(t, func(o *Options) {
 		o.Auth, o.Registry, o.AnyHost = people, who, true
 		o.DeadLetters, o.Trails = &fakeLetters{}, &fakeTrails{}
+		o.Rules, o.Notes = book, &fakeNotes{}
 		o.Decode = func(string, []byte) (any, error) {
 			return map[string]any{"rule": "", "dialect": "native", "kind": "readings", "dropped": 0, "hygiene": []any{}, "readings": []any{}}, nil
 		}

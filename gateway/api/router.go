@@ -13,6 +13,7 @@ import (
 	"github.com/fleetcast/fleetcast/bridge/bus"
 	"github.com/fleetcast/fleetcast/devices"
 	"github.com/fleetcast/fleetcast/devices/registry"
+	"github.com/fleetcast/fleetcast/devices/rulebook"
 	"github.com/fleetcast/fleetcast/gateway/auth"
 	"github.com/fleetcast/fleetcast/gateway/problem"
 	"github.com/fleetcast/fleetcast/sse/hub"
@@ -41,7 +42,11 @@ type Options struct {
 	DeadLetters DeadLetters
 	Trails      Trails // at /api/assets/{id}/trail; nil: nothing is there
 	// Registry is who there is, as people say; nil: nothing is at /api/devices and its neighbours.
-	Registry  *registry.Registry
+	Registry *registry.Registry
+	// Rules is what people want to be told of; nil: nothing is at /api/rules and its neighbours.
+	Rules *rulebook.Book
+	// Notes is at /api/alerts; nil: nothing is there.
+	Notes     Notes
 	Dashboard http.Handler // at / and whatever is not ours; nil: nothing is there
 	// Decode says what a message becomes, as JSON; nil: nobody can ask.
 	Decode func(topic string, payload []byte) (any, error)
@@ -167,6 +172,12 @@ func (a *API) edgeRoutes(route func(method, path string, n need, f callerHandler
 	}
 	if a.options.Registry != nil {
 		a.registryRoutes(route)
+	}
+	if a.options.Rules != nil {
+		a.ruleRoutes(route)
+	}
+	if a.options.Notes != nil {
+		a.alertRoutes(route)
 	}
 }
 

@@ -34,6 +34,7 @@ type Options struct {
 	Registry RegistryOptions `embed:""`
 	Dialects DialectOptions  `embed:""`
 	People   PeopleOptions   `embed:""`
+	Alerts   AlertOptions    `embed:""`
 }
 
 // MQTTOptions are the devices' door: a broker of our own, or another that is consumed.
@@ -133,6 +134,7 @@ func Defaults() Options {
 
 		Registry: RegistryOptions{RegisterPerMinute: registry.DefaultRegisterPerMinute, OfflineAfter: bridge.DefaultOfflineGrace},
 		People:   PeopleOptions{Viewer: AuthOpen, SessionTTL: auth.DefaultSessionTTL},
+		Alerts:   AlertOptions{Keep: bridge.DefaultAlertsKept},
 	}
 }
 
@@ -160,6 +162,9 @@ func (o *Options) Check() error {
 		return err
 	}
 	if err := o.checkRegistry(); err != nil {
+		return err
+	}
+	if err := o.checkAlerts(); err != nil {
 		return err
 	}
 	switch f := &o.Fleet; {

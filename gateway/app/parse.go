@@ -79,6 +79,7 @@ func defaultVars() kong.Vars {
 		"data_dir":        defaultDataDir,
 		"fsync":           d.Store.Fsync.String(),
 		"window":          d.Fleet.Window.String(),
+		"alerts_keep":     d.Alerts.Keep.String(),
 		"min_window":      minWindow.String(),
 		"max_window":      maxWindow.String(),
 		"owntracks_fleet": d.Fleet.OwnTracksFleet.String(),

@@ -12,6 +12,7 @@ import (
 
 	"github.com/fleetcast/fleetcast/devices"
 	"github.com/fleetcast/fleetcast/devices/registry"
+	"github.com/fleetcast/fleetcast/devices/rulebook"
 	"github.com/fleetcast/fleetcast/devices/secret"
 	config "github.com/fleetcast/fleetcast/devices/store"
 	"github.com/fleetcast/fleetcast/gateway/auth"
@@ -91,6 +92,7 @@ func (o *Options) writeLocalToken() (string, error) {
 // known are those of whom the store knows: devices, and people.
 type known struct {
 	people  *registry.Registry
+	rules   *rulebook.Book
 	viewers *auth.Authority
 }
 

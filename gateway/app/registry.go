@@ -12,7 +12,6 @@ import (
 	"github.com/fleetcast/fleetcast/devices"
 	"github.com/fleetcast/fleetcast/devices/registry"
 	"github.com/fleetcast/fleetcast/devices/secret"
-	config "github.com/fleetcast/fleetcast/devices/store"
 	"github.com/fleetcast/fleetcast/gateway/mqttin"
 )
 
@@ -149,25 +148,11 @@ type settings struct{ *registry.Registry }
 // Revision is another number whenever a fleet changed.
 func (s settings) Revision() uint64 { return s.SettingsRevision() }
 
-// applied is how far the registry of this process is, as owners commit it.
-type applied struct{ people *registry.Registry }
-
-// Applied implements bridge.Config.
-func (a applied) Applied() uint64 {
-	at, _ := a.people.Revision()
-	return uint64(at)
-}
-
-// Wait implements bridge.Config.
-func (a applied) Wait(ctx context.Context, revision uint64) error {
-	return a.people.Wait(ctx, config.Revision(revision))
-}
-
 // bridgeOptions are what owners need.
 func (p *parts) bridgeOptions(o *Options, log *slog.Logger) bridge.Options {
 	options := bridge.Options{
 		Bus: p.store, Window: o.Fleet.Window, MaxDevices: o.Fleet.MaxDevices, StopTimeout: bridgeBound - stopMargin, Logger: log,
-		OfflineGrace: o.Registry.OfflineAfter,
+		OfflineGrace: o.Registry.OfflineAfter, AlertsKept: o.Alerts.Keep,
 	}
 	if options.OfflineGrace == 0 {
 		options.OfflineGrace = -1 // none, for a bridge
@@ -176,7 +161,7 @@ func (p *parts) bridgeOptions(o *Options, log *slog.Logger) bridge.Options {
 		options.Settings, options.Registry = settings{p.people}, people{p.people}
 		// A device that registers itself speaks before that is written.
 		options.Closed = o.Auth.Device == AuthRequired && o.Registry.Unknown != string(registry.Register)
-		options.Config = applied{p.people}
+		options.Config, options.Rules = applied{p.people, p.rules}, p.rules
 	}
 	return options
 }

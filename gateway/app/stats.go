@@ -5,6 +5,7 @@ import (
 	"github.com/fleetcast/fleetcast/bridge/dialect"
 	"github.com/fleetcast/fleetcast/bridge/redisbus"
 	"github.com/fleetcast/fleetcast/devices/registry"
+	"github.com/fleetcast/fleetcast/devices/rulebook"
 	"github.com/fleetcast/fleetcast/gateway/auth"
 	"github.com/fleetcast/fleetcast/gateway/mqttin"
 )
@@ -22,6 +23,7 @@ type Stats struct {
 	HTTP   HTTPStats     `json:"http"`
 
 	Registry *registry.Stats `json:"registry,omitempty"`
+	Rules    *rulebook.Stats `json:"rules,omitempty"`
 	Store    *ConfigStats    `json:"store,omitempty"` // of what people configure
 	Auth     *auth.Stats     `json:"auth,omitempty"`  // of who may look; not in open mode
 }
@@ -153,6 +155,10 @@ func (a *App) stats() Stats {
 	if p.people != nil {
 		s := p.people.Stats()
 		stats.Registry = &s
+	}
+	if p.rules != nil {
+		s := p.rules.Stats()
+		stats.Rules = &s
 	}
 	if p.bridge != nil {
 		s := p.bridge.Stats()

@@ -11,6 +11,7 @@ import (
 	"github.com/fleetcast/fleetcast/bridge/bus"
 	"github.com/fleetcast/fleetcast/bridge/dialect"
 	"github.com/fleetcast/fleetcast/devices/registry"
+	"github.com/fleetcast/fleetcast/devices/rulebook"
 	"github.com/fleetcast/fleetcast/gateway/api"
 	"github.com/fleetcast/fleetcast/gateway/auth"
 	"github.com/fleetcast/fleetcast/gateway/certs"
@@ -29,6 +30,7 @@ type parts struct {
 	router  *dialect.Router // the door's, of topics to formats
 	auth    mqttin.Authenticator
 	people  *registry.Registry // who there is, as people say
+	rules   *rulebook.Book     // what they want to be told of
 	viewers *auth.Authority    // who may look; nil in open mode
 	bridge  *bridge.Bridge
 	hub     *hub.Hub
@@ -58,7 +60,7 @@ type door interface {
 //
 // The bus is the only thing that the three roles share: with one in Redis each of them may be another process, or several.
 func wire(o *Options, s *store, who known, log *slog.Logger, stats func() Stats) (*parts, error) {
-	p := &parts{store: s, people: who.people, viewers: who.viewers}
+	p := &parts{store: s, people: who.people, rules: who.rules, viewers: who.viewers}
 	if who.people != nil {
 		p.auth = authenticator{who.people}
 	}
@@ -130,6 +132,7 @@ func (p *parts) wireAPI(o *Options, log *slog.Logger, stats func() Stats) (err e
 	}
 	if p.hub != nil {
 		options.Assets, options.Inlet, options.Stream, options.Registry = p.hub, p.store, p.stream, p.people
+		options.Rules, options.Notes = p.rules, p.hub
 		options.Decode = func(topic string, payload []byte) (any, error) {
 			return o.Decode(topic, payload, time.Now(), p.people.Hygiene)
 		}
@@ -194,11 +197,15 @@ func (a *App) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	book, err := a.startRules(ctx, a.config.Load())
+	if err != nil {
+		return err
+	}
 	viewers, err := a.startPeople(ctx, a.config.Load())
 	if err != nil {
 		return err
 	}
-	p, err := wire(&a.opts, store, known{people, viewers}, a.log, a.stats)
+	p, err := wire(&a.opts, store, known{people, book, viewers}, a.log, a.stats)
 	if err != nil {
 		return err
 	}

@@ -28,7 +28,7 @@ func (t *table) load(s *bus.Snapshot) error {
 	}
 	inBoxes := t.inBoxes(s.Position.Epoch == t.position.Epoch)
 	t.loads++
-	t.grid = rowGrid{}
+	t.grid, t.notes = rowGrid{}, newNoteTable()
 	t.devices = make(map[devices.DeviceID]*row, len(s.Devices))
 	t.newest, t.rows, t.named, t.tombs, t.live, t.unsettled = nil, ordered{}, ordered{}, nil, 0, nil
 	t.events = slices.Clone(s.Events)

@@ -42,6 +42,7 @@ type table struct {
 	boxed []*interest // of all views with a box, those that also name devices included
 	grid  rowGrid
 	loads uint64 // how often the table was loaded
+	notes noteTable
 }
 
 // fleetRows is the part of a table that a fleet's views read.
@@ -96,6 +97,7 @@ func newTable(partition, partitions int) *table {
 		devices:    map[devices.DeviceID]*row{},
 		names:      newNameIndex(),
 		grid:       rowGrid{},
+		notes:      newNoteTable(),
 	}
 }
 
@@ -144,14 +146,18 @@ func (t *table) apply(b *bus.Batch, dirty []*view) ([]*view, error) {
 	return dirty, nil
 }
 
-// shows tells whether the change is one of the owner's own record only: nobody needs to hear again what they see. An edge
+// shows tells whether the change is one of the owner's own record, and of notes, only: nobody needs to hear again what they see. An edge
 // that was not there before takes it for a change, which costs its viewers a frame that they know.
 func (t *table) shows(c *bus.Change) bool {
 	if c.Removed() {
 		return false
 	}
 	r := t.find(c.Fleet, c.Device)
-	return r != nil && bytes.Equal(r.frame, c.Frame)
+	if r == nil || !bytes.Equal(r.frame, c.Frame) {
+		return false
+	}
+	t.notes.set(r, c.Notes)
+	return true
 }
 
 func (t *table) hear(lagMS int64) {
@@ -177,6 +183,7 @@ func (t *table) change(c *bus.Change, offset uint64) (*row, spot) {
 		t.live--
 	}
 	r.frame, r.offset = c.Frame, offset
+	t.notes.set(r, c.Notes)
 	r.lat, r.lon, r.placed = c.Lat, c.Lon, c.HasPosition
 	if c.Removed() {
 		t.bury(r)

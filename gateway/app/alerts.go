@@ -1,0 +1,66 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/fleetcast/fleetcast/devices"
+	"github.com/fleetcast/fleetcast/devices/registry"
+	"github.com/fleetcast/fleetcast/devices/rulebook"
+	config "github.com/fleetcast/fleetcast/devices/store"
+)
+
+// AlertOptions are what becomes of alerts.
+type AlertOptions struct {
+	Keep time.Duration `name:"alerts-keep" help:"How long an alert that was cleared can still be looked up, from 1m to 720h." default:"${alerts_keep}"`
+}
+
+// Bounds of the setting.
+const (
+	minAlertsKeep = time.Minute
+	maxAlertsKeep = 30 * 24 * time.Hour
+)
+
+func (o *Options) checkAlerts() error {
+	if k := o.Alerts.Keep; k < minAlertsKeep || k > maxAlertsKeep {
+		return devices.Errorf(devices.Invalid, "alerts-keep", "is %v; it is from %v to %v", k, minAlertsKeep, maxAlertsKeep)
+	}
+	return nil
+}
+
+// startRules follows what people want to be told of.
+func (a *App) startRules(ctx context.Context, kept config.Store) (*rulebook.Book, error) {
+	b, err := rulebook.New(rulebook.Options{Store: kept, Logger: a.log.With("part", "rules")})
+	if err != nil {
+		return nil, fmt.Errorf("make rules: %w", err)
+	}
+	a.stack.push("rules", hubBound, a.runner.start(context.WithoutCancel(ctx), "rules", b.Run))
+	loading, cancel := context.WithTimeout(ctx, loadBound)
+	defer cancel()
+	if err := b.Wait(loading, 0); err != nil {
+		a.log.WarnContext(ctx, "the rules are not loaded yet; nothing is judged meanwhile", "error", err)
+	}
+	return b, nil
+}
+
+// applied is how far this process has what people configure, as owners commit it.
+type applied struct {
+	people *registry.Registry
+	rules  *rulebook.Book
+}
+
+// Applied implements bridge.Config.
+func (a applied) Applied() uint64 {
+	people, _ := a.people.Revision()
+	rules, _ := a.rules.Revision()
+	return uint64(min(people, rules))
+}
+
+// Wait implements bridge.Config.
+func (a applied) Wait(ctx context.Context, revision uint64) error {
+	if err := a.people.Wait(ctx, config.Revision(revision)); err != nil {
+		return err
+	}
+	return a.rules.Wait(ctx, config.Revision(revision))
+}
