@@ -66,6 +66,7 @@ type Bridge struct {
 	started    atomic.Bool
 	doors      *atomic.Pointer[doorsNow] // nil where the bus does not say
 	partitions []*partition
+	fresh      freshness
 }
 
 // New checks the options and wires a bridge. It starts nothing.
@@ -77,7 +78,7 @@ func New(opts Options) (*Bridge, error) {
 	index := newFleetIndex()
 	for id := range opts.Bus.Partitions() {
 		b.partitions = append(b.partitions, &partition{
-			id: id, opts: &b.opts, index: index, doors: b.doors, log: opts.Logger.With("partition", id),
+			id: id, opts: &b.opts, index: index, doors: b.doors, log: opts.Logger.With("partition", id), fresh: &b.fresh,
 		})
 	}
 	return b, nil
@@ -183,11 +184,13 @@ type Stats struct {
 	Devices    int `json:"devices"`    // held in the owned partitions, as of the last flush
 	// Counts are by reason, all reasons present.
 	Counts map[string]uint64 `json:"counts"`
+	// Fresh is for metrics.
+	Fresh Freshness `json:"-"`
 }
 
 // Stats returns the sums over all partitions.
 func (b *Bridge) Stats() Stats {
-	s := Stats{Partitions: len(b.partitions), Counts: make(map[string]uint64, reasonCount)}
+	s := Stats{Partitions: len(b.partitions), Counts: make(map[string]uint64, reasonCount), Fresh: b.fresh.snapshot()}
 	for _, p := range b.partitions {
 		if p.owned.Load() {
 			s.Owned++

@@ -34,6 +34,7 @@ type Settings interface {
 type hygiene struct {
 	devices.HygieneSettings
 	revision uint64
+	ages     ages
 	// Of rules that Off may name; true where they hold.
 	duplicates, nullIsland, weekRollover, zones, jumps, retained bool
 }

@@ -290,6 +290,9 @@ func (o *ownership) flush(hard context.Context) error {
 	} else {
 		o.counters.add(countBeats)
 	}
+	done := time.Now()
+	o.fresh.publish.Observe(done.Sub(began))
+	o.state.countPublished(done)
 	o.state.committed()
 	o.lastFlush, o.flushAt, o.retryAt, o.pause = began, time.Time{}, time.Time{}, 0
 	o.devices.Store(int64(len(o.state.live)))

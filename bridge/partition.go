@@ -27,6 +27,7 @@ type partition struct {
 	index *fleetIndex
 	doors *atomic.Pointer[doorsNow]
 	log   *slog.Logger
+	fresh *freshness
 
 	// Read by anybody.
 	counters counters
@@ -72,7 +73,7 @@ func (p *partition) run(ctx, hard context.Context) error {
 func (p *partition) hold(ctx, hard context.Context, lease bus.Lease) error {
 	defer p.release(hard, lease)
 	s := newState(p.opts, &p.counters, p.index)
-	s.partition = p.id
+	s.partition, s.fresh = p.id, p.fresh
 	s.load(lease.State())
 	s.loadCommands(lease.Commands())
 	defer s.unload()

@@ -41,6 +41,9 @@ type state struct {
 	asked  map[devices.DeviceID]answer // of the registry's store, until something changes there
 	outbox []bus.Entry                 // what other partitions are to have, before the next publish
 
+	fresh *freshness
+	shown int64 // the inlet's time up to which was published
+
 	rules         map[devices.FleetID]*hygiene // of the fleets that were heard since a setting changed
 	rulesRevision uint64
 
@@ -72,6 +75,7 @@ func newState(opts *Options, c *counters, index *fleetIndex) *state {
 		rules: make(map[devices.FleetID]*hygiene), commands: newCommands(),
 		asked:   make(map[devices.DeviceID]answer),
 		round:   newRound(),
+		fresh:   &freshness{},
 		metrics: make([]devices.Metric, 0, devices.MaxMetrics), scratch: make([]byte, 0, 2*devices.MaxAssetBytes),
 		judging: newJudging(),
 	}
@@ -226,6 +230,7 @@ func (s *state) applyReading(d *device, e *bus.Entry) {
 	s.counters.add(countReadings)
 	r := e.Reading
 	h := s.hygieneOf(d)
+	h.ages.claimed(r, e.Time)
 	if r.Retained && h.retained {
 		// The asset must have a time of receipt, also where the device itself was never heard.
 		if d.asset.Received == 0 {
@@ -287,6 +292,7 @@ func (s *state) rulesOf(fleet devices.FleetID) *hygiene {
 		settings = s.opts.Settings.Hygiene(fleet)
 	}
 	h := newHygiene(settings, s.rulesRevision)
+	h.ages = s.fresh.of(fleet)
 	s.rules[cloneFleet(fleet)] = h
 	return h
 }

@@ -71,7 +71,9 @@ func (s *stream) deliver(ctx context.Context) Reason {
 		}
 		began := time.Now()
 		n, err := s.sink.write(b)
-		s.viewer.Took(n, time.Since(began))
+		took := time.Since(began)
+		s.viewer.Took(n, took)
+		s.h.wrote(n, took)
 		if err != nil {
 			return s.reason(ctx, err)
 		}

@@ -7,9 +7,11 @@ import (
 	"net/http"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/fleetcast/fleetcast/devices"
+	"github.com/fleetcast/fleetcast/devices/latency"
 	"github.com/fleetcast/fleetcast/gateway/problem"
 	"github.com/fleetcast/fleetcast/sse/hub"
 )
@@ -56,6 +58,9 @@ type Handler struct {
 	options Options
 	log     *slog.Logger
 	attach  func(q hub.Query, f hub.Format, lastEventID string) (viewer, error)
+
+	writes latency.Histogram // what writes to viewers took
+	bytes  atomic.Uint64     // that viewers took
 
 	empty chan struct{} // closed when draining and no stream is open
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/fleetcast/fleetcast/devices"
+	"github.com/fleetcast/fleetcast/devices/latency"
 	"github.com/fleetcast/fleetcast/gateway/problem"
 )
 
@@ -74,11 +75,20 @@ type Stats struct {
 	Opened  uint64            `json:"opened"`  // streams ever
 	Ended   map[string]uint64 `json:"ended"`   // by Reason
 	Refused map[string]uint64 `json:"refused"` // by Refusal
+	// Write is what a write to a viewer took, and Bytes what they took in all.
+	Write latency.Snapshot `json:"-"`
+	Bytes uint64           `json:"bytes"`
+}
+
+// wrote counts a write to a viewer.
+func (h *Handler) wrote(n int, took time.Duration) {
+	h.bytes.Add(uint64(max(n, 0)))
+	h.writes.Observe(took)
 }
 
 // Stats returns the counters as they are now.
 func (h *Handler) Stats() Stats {
-	s := Stats{Ended: map[string]uint64{}, Refused: map[string]uint64{}}
+	s := Stats{Ended: map[string]uint64{}, Refused: map[string]uint64{}, Write: h.writes.Snapshot(), Bytes: h.bytes.Load()}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	s.Open, s.Opened = h.open, h.opened

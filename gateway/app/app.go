@@ -43,9 +43,10 @@ type App struct {
 	stack stack // Start's, then Stop's
 }
 
-// Addrs are the addresses that the ports are bound to. MQTT is nil where devices do not connect to this process.
+// Addrs are the addresses that the ports are bound to. MQTT is nil where devices do not connect to this process, Admin where
+// there is none.
 type Addrs struct {
-	MQTT, HTTP net.Addr
+	MQTT, HTTP, Admin net.Addr
 }
 
 // New checks the options. It opens no store, binds no port and starts nothing.

@@ -13,6 +13,8 @@ const (
 	bannerEdge = `  page     %[1]s/
   stream   curl -N %[1]s/stream/assets
 `
+	bannerMetrics = `  metrics  http://%[1]s/metrics
+`
 	bannerHealth = `  health   %[1]s/readyz
 `
 	// The MQTT address, its host and port, and how a device shows who it is.
@@ -40,6 +42,9 @@ func writeBanner(w io.Writer, o *Options, a Addrs, setup string) {
 		text += fmt.Sprintf(bannerEdge, http)
 	} else {
 		text += fmt.Sprintf(bannerHealth, http)
+	}
+	if a.Admin != nil {
+		text += fmt.Sprintf(bannerMetrics, a.Admin)
 	}
 	if setup != "" {
 		text += fmt.Sprintf(bannerSetup, setup)

@@ -160,9 +160,19 @@ func TestAViewerThatComesBackGetsOnlyWhatChanged(t *testing.T) {
 		"query":  g.open("/stream/assets?last_event_id="+e.LastEventID, ""),
 		"both":   g.open("/stream/assets?last_event_id=garbage", e.LastEventID),
 	} {
-		events := back.until(func(e event) bool { return e.Type == "ready" })
-		if len(events) != 2 || parseAsset(t, events[0].Data).id() != "b" || !parseAsset(t, events[0].Data).is("speed", 19.0) {
-			t.Errorf("%s: what came is %v", name, events)
+		changed := map[string]int{}
+		for _, e := range back.until(func(e event) bool { return e.Type == "ready" }) {
+			if e.Type == "" {
+				a := parseAsset(t, e.Data)
+				changed[a.id()]++
+				if a.id() == "b" && !a.is("speed", 19.0) {
+					t.Errorf("%s: what came of b is %v", name, a)
+				}
+			}
+		}
+		delete(changed, "mark") // where the gap is long its id is rounded down, so that others share the slices
+		if len(changed) != 1 || changed["b"] != 1 {
+			t.Errorf("%s: what came is %v", name, changed)
 		}
 	}
 	if all, _ := g.open("/stream/assets", "garbage").snapshot(); len(all) != 4 {

@@ -29,7 +29,7 @@ func testOptions(t *testing.T) Options {
 	t.Helper()
 	o := Defaults()
 	o.Store.DataDir = t.TempDir()
-	o.MQTT.Listen, o.HTTP.Listen = "127.0.0.1:0", "127.0.0.1:0"
+	o.MQTT.Listen, o.HTTP.Listen, o.Admin.Listen = "127.0.0.1:0", "127.0.0.1:0", "none"
 	o.Fleet.Window = 20 * time.Millisecond
 	return o
 }

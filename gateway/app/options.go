@@ -24,6 +24,7 @@ type Options struct {
 	Roles  []Role        `help:"What this process does: ${roles}. With less than all of them it needs --redis." default:"${roles}"`
 	MQTT   MQTTOptions   `embed:"" prefix:"mqtt-"`
 	HTTP   HTTPOptions   `embed:"" prefix:"http-"`
+	Admin  AdminOptions  `embed:"" prefix:"admin-"`
 	Auth   AuthOptions   `embed:""`
 	Store  StoreOptions  `embed:""`
 	Fleet  FleetOptions  `embed:""`
@@ -153,6 +154,9 @@ func (o *Options) Check() error {
 		return err
 	}
 	if err := o.checkPeople(); err != nil {
+		return err
+	}
+	if err := o.checkAdmin(); err != nil {
 		return err
 	}
 	if err := o.checkDialects(); err != nil {

@@ -72,6 +72,7 @@ func defaultVars() kong.Vars {
 	vars := kong.Vars{
 		"mqtt_listen":     d.MQTT.Listen,
 		"http_listen":     d.HTTP.Listen,
+		"admin_listen":    defaultAdminListen,
 		"http_gzip":       strconv.FormatBool(d.HTTP.Gzip),
 		"device_auth":     string(d.Auth.Device),
 		"roles":           d.roles().String(),

@@ -3,11 +3,9 @@ package app
 import (
 	"context"
 	"fmt"
-	"net"
 	"net/url"
 	"os"
 	"path/filepath"
-	"strconv"
 	"time"
 
 	"github.com/fleetcast/fleetcast/devices"
@@ -59,14 +57,7 @@ func (o *Options) checkHTTPListen() error {
 	if !o.requiresViewers() {
 		return checkLoopback("http-listen", o.HTTP.Listen)
 	}
-	_, port, err := net.SplitHostPort(o.HTTP.Listen)
-	if err != nil {
-		return devices.Errorf(devices.Invalid, "http-listen", "%q is not HOST:PORT", o.HTTP.Listen)
-	}
-	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
-		return devices.Errorf(devices.Invalid, "http-listen", "%q has no port number from 0 to 65535", o.HTTP.Listen)
-	}
-	return nil
+	return checkAddress("http-listen", o.HTTP.Listen)
 }
 
 // localTokenFile is where the command line of this machine finds what it shows. It is readable by its owner only, as is

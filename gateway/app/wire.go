@@ -244,6 +244,9 @@ func (a *App) start(ctx context.Context) error {
 	}
 	a.startHTTP(ctx, listener)
 	a.addrs = Addrs{MQTT: p.mqttAddr(), HTTP: listener.Addr()}
+	if err := a.startAdmin(ctx); err != nil {
+		return err
+	}
 	if a.opts.Report.Banner != nil {
 		writeBanner(a.opts.Report.Banner, &a.opts, a.addrs, a.setupLink(ctx))
 	}

@@ -47,12 +47,14 @@ func (c *committer) append(ctx context.Context, entries []bus.Entry) error {
 	pause := retryFirst
 	leapt := false
 	for {
-		c.setSince(time.Now())
+		began := time.Now()
+		c.setSince(began)
 		err := c.inlet.Append(ctx, bus.Append{Door: c.door, Seq: c.seq, Entries: entries})
 		c.setSince(time.Time{})
 		if err == nil {
 			c.setAway(false)
 			c.counters.commits.Add(1)
+			c.counters.commitTime.Observe(time.Since(began))
 			c.counters.entries.Add(uint64(len(entries)))
 			return nil
 		}

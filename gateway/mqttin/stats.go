@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/fleetcast/fleetcast/bridge/dialect"
+	"github.com/fleetcast/fleetcast/devices/latency"
 )
 
 // Reason says why something was refused, dropped or ended. Each has a counter.
@@ -122,9 +123,10 @@ type Stats struct {
 	Queued       int // gauge: messages on their way to the inlet
 	QueuedBytes  int // gauge: their payloads
 
-	Retained      int // gauge: messages that are retained
-	RetainedBytes int // gauge: what they take
-	RoutedBytes   int // gauge: what waits for clients
+	Retained      int              // gauge: messages that are retained
+	RetainedBytes int              // gauge: what they take
+	RoutedBytes   int              // gauge: what waits for clients
+	CommitTime    latency.Snapshot // what an append to the inlet took that succeeded, without its tries before
 
 	Commits  uint64                  // appends that succeeded
 	Entries  uint64                  // entries in them
@@ -139,13 +141,14 @@ const logEvery = 10 * time.Second
 
 // counters count and, rarely, write a line. The zero value counts without writing.
 type counters struct {
-	log      *slog.Logger
-	commits  atomic.Uint64
-	entries  atomic.Uint64
-	dropped  atomic.Uint64
-	messages [dialect.Kinds]atomic.Uint64
-	rejected [dialect.Reasons]atomic.Uint64
-	events   [Reasons]atomic.Uint64
+	log        *slog.Logger
+	commitTime latency.Histogram
+	commits    atomic.Uint64
+	entries    atomic.Uint64
+	dropped    atomic.Uint64
+	messages   [dialect.Kinds]atomic.Uint64
+	rejected   [dialect.Reasons]atomic.Uint64
+	events     [Reasons]atomic.Uint64
 
 	rejectedLine [dialect.Reasons]throttle
 	eventLine    [Reasons]throttle
@@ -193,6 +196,7 @@ func (c *counters) reject(r dialect.Reason, device string) {
 }
 
 func (c *counters) read(s *Stats) {
+	s.CommitTime = c.commitTime.Snapshot()
 	s.Commits, s.Entries, s.Dropped = c.commits.Load(), c.entries.Load(), c.dropped.Load()
 	for i := range c.messages {
 		s.Messages[i] = c.messages[i].Load()

@@ -196,6 +196,7 @@ func (h *Hub) bring(t *table, u bus.Update, dirty []*view) ([]*view, error) {
 	if err == nil && !u.Batch.IsBeat() {
 		h.stats.batches.Add(1)
 		h.stats.changes.Add(uint64(len(u.Batch.Changes)))
+		h.stats.came(u.Batch)
 	}
 	return dirty, err
 }

@@ -2,6 +2,10 @@ package hub
 
 import (
 	"sync/atomic"
+	"time"
+
+	"github.com/fleetcast/fleetcast/bridge/bus"
+	"github.com/fleetcast/fleetcast/devices/latency"
 )
 
 // Stats is what the hub counts, for metrics.
@@ -15,12 +19,15 @@ type Stats struct {
 	WatchFailures                  uint64
 	RefusedViewers, RefusedFilters uint64
 	Resets                         map[string]uint64 // by reason
+	// Bus is how old what was published was when it came here, by fleet, by the clocks of the owner and of this process.
+	Bus map[string]latency.Snapshot
 }
 
 type stats struct {
 	batches, changes, snapshots, ticks, slices, shared, queued, watchFailures, refusedViewers, refusedViews atomic.Uint64
 
 	resets [len(resetReasons)]atomic.Uint64
+	bus    latency.ByFleet
 }
 
 var resetReasons = [...]reason{resetEpoch, resetExpired, resetFilter, resetAhead}
@@ -33,6 +40,18 @@ func (s *stats) reset(why reason) {
 	}
 }
 
+// came counts how old a batch is, once for each asset in it.
+func (s *stats) came(b *bus.Batch) {
+	age := time.Since(time.UnixMilli(b.Time))
+	for i := 0; i < len(b.Changes); { // runs of one fleet are counted at once
+		fleet, from := b.Changes[i].Fleet, i
+		for i < len(b.Changes) && b.Changes[i].Fleet == fleet {
+			i++
+		}
+		s.bus.Of(fleet).ObserveTimes(age, i-from)
+	}
+}
+
 // Stats returns the counters as they are now.
 func (h *Hub) Stats() Stats {
 	s := &h.stats
@@ -41,7 +60,7 @@ func (h *Hub) Stats() Stats {
 		Slices: s.slices.Load(), SharedSlices: s.shared.Load(),
 		SliceBytes: h.sliceBytes.Load(), Queued: s.queued.Load(), WatchFailures: s.watchFailures.Load(),
 		RefusedViewers: s.refusedViewers.Load(), RefusedFilters: s.refusedViews.Load(),
-		Resets: map[string]uint64{},
+		Resets: map[string]uint64{}, Bus: s.bus.Snapshot(),
 	}
 	for i, r := range resetReasons {
 		out.Resets[string(r)] = s.resets[i].Load()

@@ -1,0 +1,128 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"strconv"
+	"syscall"
+
+	"github.com/fleetcast/fleetcast/devices"
+	"github.com/fleetcast/fleetcast/gateway/api"
+)
+
+// AdminOptions are the address for operators and their tools.
+type AdminOptions struct {
+	Listen string `help:"Address for metrics (/metrics), health, the devices that were not heard for longest (/stalest) and profiles (/debug/pprof/). Without it ${admin_listen}, or none where that is taken; none is none. On any other address than a loopback one a proof is needed, of an operator or for profiles of an admin, which takes --viewer-auth required." placeholder:"ADDRESS"`
+	Open   bool   `help:"Let everybody who reaches the admin address read the metrics, as Prometheus in a cluster does. They name fleets and no device; everything else there still needs a proof."`
+}
+
+const (
+	// defaultAdminListen is next to the page's.
+	defaultAdminListen = "127.0.0.1:8081"
+	noAdminListen      = "none"
+)
+
+func (o *Options) checkAdmin() error {
+	if o.Admin.Listen == "" || o.Admin.Listen == noAdminListen {
+		return nil
+	}
+	err := checkLoopback("admin-listen", o.Admin.Listen)
+	if err != nil && (o.requiresViewers() || o.Admin.Open) {
+		return checkAddress("admin-listen", o.Admin.Listen)
+	}
+	return err
+}
+
+// listenAdmin binds the address for operators; nil where there is none.
+func (a *App) listenAdmin(ctx context.Context) (net.Listener, error) {
+	address := a.opts.Admin.Listen
+	switch address {
+	case noAdminListen:
+		return nil, nil
+	case "":
+		address = defaultAdminListen
+	}
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
+	if err != nil && a.opts.Admin.Listen == "" && errors.Is(err, syscall.EADDRINUSE) {
+		a.log.WarnContext(ctx, "no metrics are served: the default address is taken; set --admin-listen", "address", address)
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("bind admin-listen: %w", err)
+	}
+	return l, nil
+}
+
+// startAdmin serves metrics, health and profiles until the stack is unwound. It starts when everything else has and stops
+// first but for health: who watches a process that stops sees it stop.
+func (a *App) startAdmin(ctx context.Context) error {
+	l, err := a.listenAdmin(ctx)
+	if l == nil {
+		return err
+	}
+	handler, err := a.adminHandler(requireLoopback(l.Addr()) == nil)
+	if err != nil {
+		l.Close()
+		return err
+	}
+	a.addrs.Admin = l.Addr()
+	base, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	server := &http.Server{
+		Handler: handler, ReadHeaderTimeout: readHeaderTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: 64 << 10,
+		BaseContext: func(net.Listener) context.Context { return base },
+	}
+	a.stack.push("admin", acceptBound, a.runner.start(context.WithoutCancel(ctx), "admin", func(ctx context.Context) error {
+		stop := context.AfterFunc(ctx, func() {
+			cancel() // a profile that is being taken ends
+			server.Close()
+		})
+		defer stop()
+		defer cancel()
+		if err := server.Serve(l); ctx.Err() == nil {
+			return fmt.Errorf("serve %s: %w", l.Addr(), err)
+		}
+		return nil
+	}))
+	return nil
+}
+
+func (a *App) adminHandler(local bool) (http.Handler, error) {
+	measured, err := a.metricsHandler()
+	if err != nil {
+		return nil, err
+	}
+	o := api.AdminOptions{
+		Metrics: measured, Checks: a.parts.allChecks(), Local: local, Auth: a.parts.viewers, Open: a.opts.Admin.Open,
+		Hosts: a.opts.HTTP.Hosts, Logger: a.log.With("part", "admin"),
+	}
+	if a.parts.hub != nil {
+		o.Stalest = a.parts.hub.Stalest
+	}
+	return api.NewAdmin(o)
+}
+
+// allChecks are the checks with that of the edge, which the main address knows by itself.
+func (p *parts) allChecks() []api.Check {
+	checks := p.checks()
+	if p.hub != nil {
+		checks = append(checks, api.Check{Role: string(RoleEdge), Name: "tables", Ready: func() string {
+			return unless(p.hub.Ready(), "the state of the fleet is not loaded yet")
+		}})
+	}
+	return checks
+}
+
+// checkAddress refuses what is no HOST:PORT.
+func checkAddress(field, address string) error {
+	_, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return devices.Errorf(devices.Invalid, field, "%q is not HOST:PORT", address)
+	}
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+		return devices.Errorf(devices.Invalid, field, "%q has no port number from 0 to 65535", address)
+	}
+	return nil
+}
