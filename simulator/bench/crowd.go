@@ -143,6 +143,7 @@ type Crowding struct {
 	Bytes   float64 `json:"bytes_per_second"`   // as they came off the sockets
 
 	Latency    Latency  `json:"latency_from_intended"`
+	View       Latency  `json:"latency_from_receipt"` // the part of it from the gateway's receipt on
 	Violations int64    `json:"violations"`
 	Examples   []string `json:"examples,omitempty"`
 }
@@ -153,6 +154,8 @@ type Latency struct {
 	P99 float64 `json:"p99_ms"`
 	Max float64 `json:"max_ms"`
 }
+
+func (l Latency) text() string { return fmt.Sprintf("%.0f / %.0f / %.0f ms", l.P50, l.P99, l.Max) }
 
 // measureCrowd measures the server while the viewers look.
 func (l *lab) measureCrowd(ctx context.Context, s *server, c *crowd, over time.Duration) (Sample, Crowding, error) {
@@ -171,6 +174,7 @@ func (l *lab) measureCrowd(ctx context.Context, s *server, c *crowd, over time.D
 	return m, Crowding{
 		Viewers: c.viewers, Updates: float64(after.Updates-before.Updates) / seconds, Bytes: float64(after.Bytes-before.Bytes) / seconds,
 		Latency:    Latency{r.Latency.P50, r.Latency.P99, r.Latency.Max},
+		View:       Latency{r.View.P50, r.View.P99, r.View.Max},
 		Violations: r.Violations.Total(), Examples: r.Examples,
 	}, nil
 }

@@ -35,8 +35,8 @@ type Options struct {
 type Floor struct {
 	options  Options
 	listener net.Listener
-	few      []byte // a tick's bytes where the rate is no whole number a tick: the smaller
-	many     []byte // and the larger
+	few      chunk // of a tick, where the rate is no whole number a tick: the smaller
+	many     chunk // and the larger
 	writers  []*writer
 
 	updates, bytes, writes atomic.Int64
@@ -70,7 +70,7 @@ func New(o Options) (*Floor, error) {
 	}
 	f := &Floor{options: o, few: encode(int(perTick), o.Size), many: encode(int(perTick)+1, o.Size)}
 	for range runtime.GOMAXPROCS(0) {
-		f.writers = append(f.writers, &writer{floor: f})
+		f.writers = append(f.writers, &writer{floor: f, few: f.few.clone(), many: f.many.clone()})
 	}
 	return f, nil
 }

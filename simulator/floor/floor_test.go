@@ -17,7 +17,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestUpdatesHaveTheSizeThatWasAskedFor(t *testing.T) {
 	for _, c := range []struct{ count, size int }{{1, MinSize}, {3, 250}, {100, 300}, {0, 300}} {
-		chunk := encode(c.count, c.size)
+		chunk := encode(c.count, c.size).bytes
 		if len(chunk) != c.count*c.size {
 			t.Errorf("%d updates of %d bytes are %d bytes", c.count, c.size, len(chunk))
 		}
@@ -34,11 +34,11 @@ func TestTheRateIsKeptOverTicks(t *testing.T) {
 	}
 	w, total := f.writers[0], int64(0)
 	for range 100 {
-		chunk, n := w.chunk()
-		if int64(len(chunk)) != n*200 {
-			t.Fatalf("%d updates in %d bytes", n, len(chunk))
+		c := w.chunk()
+		if int64(len(c.bytes)) != c.updates*200 {
+			t.Fatalf("%d updates in %d bytes", c.updates, len(c.bytes))
 		}
-		total += n
+		total += c.updates
 	}
 	if total != 250 {
 		t.Errorf("%d updates in ten seconds of 25", total)
@@ -79,6 +79,9 @@ func TestViewersReadTheFloor(t *testing.T) {
 		t.Error(err)
 	}
 	r, err := f.Report()
+	if latency := w.Report().Latency; latency.Count == 0 || latency.P50 < 0 || latency.P50 > 10_000 {
+		t.Errorf("%+v from the tick to the viewer", latency)
+	}
 	if err != nil || r.Updates < 1000 || r.Bytes != r.Updates*250 || r.Dropped != 5 || r.CPUPerMillion <= 0 {
 		t.Errorf("%+v, %v", r, err)
 	}

@@ -16,8 +16,9 @@ type writer struct {
 	closed  bool
 
 	// Owned by run.
-	conns []net.Conn
-	tick  int64
+	conns     []net.Conn
+	tick      int64
+	few, many chunk
 }
 
 // add gives the writer a viewer from the next tick on.
@@ -46,7 +47,8 @@ func (w *writer) run(ctx context.Context) {
 		case <-timer.C:
 		}
 		w.join()
-		w.write(w.chunk())
+		due := start.Add(time.Duration(w.tick+1) * window)
+		w.write(w.chunk(), due)
 		next := int64(time.Since(start) / window)
 		if next > w.tick { // the ticks that passed while writing
 			w.floor.missed.Add(next - w.tick)
@@ -56,18 +58,16 @@ func (w *writer) run(ctx context.Context) {
 	}
 }
 
-// chunk counts a tick and returns its bytes and how many updates they are: the rate is kept over several ticks where it
-// is no whole number a tick.
-func (w *writer) chunk() ([]byte, int64) {
+// chunk counts a tick and returns what it writes: the rate is kept over several ticks where it is no whole number a tick.
+func (w *writer) chunk() *chunk {
 	f := w.floor
 	perTick := float64(f.options.Rate) * f.options.Window.Seconds()
 	before := int64(float64(w.tick) * perTick)
 	w.tick++
-	n := int64(float64(w.tick)*perTick) - before
-	if n == int64(perTick) {
-		return f.few, n
+	if n := int64(float64(w.tick)*perTick) - before; n == w.few.updates {
+		return &w.few
 	}
-	return f.many, int64(perTick) + 1
+	return &w.many
 }
 
 func (w *writer) join() {
@@ -77,10 +77,12 @@ func (w *writer) join() {
 	w.mu.Unlock()
 }
 
-func (w *writer) write(chunk []byte, updates int64) {
-	if len(chunk) == 0 {
+// write writes the tick that was due to all viewers.
+func (w *writer) write(c *chunk, due time.Time) {
+	if len(c.bytes) == 0 {
 		return
 	}
+	c.stamp(due)
 	f, kept := w.floor, w.conns[:0]
 	extend := w.tick%deadlineTicks == 0
 	deadline := time.Now().Add(writeTimeout + time.Duration(deadlineTicks)*f.options.Window)
@@ -88,7 +90,7 @@ func (w *writer) write(chunk []byte, updates int64) {
 		if extend || w.tick < deadlineTicks {
 			_ = conn.SetWriteDeadline(deadline) // a closed connection fails at the write
 		}
-		if _, err := conn.Write(chunk); err != nil {
+		if _, err := conn.Write(c.bytes); err != nil {
 			conn.Close()
 			f.dropped.Add(1)
 			f.viewers.Add(-1)
@@ -100,8 +102,8 @@ func (w *writer) write(chunk []byte, updates int64) {
 	w.conns = kept
 	n := int64(len(kept))
 	f.writes.Add(n)
-	f.updates.Add(n * updates)
-	f.bytes.Add(n * int64(len(chunk)))
+	f.updates.Add(n * c.updates)
+	f.bytes.Add(n * int64(len(c.bytes)))
 }
 
 func (w *writer) close() {

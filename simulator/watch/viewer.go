@@ -145,7 +145,7 @@ func (v *viewer) asset(data []byte, arrived time.Time) {
 		v.counted()
 		return
 	}
-	u, err := scan(data)
+	u, err := v.watch.seen.scan(data)
 	if err == nil && v.full {
 		err = checkFully(data)
 	}

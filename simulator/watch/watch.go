@@ -42,6 +42,7 @@ type Watch struct {
 	viewers    []viewer
 	ids        *interner
 	fleets     *interner
+	seen       *seen // nil where no two viewers are likely to be sent the same
 	histograms []*measure.Histogram
 	slow       *measure.Histogram
 	ran        atomic.Bool
@@ -75,7 +76,7 @@ func New(o Options) (*Watch, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	w := &Watch{options: o, ids: newInterner(), fleets: newInterner(), slow: measure.NewHistogram(), returned: measure.NewHistogram(), edge: measure.NewHistogram(), view: measure.NewHistogram()}
+	w := &Watch{options: o, ids: newInterner(), fleets: newInterner(), seen: newSeen(o.Viewers), slow: measure.NewHistogram(), returned: measure.NewHistogram(), edge: measure.NewHistogram(), view: measure.NewHistogram()}
 	if o.HTTP2Share > 0 {
 		w.shared = sseclient.NewHTTP2()
 		w.shared.TLSClientConfig = o.TLS
