@@ -18,9 +18,10 @@ const (
 	codePayloadInvalid byte = 0x99
 )
 
-// acks are the acknowledgements that are due to a connection, in order of arrival. They are written by a goroutine that
-// exists while there are any: whoever does not read holds up its own writer and nobody else, until its write deadline.
-// A message counts against Limits.Unacked until its acknowledgement is written, which is the bound of all this.
+// acks are the acknowledgements that are due to a connection, in order of arrival. The committer writes them where there is
+// room in the socket, and else a goroutine that exists while there are any: whoever does not read holds up its own writer
+// and nobody else, until its write deadline. A message counts against Limits.Unacked until its acknowledgement is written,
+// which is the bound of all this.
 type acks struct {
 	mu      sync.Mutex
 	due     []byte
@@ -60,6 +61,13 @@ func (a *acks) take() (b []byte, own int) {
 	return a.writing, own
 }
 
+// rest notes that the committer wrote all that was due: only it adds.
+func (a *acks) rest() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.busy = false
+}
+
 // acknowledge puts an acknowledgement among those that are due to the connection, or to the one that has its QoS 2
 // session by now.
 func (s *session) acknowledge(t *ticket) origin {
@@ -81,8 +89,31 @@ func (s *session) acknowledge(t *ticket) origin {
 	return target
 }
 
-// writeAcks writes until nothing is due.
-func (s *session) writeAcks() {
+// writeAcks writes what is due. It runs in the committer's goroutine: to wake one for each connection and four bytes cost
+// as much as the write. So it does not wait, and what would goes elsewhere, with the client's lock where a part of an
+// acknowledgement is out.
+func (s *session) writeAcks(elsewhere func(func())) {
+	if !s.client.TryLock() { // somebody writes, and may be waiting
+		elsewhere(s.writeAllAcks)
+		return
+	}
+	b, own := s.acks.take()
+	if n := s.conn.writeNow(&s.broker.committer.direct, b); n < len(b) {
+		elsewhere(func() {
+			_, _ = s.conn.Write(b[n:]) // see write
+			s.client.Unlock()
+			s.broker.committer.settle(s, own)
+			s.writeAllAcks()
+		})
+		return
+	}
+	s.client.Unlock()
+	s.broker.committer.settle(s, own)
+	s.acks.rest()
+}
+
+// writeAllAcks writes until nothing is due.
+func (s *session) writeAllAcks() {
 	for b, own := s.acks.take(); b != nil; b, own = s.acks.take() {
 		s.write(b)
 		s.broker.committer.settle(s, own)

@@ -1,10 +1,12 @@
 package mqttin
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
 	"strings"
+	"sync"
 	"time"
 	"unicode/utf8"
 
@@ -25,6 +27,7 @@ const listenerName = "mqtt"
 
 // meet greets a connection. When it returns nil the connection has a session, and else it has ended.
 func (b *Broker) meet(ctx context.Context, c *conn) error {
+	c.in = bufio.NewReaderSize(c.Conn, readBuffer)
 	cl := b.server.NewClient(c, listenerName, "", false)
 	met := false
 	defer func() {
@@ -43,11 +46,11 @@ func (b *Broker) listenTo(s *session) error {
 	var header packets.FixedHeader
 	for !s.client.Closed() {
 		_ = s.conn.SetReadDeadline(time.Now().Add(patience))
-		header = packets.FixedHeader{}
-		if err := s.client.ReadFixedHeader(&header); err != nil {
+		size, err := s.conn.head(&header)
+		if err != nil {
 			return s.sayWhy(err)
 		}
-		if err := b.process(s, &header); err != nil {
+		if err := b.process(s, &header, size); err != nil {
 			return s.sayWhy(err)
 		}
 	}
@@ -62,11 +65,8 @@ func (s *session) sayWhy(err error) error {
 	return err
 }
 
-// process takes one packet. It is never inlined: a packet is 800 bytes, handed on by value through mochi, and must be on
-// no stack that waits.
-//
-//go:noinline
-func (b *Broker) process(s *session, header *packets.FixedHeader) (err error) {
+// process takes one packet, whose fixed header has size bytes; 0 where mochi is to say what is wrong with it.
+func (b *Broker) process(s *session, header *packets.FixedHeader, size int) (err error) {
 	defer func() {
 		if r := recover(); r != nil { // see contain; here there is still somebody to tell
 			b.counters.note(Panicked, s.conn.remote)
@@ -74,6 +74,47 @@ func (b *Broker) process(s *session, header *packets.FixedHeader) (err error) {
 			err = errCounted
 		}
 	}()
+	if size > 0 && header.Type == packets.Publish && header.Qos < 2 && header.Remaining < b.limits.PacketBytes && s.client.State.Inflight.Len() == 0 {
+		return b.takePublish(s, header, size)
+	}
+	return b.takePacket(s, header, size)
+}
+
+// publishes are packets to be used again: each has 800 bytes.
+var publishes = sync.Pool{New: func() any { return new(packets.Packet) }}
+
+// takePublish takes a PUBLISH of QoS 0 or 1 from a client that has no QoS 2 exchange open, past mochi: see frames.go.
+func (b *Broker) takePublish(s *session, header *packets.FixedHeader, size int) error {
+	body, err := s.conn.body(size, header.Remaining)
+	if err != nil {
+		return err
+	}
+	if err = b.slow(s, header.Remaining); err != nil {
+		return err
+	}
+	pk := publishes.Get().(*packets.Packet)
+	defer func() {
+		*pk = packets.Packet{}
+		publishes.Put(pk)
+	}()
+	pk.FixedHeader, pk.ProtocolVersion = *header, s.client.Properties.ProtocolVersion
+	if err = pk.PublishDecode(body); err != nil {
+		return err
+	}
+	b.hideReserved(s.client.Net.Remote, pk)
+	return b.publish(s, pk)
+}
+
+// takePacket has mochi read a packet and takes it. It is never inlined: a packet is 800 bytes, handed on by value through
+// mochi, and must be on no stack that waits.
+//
+//go:noinline
+func (b *Broker) takePacket(s *session, header *packets.FixedHeader, size int) error {
+	s.conn.allow(header, size)
+	*header = packets.FixedHeader{}
+	if err := s.client.ReadFixedHeader(header); err != nil {
+		return err
+	}
 	pk, err := s.client.ReadPacket(header)
 	if err != nil {
 		return err
@@ -82,10 +123,6 @@ func (b *Broker) process(s *session, header *packets.FixedHeader) (err error) {
 		return err
 	}
 	switch header.Type {
-	case packets.Publish:
-		if header.Qos < 2 && s.client.State.Inflight.Len() == 0 {
-			return b.publish(s, &pk)
-		}
 	case packets.Subscribe:
 		return b.subscribe(s, &pk)
 	case packets.Unsubscribe:
@@ -149,6 +186,12 @@ func (b *Broker) greet(ctx context.Context, c *conn, cl *mqtt.Client) error {
 // readConnect reads the first packet, which must be a CONNECT of a reasonable size.
 func (b *Broker) readConnect(c *conn, cl *mqtt.Client) (pk packets.Packet, err error) {
 	var header packets.FixedHeader
+	size, err := c.head(&header)
+	if err != nil {
+		return pk, err
+	}
+	c.allow(&header, size)
+	header = packets.FixedHeader{}
 	if err = cl.ReadFixedHeader(&header); err != nil {
 		return pk, err
 	}

@@ -119,7 +119,7 @@ func (b *Broker) frontEnd() *mqtt.Options {
 	caps.Compatibilities.NoInheritedPropertiesOnAck = true // clients refuse a PUBACK that echoes their properties
 	return &mqtt.Options{
 		Capabilities:            caps,
-		ClientNetReadBufferSize: readBuffer,
+		ClientNetReadBufferSize: 16,   // the least: conn.in is what buffers
 		SysTopicResendInterval:  3600, // each stops the world to count memory, and nobody can read it
 		Logger:                  slog.New(quiet{b.log.Handler()}),
 	}
@@ -330,7 +330,7 @@ func (b *Broker) goodbye(c *conn) {
 	}
 	s.topics, s.lastWill, s.older = topicCache{}, nil, nil
 	s.client.Lock()
-	c.Conn = c.raw // a kept session needs no buffers of TLS or WebSocket
+	c.Conn, c.in = c.raw, nil // a kept session needs no buffers, nor those of TLS or WebSocket
 	s.client.Unlock()
 	if s.tracked.len() > 0 {
 		b.committer.end(s)

@@ -73,8 +73,9 @@ type committer struct {
 	flying  batch
 	scratch []bus.Entry
 	touched []origin
+	direct  directWriter
 	began   time.Time      // the last commit
-	writers sync.WaitGroup // the goroutines that write acknowledgements
+	writers sync.WaitGroup // the goroutines that write acknowledgements for which a socket had no room
 
 	mu       sync.Mutex
 	next     batch
@@ -380,7 +381,7 @@ func (c *committer) acknowledge(tickets []ticket) {
 		}
 	}
 	for _, o := range c.touched {
-		c.writers.Go(o.writeAcks)
+		o.writeAcks(c.writers.Go)
 	}
 	clear(c.touched)
 	c.touched = c.touched[:0]

@@ -1,6 +1,7 @@
 package mqttin
 
 import (
+	"bufio"
 	"errors"
 	"net"
 	"net/netip"
@@ -22,6 +23,10 @@ type conn struct {
 	group    netip.Prefix // what PerAddress counts by; invalid where the address is not counted
 	counters *counters
 	write    atomic.Int64 // how long a write may take, ns
+
+	// Owned by the reading goroutine.
+	in      *bufio.Reader // of the stream, from the first packet on
+	allowed int           // bytes of it that mochi may read
 
 	identified bool     // guarded by guard.mu
 	session    *session // set once by the reading goroutine, before mochi knows the client
@@ -47,6 +52,7 @@ func (c *conn) Write(b []byte) (int, error) {
 	}
 	n, err := c.Conn.Write(b)
 	if err == nil {
+		_ = c.SetWriteDeadline(time.Time{}) // one that has passed would refuse writeNow, and a live connection has none to lose
 		return n, nil
 	}
 	if errors.Is(err, os.ErrDeadlineExceeded) {
@@ -54,4 +60,14 @@ func (c *conn) Write(b []byte) (int, error) {
 	}
 	_ = c.Close() // the error of the write is the one that counts
 	return n, err
+}
+
+// writeNow writes as much of b as there is room for at once, and returns how much that was: 0 also where there is no telling,
+// as through TLS, or where the connection is gone. What is left is Write's. Calls are serialised with Write's by the
+// client's lock.
+func (c *conn) writeNow(d *directWriter, b []byte) int {
+	if c.Conn != c.raw {
+		return 0
+	}
+	return d.write(c.raw, b)
 }

@@ -8,8 +8,8 @@
 // (bridge). What a device publishes is delivered to another MQTT client, or retained, only where routing was asked for.
 //
 // The embedded broker is mochi-mqtt as a front end: its parser, its packets and its answers to QoS 2 are used. What it
-// lacks stands here, one guard a trap, each with its test: guard.go and conn.go before a packet is parsed, attach.go in
-// place of its loop, login.go, rate.go and registry.go around a CONNECT, access.go for who may do what, hook.go and
+// lacks stands here, one guard a trap, each with its test: guard.go and conn.go before a packet is parsed, frames.go and
+// attach.go in place of its loop, login.go, rate.go and registry.go around a CONNECT, access.go for who may do what, hook.go and
 // will.go around a message, publish.go and committer.go in place of its acknowledgements, subscribe.go and routes.go in
 // place of its subscriptions, mailbox.go and pump.go for what is sent to clients, retained.go for what is retained,
 // commands.go for what is sent to devices, loop.go for what comes back of it, tend.go in place of its housekeeping.
@@ -24,8 +24,8 @@
 // Upstream.onPublish and is acknowledged by link.acknowledge.
 //
 // Goroutines: one accepts; one per connection reads it, after another has greeted it; one commits; one looks each second for what ends by itself, and one
-// watches the authenticator; a connection that is owed acknowledgements, is sent routed messages or is thrown out has one
-// for that. Upstream has one that commits, one that subscribes on a new connection, and those of paho. Run waits for all
+// watches the authenticator; a connection that is owed acknowledgements for which its socket has no room, is sent routed
+// messages or is thrown out has one for that. Upstream has one that commits, one that subscribes on a new connection, and those of paho. Run waits for all
 // of them.
 //
 // Lock order: retained.mu may be held while mailbox.mu is taken, that while routes.mu is, and flow.mu while mochi's own lock

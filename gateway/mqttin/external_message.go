@@ -31,7 +31,7 @@ func (l *link) ack(id uint16) {
 }
 
 // writeAcks is never asked for.
-func (l *link) writeAcks() {}
+func (l *link) writeAcks(func(func())) {}
 
 // onPublish takes a message. paho calls it from one goroutine a connection, one after the other, and has no recover.
 func (u *Upstream) onPublish(pr paho.PublishReceived) (bool, error) {

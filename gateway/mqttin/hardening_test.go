@@ -60,7 +60,7 @@ func TestASocketThatSaysNothingOrDripsIsClosed(t *testing.T) {
 	silent.gone()
 	dripping.gone()
 	endless.gone()
-	eventually(t, "three counts", func() bool { return h.event(FirstPacketLate) == 3 })
+	eventually(t, "three counts", func() bool { return h.event(FirstPacketLate) == 2 && h.event(FirstPacketBad) == 1 })
 	h.well(t)
 	if s := h.Stats(); s.Unidentified != 0 {
 		t.Errorf("%d unidentified connections are left", s.Unidentified)

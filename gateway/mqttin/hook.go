@@ -50,10 +50,7 @@ const reservedTopic = "$fleetcast/reserved"
 func (h *hook) OnPacketRead(cl *mqtt.Client, pk packets.Packet) (packets.Packet, error) {
 	switch pk.FixedHeader.Type {
 	case packets.Publish:
-		if isSysTopic(pk.TopicName) {
-			h.broker.counters.note(ReservedTopic, cl.Net.Remote)
-			pk.TopicName = reservedTopic
-		}
+		h.broker.hideReserved(cl.Net.Remote, &pk)
 	case packets.Subscribe, packets.Unsubscribe:
 		if len(pk.Filters) > h.broker.limits.Filters {
 			h.broker.counters.note(TooManyFilters, cl.Net.Remote)
@@ -65,6 +62,14 @@ func (h *hook) OnPacketRead(cl *mqtt.Client, pk packets.Packet) (packets.Packet,
 		pk.Properties.SessionExpiryInterval = min(pk.Properties.SessionExpiryInterval, most)
 	}
 	return pk, nil
+}
+
+// hideReserved gives a message on a topic of the broker's own another one, which nobody may publish to.
+func (b *Broker) hideReserved(remote string, pk *packets.Packet) {
+	if isSysTopic(pk.TopicName) {
+		b.counters.note(ReservedTopic, remote)
+		pk.TopicName = reservedTopic
+	}
 }
 
 func isSysTopic(topic string) bool {

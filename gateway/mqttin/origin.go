@@ -7,9 +7,10 @@ type origin interface {
 	counted() *account
 	// acknowledge releases an acknowledgement whose message is durable, in the order of arrival. It runs in the
 	// committer's goroutine and does not block. Where bytes are to be written, it returns the origin whose writeAcks
-	// must be run in a goroutine of its own.
+	// must be called.
 	acknowledge(t *ticket) origin
-	writeAcks()
+	// writeAcks writes them in the committer's goroutine, does not block, and hands on what would.
+	writeAcks(elsewhere func(func()))
 }
 
 // account is embedded in every origin.
