@@ -26,6 +26,7 @@ type Bus struct {
 	lock   *os.File
 
 	queue   chan *request
+	spares  chan []byte   // buffers of flushes, for use again
 	closing chan struct{} // closed when nothing more is taken
 	stopped chan struct{} // closed when the writer is gone: what it has not answered it never will
 	once    sync.Once
@@ -55,6 +56,7 @@ func open(o Options, env environment) (*Bus, error) {
 	b := &Bus{
 		lock:    lock,
 		queue:   make(chan *request, maxQueued),
+		spares:  make(chan []byte, 1),
 		closing: make(chan struct{}),
 		stopped: make(chan struct{}),
 	}
@@ -171,7 +173,7 @@ func (j journal) Append(ctx context.Context, p *bus.Pending) error {
 // Publish implements bus.Log. It does not give up with ctx once it is queued: an owner must know whether its batch is
 // out, and the flush's slices are the caller's.
 func (j journal) Publish(ctx context.Context, p *bus.Pending) error {
-	r := &request{pending: p, flush: encodeFlush(p), done: make(chan error, 1)}
+	r := &request{pending: p, flush: encodeFlush(j.b.spareBuffer(), p), done: make(chan error, 1)}
 	if len(r.flush) > maxRequestBytes {
 		return devices.Errorf(devices.TooLarge, "flush", "is larger than the log takes at once")
 	}
@@ -180,9 +182,32 @@ func (j journal) Publish(ctx context.Context, p *bus.Pending) error {
 	}
 	select {
 	case err := <-r.done:
+		j.b.spare(r.flush) // the writer has copied it
 		return err
 	case <-j.b.stopped:
 		return r.answer()
+	}
+}
+
+// spareBuffer is a buffer for a flush: one of the size of the last ones, which is a fifth of all that the process
+// allocates.
+func (b *Bus) spareBuffer() []byte {
+	select {
+	case buf := <-b.spares:
+		return buf
+	default:
+		return nil
+	}
+}
+
+// spare keeps a buffer for the next flush.
+func (b *Bus) spare(buf []byte) {
+	if cap(buf) > keepFlush {
+		return
+	}
+	select {
+	case b.spares <- buf[:0]:
+	default:
 	}
 }
 

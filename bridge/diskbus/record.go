@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/fleetcast/fleetcast/bridge/bus"
 	"github.com/fleetcast/fleetcast/devices"
@@ -189,8 +190,9 @@ func replayAppend(m *bus.Memory, body []byte) error {
 	return p.end()
 }
 
-// encodeFlush encodes what of a flush is known before it is admitted: its batch as edges will see it, and the records.
-func encodeFlush(p *bus.Pending) []byte {
+// encodeFlush encodes into b, of which nothing is kept, what of a flush is known before it is admitted: its batch as edges
+// will see it, and the records.
+func encodeFlush(b []byte, p *bus.Pending) []byte {
 	f := p.Flush
 	size := 64
 	for i := range f.Changes {
@@ -202,7 +204,7 @@ func encodeFlush(p *bus.Pending) []byte {
 	for i := range f.Trails {
 		size += 96 + len(f.Trails[i].Data)
 	}
-	b := make([]byte, 0, size)
+	b = slices.Grow(b[:0], size)
 	b = binary.AppendUvarint(b, uint64(f.Consumed))
 	for i := range f.Changes {
 		b = appendBytes(b, f.Changes[i].Record)

@@ -51,6 +51,9 @@ const probeBytes = 64 << 10
 // keepBuffer is the largest buffer that is kept for the next group.
 const keepBuffer = 8 << 20
 
+// keepFlush is the largest buffer of a flush that is kept for the next one.
+const keepFlush = 1 << 20
+
 func newWriter(b *Bus, o Options, env environment) *writer {
 	return &writer{bus: b, options: &o, env: env, step: o.LogBytes, due: o.LogBytes}
 }

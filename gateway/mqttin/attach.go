@@ -67,24 +67,48 @@ func (s *session) sayWhy(err error) error {
 
 // process takes one packet, whose fixed header has size bytes; 0 where mochi is to say what is wrong with it.
 func (b *Broker) process(s *session, header *packets.FixedHeader, size int) (err error) {
-	defer func() {
-		if r := recover(); r != nil { // see contain; here there is still somebody to tell
-			b.counters.note(Panicked, s.conn.remote)
-			s.kick(packets.ErrMalformedPacket)
-			err = errCounted
-		}
-	}()
-	if size > 0 && header.Type == packets.Publish && header.Qos < 2 && header.Remaining < b.limits.PacketBytes && s.client.State.Inflight.Len() == 0 {
-		return b.takePublish(s, header, size)
+	defer b.catch(s, &err)
+	if size > 0 && header.Remaining < b.limits.PacketBytes && s.isOurs(header) {
+		return b.takeOurs(s, header, size)
 	}
-	return b.takePacket(s, header, size)
+	return b.takeAside(s, header, size)
 }
 
-// publishes are packets to be used again: each has 800 bytes.
-var publishes = sync.Pool{New: func() any { return new(packets.Packet) }}
+// takeAside has a packet taken on a stack that goes with it: the one that waits for packets would have it as long as it
+// waits.
+func (b *Broker) takeAside(s *session, header *packets.FixedHeader, size int) (err error) {
+	var aside sync.WaitGroup
+	aside.Go(func() { err = b.takePacket(s, header, size) })
+	aside.Wait()
+	return err
+}
 
-// takePublish takes a PUBLISH of QoS 0 or 1 from a client that has no QoS 2 exchange open, past mochi: see frames.go.
-func (b *Broker) takePublish(s *session, header *packets.FixedHeader, size int) error {
+// catch is deferred around what a packet does: see contain; here there is still somebody to tell.
+func (b *Broker) catch(s *session, err *error) {
+	if r := recover(); r != nil {
+		b.counters.note(Panicked, s.conn.remote)
+		s.kick(packets.ErrMalformedPacket)
+		*err = errCounted
+	}
+}
+
+// isOurs tells whether a packet goes past mochi. A PUBLISH does where the client has no QoS 2 exchange open, which would
+// bind mochi's tables to it.
+func (s *session) isOurs(header *packets.FixedHeader) bool {
+	switch header.Type {
+	case packets.Publish:
+		return header.Qos < 2 && s.client.State.Inflight.Len() == 0
+	case packets.Puback, packets.Pingreq:
+		return true
+	}
+	return false
+}
+
+// unpacked are packets to be used again: each has 800 bytes.
+var unpacked = sync.Pool{New: func() any { return new(packets.Packet) }}
+
+// takeOurs takes a packet past mochi: see frames.go.
+func (b *Broker) takeOurs(s *session, header *packets.FixedHeader, size int) error {
 	body, err := s.conn.body(size, header.Remaining)
 	if err != nil {
 		return err
@@ -92,27 +116,35 @@ func (b *Broker) takePublish(s *session, header *packets.FixedHeader, size int) 
 	if err = b.slow(s, header.Remaining); err != nil {
 		return err
 	}
-	pk := publishes.Get().(*packets.Packet)
+	pk := unpacked.Get().(*packets.Packet)
 	defer func() {
 		*pk = packets.Packet{}
-		publishes.Put(pk)
+		unpacked.Put(pk)
 	}()
 	pk.FixedHeader, pk.ProtocolVersion = *header, s.client.Properties.ProtocolVersion
-	if err = pk.PublishDecode(body); err != nil {
-		return err
+	switch header.Type {
+	case packets.Publish:
+		if err = pk.PublishDecode(body); err == nil {
+			b.hideReserved(s.client.Net.Remote, pk)
+			err = b.publish(s, pk)
+		}
+	case packets.Puback: // all that mochi could be owed is ours
+		if err = pk.PubackDecode(body); err == nil {
+			b.acknowledged(s, pk)
+		}
+	case packets.Pingreq:
+		b.announce(s)
+		s.write([]byte{0xd0, 0}) // MQTT 5.0 section 3.13
 	}
-	b.hideReserved(s.client.Net.Remote, pk)
-	return b.publish(s, pk)
+	return err
 }
 
-// takePacket has mochi read a packet and takes it. It is never inlined: a packet is 800 bytes, handed on by value through
-// mochi, and must be on no stack that waits.
-//
-//go:noinline
-func (b *Broker) takePacket(s *session, header *packets.FixedHeader, size int) error {
+// takePacket has mochi read a packet and takes it. A packet is 800 bytes, handed on by value through mochi.
+func (b *Broker) takePacket(s *session, header *packets.FixedHeader, size int) (err error) {
+	defer b.catch(s, &err)
 	s.conn.allow(header, size)
 	*header = packets.FixedHeader{}
-	if err := s.client.ReadFixedHeader(header); err != nil {
+	if err = s.client.ReadFixedHeader(header); err != nil {
 		return err
 	}
 	pk, err := s.client.ReadPacket(header)
@@ -127,17 +159,12 @@ func (b *Broker) takePacket(s *session, header *packets.FixedHeader, size int) e
 		return b.subscribe(s, &pk)
 	case packets.Unsubscribe:
 		return b.unsubscribe(s, &pk)
-	case packets.Puback: // all that mochi could be owed is ours
-		b.acknowledged(s, &pk)
-		return nil
 	case packets.Pubrec:
 		b.received(s, &pk)
 		return nil
 	case packets.Pubcomp:
 		b.completed(s, &pk)
 		return nil
-	case packets.Pingreq:
-		b.announce(s)
 	}
 	return b.server.InjectPacket(s.client, pk)
 }

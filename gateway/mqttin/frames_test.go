@@ -70,6 +70,9 @@ func TestAMessageNeedsASmallStack(t *testing.T) {
 	for i, r := range all {
 		r.publish(fmt.Sprintf("fleets/north/devices/small-%d/telemetry", i), `{"lat":48.85,"lon":2.29,"speed":3,"fuel":41.5}`, 1, 1)
 		r.expect(0x40, 1)
+		r.ping()
+		r.send(subscribePacket(4, 1, fmt.Sprintf("fleets/north/devices/small-%d/commands/+", i)))
+		r.read()
 	}
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m) // as they are after a message, before a collection could shrink them
