@@ -51,7 +51,6 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 
 // serve runs the gateway, and the demo fleet against it, until ctx ends or a part fails.
 func serve(ctx context.Context, opts app.Options) error {
-	collect()
 	gateway, err := app.New(opts)
 	if err != nil {
 		return err
