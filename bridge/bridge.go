@@ -32,6 +32,16 @@ type Bus interface {
 	LiveDoors(ctx context.Context) ([]bus.DoorLease, error)
 }
 
+// Sink is told of the events of the partitions that a bridge owns. Its methods may be called concurrently and must not wait.
+type Sink interface {
+	// Owned tells that a partition is owned from now on, where it stands, and which events it has kept.
+	Owned(partition int, at bus.Position, kept []bus.VersionedEvent)
+	// Published tells of events that were committed, and where the partition stands then. The slice is the sink's.
+	Published(partition int, at bus.Position, events []bus.Event)
+	// Lost tells that the partition is owned no more.
+	Lost(partition int)
+}
+
 // Options say what a bridge owns and where its limits are. Zero values stand for the defaults.
 type Options struct {
 	Bus Bus
@@ -53,6 +63,8 @@ type Options struct {
 	Closed bool
 	// Rules are what people want to be told of; nil: nothing.
 	Rules Rules
+	// Sink is told of events once they are committed; nil: nobody is.
+	Sink Sink
 	// AlertsKept is how long an alert that was cleared can still be looked up.
 	AlertsKept time.Duration
 	// Config says how far this process has what people configure; nil: nothing is followed.

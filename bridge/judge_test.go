@@ -94,7 +94,7 @@ func TestEveryRuleOfHygieneSaysWhatItDoes(t *testing.T) {
 	notOfAReadingAlone := []reason{
 		reasonReplayed, reasonRemoved, reasonRetained, reasonTakeover, reasonUnknown, reasonFleetConflict, reasonDeviceLimit,
 		reasonMetricLimit, reasonAssetBytes, reasonConnLimit, reasonBadEntry, reasonBadRecord, reasonPanic,
-		reasonNoAlert, reasonAlertNotes, reasonCommandLimit, reasonCommandUnknown, reasonCommandForeign, reasonCommandOvertaken, reasonCommandLate,
+		reasonNoAlert, reasonAlertNotes, reasonCommandLimit, reasonCommandUnknown, reasonCommandForeign, reasonCommandOvertaken, reasonCommandLate, reasonCommandRepeated,
 	}
 	for r := reasonOlder; r < reasonPublishError; r++ {
 		if !slices.Contains(notOfAReadingAlone, r) && effects[r] == "" {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"github.com/fleetcast/fleetcast/bridge/bus"
@@ -305,9 +306,13 @@ func (o *ownership) publish(ctx context.Context, f *bus.Flush) error {
 	if err := o.sendOutbox(ctx); err != nil {
 		return err
 	}
-	if _, err := o.lease.Publish(ctx, f); err != nil {
+	at, err := o.lease.Publish(ctx, f)
+	if err != nil {
 		o.counters.add(reasonPublishError)
 		return fmt.Errorf("publish flush: %w", err)
+	}
+	if o.opts.Sink != nil && len(f.Events) > 0 {
+		o.opts.Sink.Published(o.id, at, slices.Clone(f.Events))
 	}
 	return nil
 }

@@ -78,6 +78,10 @@ func (p *partition) hold(ctx, hard context.Context, lease bus.Lease) error {
 	s.loadCommands(lease.Commands())
 	defer s.unload()
 	p.catchUp(ctx, lease.Config())
+	if p.opts.Sink != nil {
+		p.tellSink(ctx, lease)
+		defer p.opts.Sink.Lost(p.id)
+	}
 	p.counters.add(countOwned)
 	p.devices.Store(int64(len(s.live)))
 	p.owned.Store(true)
@@ -90,6 +94,19 @@ func (p *partition) hold(ctx, hard context.Context, lease bus.Lease) error {
 	o.swept, o.heardAt, o.quiet = o.start, o.start, o.start.UnixMilli()
 	o.lastFlush = o.start.Add(-beatInterval) // edges hear of the new owner at once
 	return o.run(ctx, hard)
+}
+
+// tellSink hands over the events that the partition has kept. Where they cannot be read, the sink is not told of the
+// partition: the next owner's will be.
+func (p *partition) tellSink(ctx context.Context, lease bus.Lease) {
+	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
+	defer cancel()
+	kept, at, err := lease.Events(ctx)
+	if err != nil {
+		p.log.Warn("the events that are kept could not be read; webhooks are not told of this partition", "error", err)
+		return
+	}
+	p.opts.Sink.Owned(p.id, at, kept)
 }
 
 func (p *partition) release(hard context.Context, lease bus.Lease) {

@@ -136,6 +136,11 @@ func (b *Book) DeleteWebhook(ctx context.Context, id string, at store.Revision) 
 	if err := remove(ctx, b, KindWebhook, id, at); err != nil {
 		return err
 	}
+	return b.ForgetWebhookStates(ctx, id)
+}
+
+// ForgetWebhookStates has a webhook begin anew: with what comes from then on.
+func (b *Book) ForgetWebhookStates(ctx context.Context, id string) error {
 	for _, state := range b.stateIDs(id) {
 		if err := remove(ctx, b, KindWebhookState, state, 0); err != nil {
 			return err

@@ -16,6 +16,7 @@ import (
 	"github.com/fleetcast/fleetcast/devices"
 	"github.com/fleetcast/fleetcast/devices/rulebook"
 	"github.com/fleetcast/fleetcast/devices/store"
+	"github.com/fleetcast/fleetcast/gateway/webhook"
 	"github.com/fleetcast/fleetcast/sse/hub"
 )
 
@@ -301,4 +302,43 @@ func TestRulesAndFencesAreOfTheirFleets(t *testing.T) {
 			t.Errorf("%s: %d", patch, got)
 		}
 	}
+}
+
+// newSender returns a sender that may reach this machine.
+func newSender(t testing.TB, book *rulebook.Book) *webhook.Sender {
+	t.Helper()
+	s, err := webhook.New(webhook.Options{Book: book, Guard: webhook.Guard{Insecure: true, Allow: []string{"127.0.0.1"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func TestAWebhookShowsItsSecretOnce(t *testing.T) {
+	book := newBook(t)
+	w := newWorld(t, func(o *Options) { o.Rules, o.Webhooks = book, newSender(t, book) })
+	tried := 0
+	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { tried++ }))
+	defer server.Close()
+	rec := w.post("POST", "/api/webhooks", `{"id":"pager","url":"`+server.URL+`/x"}`)
+	if rec.Code != 201 || !strings.Contains(rec.Body.String(), `"secret":"whsec_`) || !strings.Contains(rec.Body.String(), `"events":["alert"]`) {
+		t.Fatalf("%d %s", rec.Code, rec.Body)
+	}
+	for _, path := range []string{"/api/webhooks", "/api/webhooks/pager"} {
+		if rec := w.do("GET", path); rec.Code != 200 || strings.Contains(rec.Body.String(), "whsec_") || !strings.Contains(rec.Body.String(), `"state":"new"`) {
+			t.Errorf("%s: %d %s", path, rec.Code, rec.Body)
+		}
+	}
+	if rec := w.do("POST", "/api/webhooks/pager/test"); rec.Code != 200 || !strings.Contains(rec.Body.String(), `"delivered":true`) || tried != 1 {
+		t.Errorf("%d %s", rec.Code, rec.Body)
+	}
+	isProblem(t, w.post("POST", "/api/webhooks", `{"url":"http://10.0.0.1/"}`), 400, "url")
+	isProblem(t, w.post("PATCH", "/api/webhooks/pager", `{"events":["asset"]}`), 400, "events")
+	if rec := w.post("PATCH", "/api/webhooks/pager", `{"disabled":true}`); rec.Code != 200 || strings.Contains(rec.Body.String(), "whsec_") || !strings.Contains(rec.Body.String(), `"state":"disabled"`) {
+		t.Errorf("%d %s", rec.Code, rec.Body)
+	}
+	if rec := w.do("DELETE", "/api/webhooks/pager"); rec.Code != 204 {
+		t.Errorf("%d %s", rec.Code, rec.Body)
+	}
+	isProblem(t, w.do("POST", "/api/webhooks/pager/test"), 404, "")
 }

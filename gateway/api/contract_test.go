@@ -67,7 +67,7 @@ func newWhole(t testing.TB) *world {
 	return newWorld(t, func(o *Options) {
 		o.Auth, o.Registry, o.AnyHost = people, who, true
 		o.DeadLetters, o.Trails = &fakeLetters{}, &fakeTrails{}
-		o.Rules, o.Notes = book, &fakeNotes{}
+		o.Rules, o.Notes, o.Webhooks = book, &fakeNotes{}, newSender(t, book)
 		o.Decode = func(string, []byte) (any, error) {
 			return map[string]any{"rule": "", "dialect": "native", "kind": "readings", "dropped": 0, "hygiene": []any{}, "readings": []any{}}, nil
 		}

@@ -45,6 +45,8 @@ type Options struct {
 	Registry *registry.Registry
 	// Rules is what people want to be told of; nil: nothing is at /api/rules and its neighbours.
 	Rules *rulebook.Book
+	// Webhooks checks and tries what is told of events; nil: nothing is at /api/webhooks.
+	Webhooks Webhooks
 	// Notes is at /api/alerts; nil: nothing is there.
 	Notes     Notes
 	Dashboard http.Handler // at / and whatever is not ours; nil: nothing is there
@@ -175,6 +177,9 @@ func (a *API) edgeRoutes(route func(method, path string, n need, f callerHandler
 	}
 	if a.options.Rules != nil {
 		a.ruleRoutes(route)
+	}
+	if a.options.Rules != nil && a.options.Webhooks != nil {
+		a.webhookRoutes(route)
 	}
 	if a.options.Notes != nil {
 		a.alertRoutes(route)

@@ -14,6 +14,7 @@ import (
 	"github.com/fleetcast/fleetcast/devices/secret"
 	config "github.com/fleetcast/fleetcast/devices/store"
 	"github.com/fleetcast/fleetcast/gateway/auth"
+	"github.com/fleetcast/fleetcast/gateway/webhook"
 )
 
 // PeopleOptions are who may look and act over HTTP.
@@ -84,6 +85,7 @@ func (o *Options) writeLocalToken() (string, error) {
 type known struct {
 	people  *registry.Registry
 	rules   *rulebook.Book
+	hooks   *webhook.Sender
 	viewers *auth.Authority
 }
 

@@ -161,7 +161,7 @@ func (p *parts) bridgeOptions(o *Options, log *slog.Logger) bridge.Options {
 		options.Settings, options.Registry = settings{p.people}, people{p.people}
 		// A device that registers itself speaks before that is written.
 		options.Closed = o.Auth.Device == AuthRequired && o.Registry.Unknown != string(registry.Register)
-		options.Config, options.Rules = applied{p.people, p.rules}, p.rules
+		options.Config, options.Rules, options.Sink = applied{p.people, p.rules}, p.rules, p.hooks
 	}
 	return options
 }

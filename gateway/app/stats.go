@@ -8,6 +8,7 @@ import (
 	"github.com/fleetcast/fleetcast/devices/rulebook"
 	"github.com/fleetcast/fleetcast/gateway/auth"
 	"github.com/fleetcast/fleetcast/gateway/mqttin"
+	"github.com/fleetcast/fleetcast/gateway/webhook"
 )
 
 // Stats are the counters of every part, as GET /api/stats shows them; of a role that
@@ -24,6 +25,7 @@ type Stats struct {
 
 	Registry *registry.Stats `json:"registry,omitempty"`
 	Rules    *rulebook.Stats `json:"rules,omitempty"`
+	Webhooks *webhook.Stats  `json:"webhooks,omitempty"`
 	Store    *ConfigStats    `json:"store,omitempty"` // of what people configure
 	Auth     *auth.Stats     `json:"auth,omitempty"`  // of who may look; not in open mode
 }
@@ -159,6 +161,10 @@ func (a *App) stats() Stats {
 	if p.rules != nil {
 		s := p.rules.Stats()
 		stats.Rules = &s
+	}
+	if p.hooks != nil {
+		s := p.hooks.Stats()
+		stats.Webhooks = &s
 	}
 	if p.bridge != nil {
 		s := p.bridge.Stats()

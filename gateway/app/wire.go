@@ -16,6 +16,7 @@ import (
 	"github.com/fleetcast/fleetcast/gateway/auth"
 	"github.com/fleetcast/fleetcast/gateway/certs"
 	"github.com/fleetcast/fleetcast/gateway/mqttin"
+	"github.com/fleetcast/fleetcast/gateway/webhook"
 	"github.com/fleetcast/fleetcast/sse"
 	"github.com/fleetcast/fleetcast/sse/dashboard"
 	"github.com/fleetcast/fleetcast/sse/hub"
@@ -31,7 +32,8 @@ type parts struct {
 	auth    mqttin.Authenticator
 	people  *registry.Registry // who there is, as people say
 	rules   *rulebook.Book     // what they want to be told of
-	viewers *auth.Authority    // who may look; nil in open mode
+	hooks   *webhook.Sender
+	viewers *auth.Authority // who may look; nil in open mode
 	bridge  *bridge.Bridge
 	hub     *hub.Hub
 	stream  *sse.Handler
@@ -60,7 +62,7 @@ type door interface {
 //
 // The bus is the only thing that the three roles share: with one in Redis each of them may be another process, or several.
 func wire(o *Options, s *store, who known, log *slog.Logger, stats func() Stats) (*parts, error) {
-	p := &parts{store: s, people: who.people, rules: who.rules, viewers: who.viewers}
+	p := &parts{store: s, people: who.people, rules: who.rules, hooks: who.hooks, viewers: who.viewers}
 	if who.people != nil {
 		p.auth = authenticator{who.people}
 	}
@@ -132,7 +134,7 @@ func (p *parts) wireAPI(o *Options, log *slog.Logger, stats func() Stats) (err e
 	}
 	if p.hub != nil {
 		options.Assets, options.Inlet, options.Stream, options.Registry = p.hub, p.store, p.stream, p.people
-		options.Rules, options.Notes = p.rules, p.hub
+		options.Rules, options.Notes, options.Webhooks = p.rules, p.hub, p.hooks
 		options.Decode = func(topic string, payload []byte) (any, error) {
 			return o.Decode(topic, payload, time.Now(), p.people.Hygiene)
 		}
@@ -201,11 +203,15 @@ func (a *App) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	hooks, err := a.startWebhooks(ctx, book)
+	if err != nil {
+		return err
+	}
 	viewers, err := a.startPeople(ctx, a.config.Load())
 	if err != nil {
 		return err
 	}
-	p, err := wire(&a.opts, store, known{people, book, viewers}, a.log, a.stats)
+	p, err := wire(&a.opts, store, known{people, book, hooks, viewers}, a.log, a.stats)
 	if err != nil {
 		return err
 	}
