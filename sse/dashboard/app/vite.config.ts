@@ -17,7 +17,7 @@ export default defineConfig({
     dedupe: ['react', 'react-dom'],
   },
   build: {
-    outDir: process.env.FLEETCAST_APP_OUT ?? '../dist/app',
+    outDir: '../dist/app',
     emptyOutDir: true,
     assetsInlineLimit: 0,
     chunkSizeWarningLimit: 1600, // MapLibre is one

@@ -8,16 +8,21 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 )
 
 // keptBuilds is how many builds of the application stay in the cache.
 const keptBuilds = 4
 
+var building sync.Mutex
+
 // BuildApp builds the application from its sources, as `make build` does, and returns a folder as sse/dashboard/dist is
 // after it. A build is kept in the user's cache for as long as the sources stay as they are: several test processes share it.
 func BuildApp(t testing.TB) string {
 	t.Helper()
+	building.Lock() // tests side by side want the same
+	defer building.Unlock()
 	source, packages := dashboardDir(t), Packages(t)
 	names, err := appSources(source)
 	if err != nil {
@@ -38,8 +43,8 @@ func BuildApp(t testing.TB) string {
 	}
 	defer func() { _ = os.RemoveAll(fresh) }()
 	Node(t, work, "", "scripts/outlines.cjs", fresh)
-	t.Setenv("FLEETCAST_APP_OUT", filepath.Join(fresh, "app"))
-	Node(t, filepath.Join(work, "app"), "", filepath.Join(packages, "vite", "bin", "vite.js"), "build", "--logLevel", "warn")
+	Node(t, filepath.Join(work, "app"), "", filepath.Join(packages, "vite", "bin", "vite.js"), "build", "--logLevel", "warn",
+		"--emptyOutDir", "--outDir", filepath.Join(fresh, "app"))
 	if err := os.Rename(fresh, out); err != nil && !exists(out) {
 		t.Fatalf("keep the build: %v", err)
 	}

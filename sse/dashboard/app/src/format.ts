@@ -6,6 +6,7 @@ const decimals = [0, 1, 2, 3].map(n => new Intl.NumberFormat(undefined, { maximu
 const coordinate = new Intl.NumberFormat(undefined, { minimumFractionDigits: 5, maximumFractionDigits: 5 })
 const compact = new Intl.NumberFormat(undefined, { notation: 'compact', maximumFractionDigits: 1 })
 const time = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit', second: '2-digit' })
+const hourMinute = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit' })
 const dateTime = new Intl.DateTimeFormat(undefined, { month: 'short', day: 'numeric', hour: '2-digit', minute: '2-digit' })
 
 export function number(value: number, digits = 0): string {
@@ -54,6 +55,10 @@ export function distance(metres: number): string {
 
 export function clock(ms: number): string {
   return time.format(ms)
+}
+
+export function minutes(ms: number): string {
+  return hourMinute.format(ms)
 }
 
 export function moment(ms: number): string {

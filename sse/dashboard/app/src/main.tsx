@@ -11,11 +11,11 @@ import './trusted.ts'
 import { createRoot } from 'react-dom/client'
 import { Shell } from './panels/Shell.tsx'
 import { board } from './state/app.ts'
-import { alerts, applied, look, selected, startLive, stream, fleet, streamState } from './state/live.ts'
+import { alerts, applied, connection, look, selected, startLive, fleet, streamState } from './state/live.ts'
 import { mapValue } from './state/mapstate.ts'
 import { startPrefs } from './state/prefs.ts'
 import { startRouting } from './state/route.ts'
-import { checkSession, session, takeSetup } from './state/session.ts'
+import { session, takeSetup } from './state/session.ts'
 
 startPrefs()
 takeSetup()
@@ -24,8 +24,7 @@ look.subscribe(() => board.refresh())
 applied.subscribe(() => { if (board.shown.length === 0) board.refresh() })
 createRoot(document.getElementById('app')!).render(<Shell />)
 startLive()
-if (session.get().kind === 'asking') void checkSession()
-void alerts.load()
+if (session.get().kind !== 'out') void alerts.load()
 
 // For tests and for the console of the curious.
-Object.assign(globalThis, { fleetcast: { fleet, board, stream, streamState, selected, alerts, map: () => mapValue.get() } })
+Object.assign(globalThis, { fleetcast: { fleet, board, connection, streamState, selected, alerts, map: () => mapValue.get() } })

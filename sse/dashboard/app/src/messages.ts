@@ -2,12 +2,12 @@
 
 export const m = {
   product: 'Fleetcast',
-  nav: { main: 'Main', map: 'Map', alerts: 'Alerts', menu: 'Account and settings' },
+  nav: { main: 'Main', docs: 'API documentation', map: 'Map', alerts: 'Alerts', menu: 'Account and settings' },
   theme: { title: 'Appearance', auto: 'Automatic', light: 'Light', dark: 'Dark' },
   status: { online: 'Online', offline: 'Offline', unknown: 'Unknown' },
   severity: { info: 'Info', warning: 'Warning', critical: 'Critical' },
   freshness: {
-    connecting: 'Connecting', 'catching-up': 'Catching up', live: 'Live', stale: 'Late', offline: 'Reconnecting',
+    connecting: 'Connecting', 'catching-up': 'Catching up', live: 'Live', stale: 'Late', offline: 'Reconnecting', 'signed-out': 'Signed out', paused: 'Paused', closed: 'Closed',
     lag: (lag: string) => `${lag} behind`,
     last: (age: string) => `data ${age} old`,
     never: 'no data yet',
@@ -43,7 +43,7 @@ export const m = {
   },
   map: {
     label: 'Map of the assets. Arrow keys move it, plus and minus zoom. The list holds the same assets.',
-    in: 'Zoom in', out: 'Zoom out', fit: 'Show all assets', outlines: 'Outlines: Natural Earth', noGl: 'This browser cannot draw the map.', simple: 'Open the simple page',
+    in: 'Zoom in', out: 'Zoom out', fit: 'Show all assets', outlines: 'Outlines: Natural Earth', noStreets: 'Outlines only. A street map of yours: --map-style', noGl: 'This browser cannot draw the map.', simple: 'Open the simple page',
   },
   signIn: {
     title: 'Sign in', lead: 'to see your fleet', setup: 'Set up the first admin', setupLead: 'This link works once. Choose who runs this installation.',

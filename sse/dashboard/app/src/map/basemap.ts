@@ -1,6 +1,6 @@
 // What the map is drawn from: the outlines that come with the program, or the user's own style or tiles, by one setting.
 
-import type { LayerSpecification, SourceSpecification, StyleSpecification } from 'maplibre-gl'
+import type { FilterSpecification, LayerSpecification, SourceSpecification, StyleSpecification } from 'maplibre-gl'
 import type { World } from './outlines.ts'
 import type { Palette } from './palette.ts'
 import { tileLayers } from './tiles.ts'
@@ -41,6 +41,9 @@ function worldSources(world: World | null): Record<string, SourceSpecification> 
   }
 }
 
+// The nearer, the smaller the cities that are named.
+const cities: FilterSpecification = ['all', ['==', ['get', 'kind'], 'city'], ['>=', ['get', 'rank'], ['step', ['zoom'], 5e6, 4.5, 2e6, 5.5, 8e5, 6.5, 3e5, 7.5, 0]]]
+
 function worldLayers(p: Palette): LayerSpecification[] {
   return [
     { id: 'water', type: 'background', paint: { 'background-color': p.water } },
@@ -52,11 +55,15 @@ function worldLayers(p: Palette): LayerSpecification[] {
     { id: 'coast', type: 'line', source: 'land', layout: { 'line-join': 'round' }, paint: { 'line-color': p.coast, 'line-width': ['interpolate', ['linear'], ['zoom'], 1, 0.6, 6, 1.1] } },
     { id: 'borders', type: 'line', source: 'borders', layout: { 'line-join': 'round' }, paint: { 'line-color': p.border, 'line-width': ['interpolate', ['linear'], ['zoom'], 2, 0.7, 7, 1.5] } },
     {
-      id: 'cities', type: 'symbol', source: 'places', minzoom: 4, filter: ['all', ['==', ['get', 'kind'], 'city'],
-        ['>=', ['get', 'rank'], ['step', ['zoom'], 4000000, 5, 1500000, 6, 600000, 7, 250000, 8, 0]]],
+      id: 'city-dots', type: 'circle', source: 'places', minzoom: 3.5, maxzoom: 9, filter: cities,
+      paint: { 'circle-radius': 2, 'circle-color': p.halo, 'circle-stroke-color': p.city, 'circle-stroke-width': 1.1, 'circle-stroke-opacity': 0.7 },
+    },
+    {
+      // Beside the place and not on it, where the pins and bubbles are.
+      id: 'cities', type: 'symbol', source: 'places', minzoom: 3.5, filter: cities,
       layout: {
-        'text-field': ['get', 'name'], 'text-font': FONT, 'text-size': ['interpolate', ['linear'], ['zoom'], 4, 10.5, 8, 13], 'text-padding': 6,
-        'symbol-sort-key': ['-', 0, ['get', 'rank']], 'text-max-width': 7,
+        'text-field': ['get', 'name'], 'text-font': FONT, 'text-size': ['interpolate', ['linear'], ['zoom'], 4, 10.5, 8, 13], 'text-padding': 4,
+        'symbol-sort-key': ['-', 0, ['get', 'rank']], 'text-max-width': 9, 'text-variable-anchor': ['left', 'top', 'right', 'bottom'], 'text-radial-offset': 0.6,
       },
       paint: { 'text-color': p.city, 'text-halo-color': p.halo, 'text-halo-width': 1.2 },
     },

@@ -39,7 +39,7 @@ export function cluster(fleet: Fleet, level: number, keep: number): Clustering {
   const clusters: Cluster[] = []
   if (!Number.isFinite(level)) return { clusters, hidden }
   const radius = RADIUS / (512 * 2 ** level)
-  const across = Math.max(1, Math.floor(1 / radius))
+  const across = Math.max(3, Math.floor(1 / radius)) // fewer, and the neighbours of a cell would be one twice
   const column = (x: number) => ((Math.floor(x * across) % across) + across) % across
   const row = (y: number) => Math.floor(y * across)
   const first = new Map<number, number>()
@@ -61,7 +61,7 @@ export function cluster(fleet: Fleet, level: number, keep: number): Clustering {
     members.length = 0
     for (let dy = -1; dy <= 1; dy++) {
       for (let dx = -1; dx <= 1; dx++) {
-        const cell = (row(y) + dy) * across + column(x + dx / across)
+        const cell = (row(y) + dy) * across + (column(x) + dx + across) % across
         for (let other = first.get(cell) ?? -1; other >= 0; other = next[other]!) {
           if (taken[other]) continue
           const wx = shortestX(x, fleet.toX[other]!)

@@ -5,7 +5,7 @@ import { Map as MapLibre, setWorkerUrl, type LngLatBoundsLike } from 'maplibre-g
 import workerUrl from 'maplibre-gl/dist/maplibre-gl-worker.mjs?url'
 import { latOf, lonOf, mercatorX, mercatorY, shortestX } from '../geo.ts'
 import { allowWorker } from '../trusted.ts'
-import type { ServerClock } from '../state/clock.ts'
+import type { Clock } from '../state/clock.ts'
 import type { Entry, Fleet } from '../state/fleet.ts'
 import { Value } from '../state/store.ts'
 import { styleOf, type MapSettings } from './basemap.ts'
@@ -26,7 +26,7 @@ const CLOSE = 14 // the zoom to which a selected asset is brought
 export interface LiveMapOptions {
   container: HTMLElement
   fleet: Fleet
-  clock: ServerClock
+  clock: Clock
   trail: Trail
   settings: MapSettings
   world: World | null
@@ -39,7 +39,7 @@ export class LiveMap {
   readonly map: MapLibre
   readonly zoom = new Value(0)
   readonly scale = new Value(0) // metres a pixel
-  padding = { left: 0, right: 0, top: 0, bottom: 0 }
+  padding = { left: 0, right: 0, top: 0, bottom: 0 } // what of the map something else covers
   visiblePins = 0
   private pins: Pins
   private overlay: Overlay
@@ -88,6 +88,8 @@ export class LiveMap {
     o.trail.subscribe(() => this.drawTrail())
     this.resize()
   }
+
+  get isPlain(): boolean { return this.o.settings.kind === 'outlines' }
 
   destroy(): void {
     clearInterval(this.timer)

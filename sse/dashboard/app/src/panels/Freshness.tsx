@@ -2,29 +2,28 @@
 
 import { age, lag, few } from '../format.ts'
 import { m } from '../messages.ts'
-import { fleet, lagMs, look, sinceMessage, streamState } from '../state/live.ts'
+import { connection, fleet, look, sinceMessage, streamState } from '../state/live.ts'
 import { useSignal, useValue } from '../state/store.ts'
 import { Icon } from '../ui/Icon.tsx'
 
 // A heartbeat comes at least every 15 s; after 20 s of nothing something is late.
 const LATE_MESSAGE = 20_000
-const LATE_LAG = 2_000
 const LOST = 5_000
+const VERY_LATE = 15_000
 
 export function Freshness() {
   useSignal(look)
   const state = useValue(streamState)
   const since = sinceMessage()
-  const late = state === 'live' && ((since !== null && since > LATE_MESSAGE) || (lagMs !== null && lagMs > LATE_LAG))
-  const word = late ? 'stale' : state
+  const { lagMs } = connection
   let text = ''
   if (since === null) text = m.freshness.never
   else if (state === 'offline' || (since > LATE_MESSAGE)) text = m.freshness.last(age(since))
   else if (lagMs !== null) text = m.freshness.lag(lag(lagMs))
   return (
-    <div className="freshness" data-state={word}>
+    <div className="freshness" data-state={state}>
       <span className="light" aria-hidden="true" />
-      <strong role="status">{m.freshness[word]}</strong>
+      <strong role="status">{m.freshness[state]}</strong>
       {text !== '' && <span className="quiet">{text}</span>}
       <span className="quiet total">{m.board.shown(few(fleet.size), few(fleet.size))}</span>
     </div>
@@ -39,8 +38,8 @@ export function StaleBanner() {
   if (since !== null && state === 'offline' && since > LOST) {
     return <p className="banner" role="alert"><Icon name="warning" size={18} />{m.freshness.lost(age(since))}</p>
   }
-  if (state === 'live' && lagMs !== null && lagMs > 10_000) {
-    return <p className="banner" role="alert"><Icon name="warning" size={18} />{m.freshness.behind(age(lagMs))}</p>
+  if (state === 'stale' && connection.lagMs !== null && connection.lagMs > VERY_LATE) {
+    return <p className="banner" role="alert"><Icon name="warning" size={18} />{m.freshness.behind(age(connection.lagMs))}</p>
   }
   return null
 }

@@ -11,6 +11,7 @@ import { applied, clock, fleet, following, selected, streamState } from '../stat
 import { mapValue, trail } from '../state/mapstate.ts'
 import { isDark } from '../state/prefs.ts'
 import { useValue, type Value } from '../state/store.ts'
+import type { State } from '@fleetcast/client'
 import { Icon } from '../ui/Icon.tsx'
 
 export function MapView({ hidden }: { hidden: boolean }) {
@@ -57,12 +58,15 @@ export function MapView({ hidden }: { hidden: boolean }) {
             <button type="button" aria-label={m.map.out} title={m.map.out} onClick={() => map.zoomBy(-1)}><Icon name="minus" size={18} /></button>
             <button type="button" aria-label={m.map.fit} title={m.map.fit} onClick={() => map.fit()}><Icon name="fit" size={18} /></button>
           </div>
-          <Scale metresPerPixel={map.scale} />
+          <Scale metresPerPixel={map.scale} plain={map.isPlain} />
         </>
       )}
     </section>
   )
 }
+
+// All that there is has come: the map may show it as a whole.
+function isThere(state: State): boolean { return state === 'live' || state === 'stale' }
 
 // What the map hears of, until it goes.
 function wire(live: LiveMap): (() => void)[] {
@@ -74,16 +78,17 @@ function wire(live: LiveMap): (() => void)[] {
   const undo = [
     applied.subscribe(() => {
       live.update()
-      if (streamState.get() === 'live') live.fitOnce()
+      if (isThere(streamState.get())) live.fitOnce()
     }),
     watch(isDark, dark => live.setDark(dark)),
     watch(following, on => live.setFollowing(on)),
     watch(streamState, state => {
       live.setDead(state === 'offline')
-      if (state === 'live') live.fitOnce()
+      if (isThere(state)) live.fitOnce()
     }),
     watch(selected, id => {
       live.setSelected(id)
+      live.padding = coveredByDetails(id !== '')
       if (id !== '' && chosenFrom.get() !== 'map') live.fly(id)
     }),
   ]
@@ -92,16 +97,27 @@ function wire(live: LiveMap): (() => void)[] {
   return [...undo, () => { board.onFilter = () => {} }]
 }
 
+// The details lie over the right of the map, on a phone over the most of it.
+const PHONE = matchMedia('(max-width: 760px)')
+
+function coveredByDetails(open: boolean): LiveMap['padding'] {
+  const none = { left: 0, right: 0, top: 0, bottom: 0 }
+  if (!open) return none
+  return PHONE.matches ? { ...none, top: 60, bottom: Math.round(innerHeight * 0.58) } : { ...none, right: 384 }
+}
+
 const LENGTHS = [1, 2, 5].flatMap(n => Array.from({ length: 7 }, (_, e) => n * 10 ** e)).sort((a, b) => b - a)
 
-function Scale({ metresPerPixel }: { metresPerPixel: Value<number> }) {
+const STREETS = 150 // metres a pixel, from which on the outlines have nothing more to show
+
+function Scale({ metresPerPixel, plain }: { metresPerPixel: Value<number>, plain: boolean }) {
   const metres = useValue(metresPerPixel)
   if (!(metres > 0)) return null
   const length = LENGTHS.find(l => l / metres <= 96) ?? 1
   return (
     <div className="scale" aria-hidden="true">
       <span style={{ width: Math.round(length / metres) }}>{distance(length)}</span>
-      <em>{m.map.outlines}</em>
+      <em>{plain && metres < STREETS ? m.map.noStreets : m.map.outlines}</em>
     </div>
   )
 }

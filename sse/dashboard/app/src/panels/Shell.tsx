@@ -80,6 +80,7 @@ function AccountMenu() {
           <button key={name} type="button" aria-pressed={wanted === name} onClick={() => theme.set(name)}><Icon name={icon} size={16} />{m.theme[name]}</button>
         ))}
       </div>
+      <a className="item" href="/api/docs"><Icon name="key" size={18} />{m.nav.docs}</a>
       {who.kind === 'in' && !who.session.open && (
         <button type="button" className="item" onClick={() => { void signOut() }}><Icon name="out" size={18} />{m.signIn.out}</button>
       )}

@@ -1,6 +1,6 @@
 import { useState, type SubmitEvent } from 'react'
 import { m } from '../messages.ts'
-import { stream } from '../state/live.ts'
+import { begin } from '../state/live.ts'
 import { setupSecret, signIn } from '../state/session.ts'
 import { useValue } from '../state/store.ts'
 import { Mark } from './Shell.tsx'
@@ -15,7 +15,7 @@ export function SignIn() {
     setBusy(true)
     try {
       await signIn(String(data.get('name')), String(data.get('password')))
-      stream.open()
+      begin()
     } catch (error) {
       setTrouble(error instanceof Error ? error.message : String(error))
     } finally {

@@ -109,10 +109,9 @@ export class Fleet {
     return true
   }
 
-  // Removes id, unless it is held with another fleet: then the device has moved and its new asset came first.
-  remove(id: string, fleet: string): boolean {
+  remove(id: string): boolean {
     const entry = this.entries.get(id)
-    if (!entry || entry.asset.fleet !== fleet) return false
+    if (!entry) return false
     this.drop(entry)
     return true
   }

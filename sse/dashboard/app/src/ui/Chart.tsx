@@ -3,7 +3,7 @@
 import { useEffect, useRef } from 'react'
 import uPlot from 'uplot'
 import 'uplot/dist/uPlot.min.css'
-import { clock, number } from '../format.ts'
+import { clock, minutes, number } from '../format.ts'
 import { isDark } from '../state/prefs.ts'
 import { useValue } from '../state/store.ts'
 
@@ -27,7 +27,7 @@ export function Chart({ label, unit, times, values }: Props) {
       width: el.clientWidth, height: HEIGHT, legend: { show: false }, padding: [6, 4, 0, 0],
       cursor: { y: false, points: { size: 7 }, drag: { x: false, y: false } },
       scales: { y: { range: (_, low, high) => low === null || high === null ? [0, 1] : spread(low, high) } },
-      axes: [{ ...axis, size: 20, space: 70, grid: { show: false } }, { ...axis, size: 34, space: 26 }],
+      axes: [{ ...axis, size: 20, space: 80, grid: { show: false }, values: (_, splits) => splits.map(s => minutes(s * 1000)) }, { ...axis, size: 34, space: 26 }],
       series: [{}, { stroke: line, width: 1.6, fill: `${line}22`, spanGaps: false, points: { show: false } }],
       hooks: {
         setCursor: [u => {
