@@ -2,6 +2,7 @@ package dashboard_test
 
 import (
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -16,13 +17,24 @@ import (
 // is what main.tsx shows the curious.
 func openApp(t *testing.T, stream *fakeStream) *browsertest.Browser {
 	t.Helper()
+	return openAppWith(t, stream, nil)
+}
+
+// openAppWith also answers requests, by method and path.
+func openAppWith(t *testing.T, stream *fakeStream, answers map[string]http.HandlerFunc) *browsertest.Browser {
+	t.Helper()
 	page, err := dashboard.New(dashboard.Options{Dist: os.DirFS(browsertest.BuildApp(t))})
 	if err != nil {
 		t.Fatal(err)
 	}
+	mux := http.NewServeMux()
+	mux.Handle("/", page)
+	for pattern, answer := range answers {
+		mux.Handle(pattern, answer)
+	}
 	b := browsertest.Start(t)
 	b.Prefer("prefers-reduced-motion", "reduce") // pins and camera are where they should be at once
-	b.Open(stream.serveWith(t, page))
+	b.Open(stream.serveWith(t, mux))
 	b.Eval(`(() => {
 		window.rows = () => [...document.querySelectorAll('.row')]
 		window.shown = part => rows().map(row => row.querySelector('.' + part).textContent)
@@ -49,7 +61,7 @@ func TestAppShowsAndFollowsTheStream(t *testing.T) {
 	b.WaitFor(`state() === 'live' && text('.freshness strong') === 'Live' && text('.freshness .total') === '3 assets'`)
 	b.WaitFor(`shown('label').join() === 'Anna,sensor,truck-2' && map().pins === '2'`)
 	b.WaitFor(`shown('sub').join() === 'north · truck-10,north,north' && shown('age')[1] === 'no position'`)
-	b.WaitFor(`[...document.querySelectorAll('.board .chip b')].map(b => b.textContent).join() === '3,1,1,1'`)
+	b.WaitFor(`[...document.querySelectorAll('.board .tile b')].map(b => b.textContent).join() === '3,1,1,1'`)
 	// Both pins are in the window, which was fitted to them.
 	b.WaitFor(`[where('truck-2'), where('truck-10')].every(at => at.X > 400 && at.X < innerWidth && at.Y > 0 && at.Y < innerHeight)`)
 
@@ -97,9 +109,9 @@ func TestAppFiltersAndTheMapFollows(t *testing.T) {
 	}
 	b.Eval(`document.querySelector('.rows').scrollTop = 1e9`, nil)
 	b.WaitFor(`shown('label').includes('van') && document.querySelectorAll('.row').length < 60`)
-	b.Eval(`click('.chip', 'Offline')`, nil)
+	b.Eval(`click('.tile', 'Offline')`, nil)
 	b.WaitFor(`shown('label').join() === 'van' && map().pins === '1' && map().clusters === '0'`)
-	b.Eval(`click('.chip', 'All')`, nil)
+	b.Eval(`click('.tile', 'All')`, nil)
 	var typed bool // whether "/" would also be typed
 	b.Eval(`document.body.dispatchEvent(new KeyboardEvent('keydown', { key: '/', bubbles: true, cancelable: true }))`, &typed)
 	if typed {
@@ -134,6 +146,7 @@ func TestAppSaysHowOldItsDataIs(t *testing.T) {
 	stream.put(asset(t, "fresh", 1, 1, nil))
 	stream.remove("old", "north")
 	stream.refuseAll(false)
+	b.Eval(`dispatchEvent(new Event('online'))`, nil) // the next attempt would come after up to half a minute
 	b.WaitFor(`text('.freshness strong') === 'Catching up'`)
 	release()
 	b.WaitFor(`state() === 'live' && document.querySelector('.banner') === null && rows().length === 1 && entry('fresh').asset.lat === 1`)

@@ -41,3 +41,17 @@ export function metres(way: number, y: number): number {
 export function pixelsPerMetre(lat: number, zoom: number): number {
   return 512 * 2 ** zoom / (EARTH_CIRCUMFERENCE * Math.cos(lat * Math.PI / 180))
 }
+
+// West, south, east, north.
+export type Box = [number, number, number, number]
+
+const MARGIN = 0.3 // of a box's size, on each side
+
+// widen gives a box a margin; null is the whole world. A box may cross 180°: its west is then east of its east.
+export function widen([west, south, east, north]: Box): Box | null {
+  const [x, y] = [(east - west) * MARGIN, (north - south) * MARGIN]
+  if (east - west + 2 * x >= 360) return null
+  const turn = (lon: number) => ((lon + 180) % 360 + 360) % 360 - 180
+  const round = (degrees: number) => Math.round(degrees * 1e4) / 1e4
+  return [round(turn(west - x)), round(Math.max(-90, south - y)), round(turn(east + x)), round(Math.min(90, north + y))]
+}

@@ -11,7 +11,8 @@ import './trusted.ts'
 import { createRoot } from 'react-dom/client'
 import { Shell } from './panels/Shell.tsx'
 import { board } from './state/app.ts'
-import { alerts, applied, connection, look, selected, startLive, fleet, streamState } from './state/live.ts'
+import { alerts, applied, began, connection, look, selected, startLive, fleet, streamState } from './state/live.ts'
+import { fences } from './state/fences.ts'
 import { mapValue } from './state/mapstate.ts'
 import { startPrefs } from './state/prefs.ts'
 import { startRouting } from './state/route.ts'
@@ -24,7 +25,11 @@ look.subscribe(() => board.refresh())
 applied.subscribe(() => { if (board.shown.length === 0) board.refresh() })
 createRoot(document.getElementById('app')!).render(<Shell />)
 startLive()
-if (session.get().kind !== 'out') void alerts.load()
+if (session.get().kind !== 'out') {
+  void alerts.load()
+  fences.start()
+}
+began.subscribe(() => fences.start())
 
 // For tests and for the console of the curious.
 Object.assign(globalThis, { fleetcast: { fleet, board, connection, streamState, selected, alerts, map: () => mapValue.get() } })

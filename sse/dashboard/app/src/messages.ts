@@ -19,7 +19,7 @@ export const m = {
     all: 'All', allFleets: 'All fleets', fleet: 'Fleet', sort: 'Sort by', byName: 'Name', byHeard: 'Last heard', bySpeed: 'Speed', byAlert: 'Alerts first', byBattery: 'Battery',
     nothing: 'No asset matches.', reset: 'Show all', noPosition: 'no position', statusFilter: 'Filter by status',
     shown: (shown: string, all: string) => shown === all ? `${all} assets` : `${shown} of ${all} assets`,
-    kmh: 'km/h',
+    kmh: 'km/h', near: 'in and around the window',
   },
   details: {
     close: 'Close', follow: 'Follow', following: 'Following', locate: 'Show on the map', copyId: 'Copy the id',

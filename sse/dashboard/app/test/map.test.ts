@@ -2,7 +2,9 @@ import { describe, expect, it } from 'vitest'
 import { graticule, niceStep } from '../src/map/layers.ts'
 import { polygons } from '../src/map/outlines.ts'
 import { parseTrail, Trail } from '../src/map/trail.ts'
+import { circleAround, featureOf } from '../src/state/fences.ts'
 import { hrefOf, parseRoute } from '../src/state/route.ts'
+import { widen } from '../src/geo.ts'
 
 const square = (x: number, size: number, turned = false): [number, number][] => {
   const ring: [number, number][] = [[x, 0], [x + size, 0], [x + size, size], [x, size]]
@@ -50,5 +52,23 @@ describe('the map', () => {
     for (const id of ['truck-17', 'ann:phone', 'a b/c#d?e%', 'Zoë']) expect(parseRoute(hrefOf('map', id))).toEqual({ name: 'map', arg: id })
     expect(parseRoute('')).toEqual({ name: 'map', arg: '' })
     expect(parseRoute('#/map/%zz')).toEqual({ name: 'map', arg: '' })
+  })
+})
+
+describe('the viewport of a large fleet', () => {
+  it('is wider than the window, may cross 180°, and is all of the world where that is in sight', () => {
+    expect(widen([0, 0, 10, 10])).toEqual([-3, -3, 13, 13])
+    expect(widen([170, -80, 190, -70])).toEqual([164, -83, -164, -67])
+    expect(widen([-170, -80, 170, 80])).toBe(null)
+  })
+})
+
+describe('geofences', () => {
+  it('are drawn as areas, and what is no geometry is not', () => {
+    const ring = circleAround([10, 60], 1000)
+    expect(ring).toHaveLength(73)
+    expect((ring[18]![0]! - 10) / (ring[0]![1]! - 60)).toBeCloseTo(2, 1)
+    expect(featureOf({ id: 'a', geometry: { type: 'corridor', line: [[0, 0], [1, 0]], width: 100 } })[0]!.geometry).toMatchObject({ type: 'MultiPolygon' })
+    expect(featureOf({ id: 'a', geometry: { type: 'circle' } })).toEqual([])
   })
 })

@@ -1,6 +1,7 @@
 // The map: MapLibre below, pins and what is written on them above. It follows the fleet by itself; React only puts it
 // into the page and tells it what is selected.
 
+import type { FeatureCollection } from 'geojson'
 import { Map as MapLibre, setWorkerUrl, type LngLatBoundsLike } from 'maplibre-gl'
 import workerUrl from 'maplibre-gl/dist/maplibre-gl-worker.mjs?url'
 import { latOf, lonOf, mercatorX, mercatorY, shortestX } from '../geo.ts'
@@ -56,6 +57,7 @@ export class LiveMap {
   private fitted = false
   private deadSince = 0 // 0 while the stream lives
   private timer = 0
+  private fences: FeatureCollection = { type: 'FeatureCollection', features: [] }
   private observer: ResizeObserver
   private palette: Palette
 
@@ -74,6 +76,7 @@ export class LiveMap {
     this.map.getCanvasContainer().append(this.pins.canvas, this.overlay.canvas)
     this.map.on('style.load', () => {
       addLayers(this.map, this.palette)
+      setData(this.map, 'fences', this.fences)
       this.drawGrid()
       this.drawTrail()
     })
@@ -147,10 +150,9 @@ export class LiveMap {
     this.schedule()
   }
 
-  setFences(fences: Parameters<typeof setData>[2]): void {
-    const put = () => setData(this.map, 'fences', fences)
-    if (this.map.getSource('fences')) put()
-    else void this.map.once('style.load', put)
+  setFences(fences: FeatureCollection): void {
+    this.fences = fences
+    setData(this.map, 'fences', fences)
   }
 
   // Brings an asset to the middle, nearer than far.
@@ -195,7 +197,11 @@ export class LiveMap {
   }
 
   private inset(more: number): { left: number, right: number, top: number, bottom: number } {
-    const { left, right, top, bottom } = this.padding
+    const c = this.camera
+    let { left, right, top, bottom } = this.padding
+    // A window that has become small leaves no room for what was covered before.
+    if (left + right > c.width - 2 * more - 60) left = right = 0
+    if (top + bottom > c.height - 2 * more - 60) top = bottom = 0
     return { left: left + more, right: right + more, top: top + more, bottom: bottom + more }
   }
 
@@ -206,7 +212,7 @@ export class LiveMap {
     this.pins.resize(width, height)
     this.overlay.resize(width, height)
     this.overlayDirty = true
-    this.schedule()
+    this.drawGrid()
   }
 
   private schedule(): void {

@@ -4,6 +4,7 @@ import { useState } from 'react'
 import { age, few } from '../format.ts'
 import { m } from '../messages.ts'
 import { severityOf, type Alert, type Severity } from '../state/alerts.ts'
+import { chime } from '../state/chime.ts'
 import { choose } from '../state/app.ts'
 import { alerts, clock, fleet, look, selected } from '../state/live.ts'
 import { sound } from '../state/prefs.ts'
@@ -29,7 +30,7 @@ export function AlertsPanel() {
     <section className="panel alerts" aria-label={m.alerts.title}>
       <header className="tools">
         <div className="heading"><h1>{m.alerts.title}</h1>
-          <button type="button" className="quiet-button" aria-pressed={loud} title={loud ? m.alerts.soundOn : m.alerts.soundOff} aria-label={loud ? m.alerts.soundOn : m.alerts.soundOff} onClick={() => sound.set(!loud)}>
+          <button type="button" className="quiet-button" aria-pressed={loud} title={loud ? m.alerts.soundOn : m.alerts.soundOff} aria-label={loud ? m.alerts.soundOn : m.alerts.soundOff} onClick={() => { sound.set(!loud); if (!loud) chime(false) }}>
             <Icon name={loud ? 'sound' : 'mute'} size={18} />
           </button>
         </div>

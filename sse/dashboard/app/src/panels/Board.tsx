@@ -9,6 +9,7 @@ import { OLD } from '../state/clock.ts'
 import { isNumber, STATUSES, type Entry } from '../state/fleet.ts'
 import { clock, fleet, look, selected } from '../state/live.ts'
 import { useSignal, useValue } from '../state/store.ts'
+import { isLarge } from '../state/viewport.ts'
 import { Icon } from '../ui/Icon.tsx'
 import { VirtualList } from '../ui/VirtualList.tsx'
 
@@ -21,12 +22,14 @@ export function Board() {
   useSignal(look)
   useSignal(board)
   const chosen = useValue(selected)
+  const large = useValue(isLarge)
   const { shown } = board
   return (
     <section className="panel board" aria-label={m.board.title}>
+      <h1 className="unseen">{m.board.title}</h1>
       <div className="tools">
         <Search />
-        <div className="chips" role="group" aria-label={m.board.statusFilter}>
+        <div className="tiles" role="group" aria-label={m.board.statusFilter}>
           <Chip label={m.board.all} count={fleet.size} on={board.status === 'all'} set={() => board.set({ status: 'all' })} />
           {STATUSES.map(status => (
             <Chip key={status} label={m.status[status]} count={fleet.counts[status]} dot={status} on={board.status === status} set={() => board.set({ status })} />
@@ -49,7 +52,7 @@ export function Board() {
         )
         : <VirtualList count={shown.length} height={ROW} label={m.board.title} active={chosen === '' ? -1 : shown.findIndex(entry => entry.id === chosen)}
             rowId={i => shown[i]?.id ?? ''} row={i => shown[i] ? <Row entry={shown[i]} /> : null} choose={i => { if (shown[i]) choose(shown[i].id, 'list') }} />}
-      <p className="footer" role="status">{m.board.shown(few(shown.length), few(fleet.size))}</p>
+      <p className="footer" role="status">{m.board.shown(few(shown.length), few(fleet.size))}{large && ` ${m.board.near}`}</p>
     </section>
   )
 }
@@ -79,8 +82,8 @@ function Search() {
 
 function Chip({ label, count, dot, on, set }: { label: string, count: number, dot?: string, on: boolean, set(): void }) {
   return (
-    <button type="button" className="chip" aria-pressed={on} data-status={dot ?? 'all'} onClick={set}>
-      {dot && <span className={`dot ${dot}`} aria-hidden="true" />}{label} <b>{few(count)}</b>
+    <button type="button" className="tile" aria-pressed={on} data-status={dot ?? 'all'} onClick={set}>
+      <b>{few(count)}</b> <span>{dot && <i className={`dot ${dot}`} aria-hidden="true" />}{label}</span>
     </button>
   )
 }

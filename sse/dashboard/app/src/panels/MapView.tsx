@@ -8,9 +8,11 @@ import { loadWorld } from '../map/outlines.ts'
 import { m } from '../messages.ts'
 import { board, choose, chosenFrom } from '../state/app.ts'
 import { applied, clock, fleet, following, selected, streamState } from '../state/live.ts'
+import { fences } from '../state/fences.ts'
 import { mapValue, trail } from '../state/mapstate.ts'
 import { isDark } from '../state/prefs.ts'
 import { useValue, type Value } from '../state/store.ts'
+import { followViewport } from '../state/viewport.ts'
 import type { State } from '@fleetcast/client'
 import { Icon } from '../ui/Icon.tsx'
 
@@ -93,8 +95,10 @@ function wire(live: LiveMap): (() => void)[] {
     }),
   ]
   live.map.getCanvas().setAttribute('aria-label', m.map.label)
+  const drawFences = () => live.setFences(fences.collection())
+  drawFences()
   live.refresh()
-  return [...undo, () => { board.onFilter = () => {} }]
+  return [...undo, fences.subscribe(drawFences), followViewport(live), () => { board.onFilter = () => {} }]
 }
 
 // The details lie over the right of the map, on a phone over the most of it.

@@ -4,7 +4,7 @@ import { Suspense, useEffect } from 'react'
 import { few } from '../format.ts'
 import { m } from '../messages.ts'
 import { ASSET_SECTIONS } from '../state/app.ts'
-import { alerts, selected, streamState } from '../state/live.ts'
+import { alerts, announcement, selected, streamState } from '../state/live.ts'
 import { theme, type Theme } from '../state/prefs.ts'
 import { hrefOf, route } from '../state/route.ts'
 import { may, session, signOut } from '../state/session.ts'
@@ -25,11 +25,13 @@ export function Shell() {
   const who = useValue(session)
   const Open = section.component
   useTitle()
+  const news = useValue(announcement)
   if (who.kind === 'out') return <SignIn />
   return (
     <div className="shell" data-kind={section.kind} data-chosen={chosen !== '' || undefined}>
+      <p className="unseen" role="status">{news}</p>
       <Rail section={section} />
-      <div className="stage">
+      <main className="stage">
         <MapView hidden={section.kind === 'page'} />
         <div className="above">
           <Freshness />
@@ -37,7 +39,7 @@ export function Shell() {
         </div>
         <Empty />
         {chosen !== '' && ASSET_SECTIONS.includes(section.name) && <Details key={chosen} id={chosen} />}
-      </div>
+      </main>
       <Suspense fallback={<section className={section.kind} aria-busy="true" />}><Open /></Suspense>
     </div>
   )

@@ -2,10 +2,13 @@
 // look at it twice a second, which is as fast as a list can be read.
 
 import { connect, type State } from '@fleetcast/client'
-import { Alerts } from './alerts.ts'
+import { m } from '../messages.ts'
+import { Alerts, severityOf } from './alerts.ts'
+import { chime } from './chime.ts'
 import type { Clock } from './clock.ts'
 import { Commands } from './commands.ts'
 import { Fleet, type Asset } from './fleet.ts'
+import { sound } from './prefs.ts'
 import { checkSession, session } from './session.ts'
 import { Signal, Value } from './store.ts'
 
@@ -19,7 +22,9 @@ export const clock: Clock = { now: () => connection.serverNow() }
 export const streamState = new Value<State>('connecting')
 export const look = new Signal() // twice a second, while the page is seen
 export const applied = new Signal() // whenever something was applied
+export const began = new Signal() // somebody has signed in
 export const selected = new Value('') // the id of the asset that is looked at
+export const announcement = new Value('') // for who hears the page
 export const following = new Value(false) // whether the map goes with it
 
 connection.store.subscribe(({ changed, removed, reset }) => {
@@ -39,9 +44,15 @@ connection.on('reset', () => { void alerts.load() })
 connection.on('state', state => {
   document.documentElement.dataset.stream = state
   if (state === 'signed-out') session.set({ kind: 'out' })
+  // A stream that ended may have ended because the gateway asks who is there.
+  if (state === 'offline') void checkSession()
   streamState.set(state)
 })
 
+alerts.onRaised = alert => {
+  announcement.set(m.alerts.announce(alert.name ?? alert.rule, fleet.get(alert.device)?.label ?? alert.device))
+  if (sound.get()) chime(severityOf(alert) === 'critical')
+}
 alerts.onDevice = (device, rank) => {
   const entry = fleet.get(device)
   if (!entry || entry.alert === rank) return
@@ -73,4 +84,5 @@ export function startLive(): void {
 export function begin(): void {
   connection.reconnect()
   void alerts.load()
+  began.emit()
 }
