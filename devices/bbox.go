@@ -62,6 +62,28 @@ func (b BBox) spans(lon float64) bool {
 	return lon >= b.west && lon <= b.east
 }
 
+// Grow is the box with so much of its own width and height more on each side, as far as there is Earth. No box stays none.
+func (b BBox) Grow(by float64) BBox {
+	if !b.set {
+		return b
+	}
+	width, high := b.east-b.west, by*(b.north-b.south)
+	if b.west > b.east {
+		width += 360
+	}
+	out := BBox{-180, max(b.south-high, -90), 180, min(b.north+high, 90), true}
+	if wide := by * width; width+2*wide < 360 {
+		out.west, out.east = b.west-wide, b.east+wide
+		if out.west < -180 {
+			out.west += 360
+		}
+		if out.east > 180 {
+			out.east -= 360
+		}
+	}
+	return out
+}
+
 // Edges returns the edges in degrees. West is above east where the box crosses the antimeridian.
 func (b BBox) Edges() (west, south, east, north float64) { return b.west, b.south, b.east, b.north }
 

@@ -16,6 +16,7 @@ type Bus interface {
 	Owner
 	Watcher
 	Doors
+	Edges
 	Trails
 	Commands
 	io.Closer // ends every lease and feed with ErrClosed; waits for what it started; may be called twice

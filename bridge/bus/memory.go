@@ -86,6 +86,7 @@ func (o MemoryOptions) withDefaults() (MemoryOptions, error) {
 type Memory struct {
 	partitions []*partition
 	live       liveDoors
+	edges      liveEdges
 	log        Log // nil where nothing is kept outside the process
 	closing    sync.Once
 	closed     chan struct{}

@@ -25,7 +25,9 @@ type Bus struct {
 	inlets   []inletWaiter // one a partition
 	counters counters
 
-	verified atomic.Bool // the store's number of partitions is ours
+	verified atomic.Bool   // the store's number of partitions is ours
+	classic  atomic.Bool   // the server knows no sharded channels, which edges use
+	asking   chan struct{} // questions to other edges that are under way
 	closed   chan struct{}
 	closing  sync.Once
 	running  sync.WaitGroup // everything that Close waits for
@@ -65,7 +67,7 @@ func Open(ctx context.Context, o Options) (*Bus, error) {
 	}
 	o.URL = "" // it may hold a password
 	b := &Bus{
-		opts: o, closed: make(chan struct{}),
+		opts: o, closed: make(chan struct{}), asking: make(chan struct{}, maxAsking),
 		subs: make(map[int]*sub), leases: make(map[*lease]struct{}),
 	}
 	b.client = redisconn.New(&at, o.TLS, defaultPoolSize)

@@ -319,7 +319,7 @@ func TestAPassOverSeveralFleetsIsInTheOrderOfHashes(t *testing.T) {
 	v := newView(q, lineFormat{}, []*table{tb})
 	var want []*row
 	for _, r := range tb.rows.sorted {
-		if v.reads(r) {
+		if v.reads(tb, r) {
 			want = append(want, r)
 		}
 	}

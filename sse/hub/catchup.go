@@ -116,7 +116,7 @@ const (
 // stream is behind in all of them, and would never leave the first.
 func (v *Viewer) step(s *viewState) (cursor, step) {
 	if v.reset != noReset {
-		return cursor{}, stepReset
+		return cursor{}, v.resetStep()
 	}
 	next, parts := v.behind.cursor, v.behind.parts
 	var lags, early, expired bool
@@ -163,6 +163,42 @@ func (v *Viewer) step(s *viewState) (cursor, step) {
 		return cursor{}, stepWait
 	}
 	return cursor{}, stepArrived
+}
+
+// resetStep is what a viewer does that must be reset. One that comes with another filter's id waits for this edge to come
+// up to it, as any: the snapshot would show devices as they were before what it has seen.
+func (v *Viewer) resetStep() step {
+	if v.until == nil {
+		return stepReset
+	}
+	lags, other := v.hub.lags(v.until)
+	switch {
+	case other:
+		v.reset = resetEpoch
+	case v.waitedEnough(lags):
+		v.reset = resetAhead
+	case lags:
+		return stepWait
+	}
+	v.until = nil
+	return stepReset
+}
+
+// lags tells whether the tables have not come up to a mark of any filter, and whether they have another history.
+func (h *Hub) lags(m *mark) (lags, other bool) {
+	for i := range m.parts {
+		p := &m.parts[i]
+		if p.at.Epoch == 0 || p.partition >= len(h.tables) {
+			continue
+		}
+		t := h.tables[p.partition]
+		t.mu.RLock()
+		at := t.position
+		t.mu.RUnlock()
+		lags = lags || at.Epoch == 0 || at.Offset < p.seen()
+		other = other || at.Epoch != 0 && at.Epoch != p.at.Epoch
+	}
+	return lags, other
 }
 
 // waitedEnough tells whether this edge had AheadWait to come up to the viewer's position. The time runs while the viewer
@@ -286,6 +322,7 @@ func (v *Viewer) resetEvent() []byte {
 	data := devices.AppendJSONString([]byte(`{"reason":`), string(v.reset))
 	v.hub.stats.reset(v.reset)
 	v.behind = v.view.freshMark()
+	v.until = nil
 	v.reset, v.ready, v.owed, v.ahead = noReset, false, nil, time.Time{}
 	return v.view.event("reset", append(data, '}'), v.behind.text)
 }

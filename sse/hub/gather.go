@@ -60,13 +60,17 @@ func (g *gathered) add(r *row) {
 type since struct {
 	offset uint64
 	fresh  bool
+	held   *held // of a viewer that comes from another view: what it has of this one
 }
 
 func (s since) wants(r *row) bool {
-	if s.fresh {
+	switch {
+	case s.fresh:
 		return r.frame != nil
+	case r.offset > s.offset:
+		return true
 	}
-	return r.offset > s.offset
+	return s.held != nil && r.frame != nil && !s.held.has(r)
 }
 
 // changes gathers the rows that changed in a locked table, at the cost of what changed; it gives up, and returns false,
@@ -128,11 +132,11 @@ func (v *view) changedRows(t *table, r *row, from since, g *gathered) {
 func (v *view) pick(t *table, r *row, from since, g *gathered) {
 	switch {
 	case !v.readsFleet(r):
-	case v.reads(r):
+	case v.reads(t, r):
 		if from.wants(r) {
 			g.add(r)
 		}
-	case !from.fresh && v.interest(t).left[r] > from.offset:
+	case !from.fresh && v.interest(t).leftAfter(r, from.offset):
 		g.remove(r)
 	}
 }

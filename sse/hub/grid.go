@@ -103,7 +103,7 @@ func (x *boxIndex) add(i *interest) {
 		x.at, x.byFleet = map[cell][]*interest{}, map[devices.FleetID][]*interest{}
 	}
 	x.size++
-	c := coverOf(i.view.query.BBox)
+	c := coverOf(i.view.margin)
 	for at := range c.cells {
 		x.at[at] = append(x.at[at], i)
 		x.levels[c.level]++
@@ -118,7 +118,7 @@ func (x *boxIndex) add(i *interest) {
 
 func (x *boxIndex) remove(i *interest) {
 	x.size--
-	c := coverOf(i.view.query.BBox)
+	c := coverOf(i.view.margin)
 	for at := range c.cells {
 		take(x.at, at, i)
 		x.levels[c.level]--

@@ -35,6 +35,9 @@ const (
 	watchRetry = 500 * time.Millisecond
 )
 
+// sidMark stands in a stream's id between the edge that has it and its name there.
+const sidMark = "."
+
 // ErrClosed is what viewers get when the hub has stopped.
 var ErrClosed = errors.New("hub: closed")
 
@@ -46,6 +49,8 @@ type Options struct {
 	Heartbeat  time.Duration // at most 15 s, which the stream promises
 	MaxViewers int
 	MaxViews   int
+	// Edge names this edge in the ids of its streams; zero takes a name of its own.
+	Edge bus.EdgeID
 	// StartsPerSecond is how many new viewers get their first bytes in a second.
 	StartsPerSecond int
 	Logger          *slog.Logger
@@ -100,6 +105,9 @@ func New(o Options) (*Hub, error) {
 	h.options.MaxViewers = orDefault(o.MaxViewers, DefaultMaxViewers)
 	h.options.StartsPerSecond = orDefault(o.StartsPerSecond, DefaultStartsPerSecond)
 	h.options.MaxViews = orDefault(o.MaxViews, DefaultMaxViews)
+	if h.options.Edge == 0 {
+		h.options.Edge = bus.NewEdgeID()
+	}
 	if h.log == nil {
 		h.log = slog.New(slog.DiscardHandler)
 	}
@@ -250,27 +258,46 @@ func (h *Hub) Attach(q Query, f Format, lastEventID string) (*Viewer, error) {
 		h.stats.refusedViewers.Add(1)
 		return nil, devices.Errorf(devices.Exhausted, "", "there are %d viewers, which is the limit", h.viewers)
 	}
-	if shared := h.views[v.key]; shared != nil {
-		v = shared
-	} else if len(h.views) >= h.options.MaxViews {
-		h.stats.refusedViews.Add(1)
-		return nil, devices.Errorf(devices.Exhausted, "", "there are %d different filters in use, which is the limit", len(h.views))
-	} else {
-		v.enlist = func(v *view) { h.enlist(v.markDirty(nil)...) }
-		v.slices.all, v.allLeft = &h.sliceBytes, &h.left
-		h.views[v.key] = v
-		v.takeHead()
-		v.register()
+	v, err := h.hold(v)
+	if err != nil {
+		return nil, err
 	}
-	w := &Viewer{hub: h, view: v, id: rand.Text(), wake: make(chan struct{}, 1), limit: MaxSliceBytes}
+	w := &Viewer{hub: h, view: v, format: f, id: h.options.Edge.String() + sidMark + rand.Text(), wake: make(chan struct{}, 1), limit: MaxSliceBytes}
 	w.enter(lastEventID)
 	w.begin = h.turn(time.Now())
-	v.mu.Lock()
-	w.index = len(v.viewers)
-	v.viewers = append(v.viewers, w)
-	v.mu.Unlock()
+	v.join(w)
 	h.viewers++
 	return w, nil
+}
+
+// hold is the view of v's key, v itself where it is new, with one hold more on it. h.mu is held.
+func (h *Hub) hold(v *view) (*view, error) {
+	if shared := h.views[v.key]; shared != nil {
+		shared.holds++
+		return shared, nil
+	}
+	if len(h.views) >= h.options.MaxViews {
+		h.stats.refusedViews.Add(1)
+		return nil, devices.Errorf(devices.Exhausted, "", "there are %d different filters in use, which is the limit", len(h.views))
+	}
+	v.enlist = func(v *view) { h.enlist(v.markDirty(nil)...) }
+	v.slices.all, v.allLeft, v.holds = &h.sliceBytes, &h.left, 1
+	h.views[v.key] = v
+	v.takeHead()
+	v.register()
+	return v, nil
+}
+
+// release takes a hold off a view, and the view with its last one. h.mu is held.
+func (h *Hub) release(v *view) {
+	if v.holds--; v.holds > 0 {
+		return
+	}
+	v.mu.Lock()
+	v.slices.end()
+	v.mu.Unlock()
+	delete(h.views, v.key)
+	v.unregister()
 }
 
 // turn is when the viewer that comes now may begin; zero for at once. h.mu is held.
@@ -305,25 +332,16 @@ func (h *Hub) tablesOf(q Query) []*table {
 func (h *Hub) detach(w *Viewer) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	v := w.view
-	v.mu.Lock()
-	if w.index < 0 {
-		v.mu.Unlock()
+	if !w.view.part(w) {
 		return
 	}
-	last := len(v.viewers) - 1
-	if last == 0 {
-		v.slices.end()
-	}
-	v.viewers[w.index] = v.viewers[last]
-	v.viewers[w.index].index = w.index
-	v.viewers[last] = nil
-	v.viewers = v.viewers[:last]
-	w.index = -1
-	v.mu.Unlock()
 	h.viewers--
-	if last == 0 {
-		delete(h.views, v.key)
-		v.unregister()
+	h.release(w.view)
+	if w.old != nil {
+		h.release(w.old)
+		w.old = nil
+	}
+	if c := w.next.Swap(nil); c != nil {
+		h.release(c.view)
 	}
 }

@@ -25,7 +25,13 @@ type interest struct {
 	// A box can be left. Its viewers hold what was in it at their position, so the interest keeps who left it when.
 	left  map[*row]uint64 // rows outside that were inside after floor: the offset at which they left
 	floor uint64          // who left up to here is not known
+	// A device that stands at the edge must not come and go with each fix: one that was in the box is a member for as long
+	// as it is in the view's margin.
+	near map[*row]struct{} // members that are not in the box
 }
+
+// hysteresis is how much of a box's width and height is on each side of it in the margin: 16 pixels of a map of 1,000.
+const hysteresis = 1.0 / 64
 
 // touched is a row at one of its changes. It counts while that is the newest that the view has to be told of the row.
 type touched struct {
@@ -48,15 +54,11 @@ func (i *interest) note(r *row, was spot, offset uint64) bool {
 	if v.fleets != nil && !v.fleets[r.fleet.id] {
 		return false
 	}
-	if !v.query.BBox.IsZero() {
-		switch {
-		case r.spot().in(v.query.BBox):
-			i.enter(r)
-		case was.in(v.query.BBox):
-			i.leave(r, offset)
-		default:
-			return false
-		}
+	if n := len(i.news); n > 0 && i.news[n-1] == (touched{r, offset}) {
+		return false // the index has the view where the row was and where it is
+	}
+	if !v.query.BBox.IsZero() && !i.follow(r, was, offset) {
+		return false
 	}
 	if len(i.news) >= maxNews && !i.lost {
 		i.news = slices.DeleteFunc(i.news, func(n touched) bool { return !i.counts(n) })
@@ -69,6 +71,49 @@ func (i *interest) note(r *row, was spot, offset uint64) bool {
 	}
 	return true
 }
+
+// follow keeps who is a member of the box, and tells whether the row is or was one.
+func (i *interest) follow(r *row, was spot, offset uint64) bool {
+	_, member := i.near[r]
+	member = member || was.in(i.view.query.BBox)
+	switch at := r.spot(); {
+	case at.in(i.view.query.BBox):
+		i.enter(r)
+	case member:
+		i.drift(r, offset)
+	default:
+		return false
+	}
+	return true
+}
+
+// drift takes a member in that is not in the box: it stays one while it is near.
+func (i *interest) drift(r *row, offset uint64) {
+	if !r.spot().in(i.view.margin) || len(i.near) >= maxLeft {
+		i.leave(r, offset)
+		return
+	}
+	i.enter(r)
+	if i.near == nil {
+		i.near = map[*row]struct{}{}
+	}
+	i.near[r] = struct{}{}
+}
+
+// has tells whether a row is a member of the box. A nil interest has none.
+func (i *interest) has(r *row) bool {
+	if i == nil {
+		return false
+	}
+	if r.spot().in(i.view.query.BBox) {
+		return true
+	}
+	_, near := i.near[r]
+	return near
+}
+
+// leftAfter tells whether a row left the box after an offset. Nothing ever left a nil interest.
+func (i *interest) leftAfter(r *row, offset uint64) bool { return i != nil && i.left[r] > offset }
 
 // tell takes an event in.
 func (i *interest) tell(e bus.VersionedEvent) bool {
@@ -84,6 +129,7 @@ func (i *interest) tell(e bus.VersionedEvent) bool {
 }
 
 func (i *interest) enter(r *row) {
+	delete(i.near, r)
 	if _, ok := i.left[r]; ok {
 		delete(i.left, r)
 		i.view.allLeft.Add(-1)
@@ -91,6 +137,7 @@ func (i *interest) enter(r *row) {
 }
 
 func (i *interest) leave(r *row, offset uint64) {
+	delete(i.near, r)
 	if i.left == nil {
 		i.left = map[*row]uint64{}
 	}
@@ -126,17 +173,17 @@ func (i *interest) raise(floor uint64) {
 
 // counts tells whether what was noted is the newest that the view has to be told of the row.
 func (i *interest) counts(n touched) bool {
-	if box := i.view.query.BBox; !box.IsZero() && !n.row.spot().in(box) {
+	if !i.view.query.BBox.IsZero() && !i.has(n.row) {
 		return i.left[n.row] == n.offset
 	}
 	return n.row.offset == n.offset && !n.row.dead
 }
 
 // carry brings who left over to the rows of a table that was loaded anew in the same epoch. inside are the old rows that
-// were in the box: where their device is outside now, it left at its last change, which is after all that viewers saw.
+// were members: where their device is outside now, it left at its last change, which is after all that viewers saw.
 func (i *interest) carry(t *table, inside []*row) {
 	old := i.left
-	i.left = nil
+	i.left, i.near = nil, nil
 	i.view.allLeft.Add(-int64(len(old)))
 	for r, offset := range old {
 		if now := t.find(r.fleet.id, r.device); now != nil && !now.spot().in(i.view.query.BBox) {
@@ -145,7 +192,7 @@ func (i *interest) carry(t *table, inside []*row) {
 	}
 	for _, r := range inside {
 		if now := t.find(r.fleet.id, r.device); now != nil && !now.spot().in(i.view.query.BBox) {
-			i.leave(now, now.offset)
+			i.drift(now, now.offset)
 		}
 	}
 }
@@ -159,7 +206,7 @@ func (i *interest) take(t *table, g *gathered) bool {
 		}
 		for _, n := range i.news {
 			if i.counts(n) {
-				i.view.show(n.row, g)
+				i.show(n.row, g)
 			}
 		}
 	}
@@ -176,8 +223,8 @@ func (i *interest) take(t *table, g *gathered) bool {
 }
 
 // show gathers a row as the view shows it now: its frame, or that it is gone.
-func (v *view) show(r *row, g *gathered) {
-	if r.frame != nil && !v.query.BBox.IsZero() && !r.spot().in(v.query.BBox) {
+func (i *interest) show(r *row, g *gathered) {
+	if r.frame != nil && !i.view.query.BBox.IsZero() && !i.has(r) {
 		g.remove(r)
 		return
 	}

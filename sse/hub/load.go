@@ -46,7 +46,7 @@ func (t *table) load(s *bus.Snapshot) error {
 	for n, i := range t.boxed {
 		if inBoxes == nil {
 			i.raise(math.MaxUint64)
-			i.floor = s.Position.Offset
+			i.floor, i.near = s.Position.Offset, nil
 		} else {
 			i.carry(t, inBoxes[n])
 		}
@@ -54,16 +54,14 @@ func (t *table) load(s *bus.Snapshot) error {
 	return nil
 }
 
-// inBoxes are the rows in each of the table's boxes, before a load in the same epoch.
+// inBoxes are the members of each of the table's boxes, before a load in the same epoch.
 func (t *table) inBoxes(sameEpoch bool) [][]*row {
 	if !sameEpoch {
 		return nil
 	}
 	rows := make([][]*row, len(t.boxed))
 	for n, i := range t.boxed {
-		for r := range t.inBox(i.view.query.BBox) {
-			rows[n] = append(rows[n], r)
-		}
+		rows[n] = slices.AppendSeq(rows[n], i.view.members(t))
 	}
 	return rows
 }
@@ -77,6 +75,22 @@ func (t *table) inBox(b devices.BBox) iter.Seq[*row] {
 		}
 		for _, r := range t.rows.sorted {
 			if r.spot().in(b) && !yield(r) {
+				return
+			}
+		}
+	}
+}
+
+// members yields the rows of every fleet that are in the view's box, or were and are near, in no order.
+func (v *view) members(t *table) iter.Seq[*row] {
+	return func(yield func(*row) bool) {
+		for r := range t.inBox(v.query.BBox) {
+			if !yield(r) {
+				return
+			}
+		}
+		for r := range v.interest(t).near {
+			if !yield(r) {
 				return
 			}
 		}

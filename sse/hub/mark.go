@@ -101,7 +101,7 @@ type markPart struct {
 	fresh     bool
 }
 
-func (p *markPart) since() since { return since{p.at.Offset, p.fresh} }
+func (p *markPart) since() since { return since{offset: p.at.Offset, fresh: p.fresh} }
 
 func (p *markPart) offset() uint64 {
 	if p.fresh {

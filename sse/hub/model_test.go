@@ -21,6 +21,7 @@ type habit struct {
 	stall  time.Duration // now and then it reads nothing for so long
 	drop   time.Duration // it is cut about this often, anywhere in a piece, and comes back at another edge
 	absent time.Duration // for so long
+	pan    time.Duration // its view is changed about this often
 }
 
 // browser drives one client over its connections until stop, then reads to the end.
@@ -32,6 +33,9 @@ type browser struct {
 	habit  habit
 	rand   *rand.Rand
 	hubs   []*Hub
+	views  []Query // that it goes to
+	still  context.Context
+	seq    uint64
 }
 
 func (r *browser) run(ctx context.Context) {
@@ -67,6 +71,13 @@ func (r *browser) connect(ctx context.Context, h *Hub) {
 		return
 	}
 	defer v.Close()
+	r.mu.Lock()
+	r.turn(r.query)
+	r.past = []Query{r.query}
+	r.mu.Unlock()
+	if r.habit.pan > 0 {
+		defer r.pan(v)()
+	}
 	if r.habit.drop > 0 {
 		cut := time.Now().Add(time.Duration(r.rand.Int64N(int64(2 * r.habit.drop))))
 		var cancel context.CancelFunc
@@ -84,6 +95,31 @@ func (r *browser) connect(ctx context.Context, h *Hub) {
 			return
 		}
 	}
+}
+
+// pan changes the view of a connection until what it returns is called.
+func (r *browser) pan(v *Viewer) (stop func()) {
+	ctx, cancel := context.WithCancel(r.still)
+	rnd := newRand(r.rand.Uint64())
+	var done sync.WaitGroup
+	done.Go(func() {
+		for {
+			wait(ctx, time.Duration(rnd.Int64N(int64(2*r.habit.pan))))
+			if ctx.Err() != nil {
+				return
+			}
+			r.mu.Lock()
+			r.seq++
+			q := r.views[rnd.IntN(len(r.views))]
+			r.client.views[fmt.Sprintf(`{"seq":%d}`, r.seq)] = q
+			err := v.Move(q, r.seq)
+			r.mu.Unlock()
+			if err != nil {
+				r.t.Error(err)
+			}
+		}
+	})
+	return func() { cancel(); done.Wait() }
 }
 
 // take lets the piece through at the connection's pace, and returns as much of it as came before the cut.
@@ -160,8 +196,16 @@ func runModel(t *testing.T, partitions int, seed uint64) {
 		{packed: true, query: Query{}, habit: habit{rate: 20000, drop: time.Second, absent: 300 * time.Millisecond}},
 		{packed: true, query: Query{Fleets: north}, habit: habit{drop: 2 * time.Second, absent: time.Second}},
 	}
+	views := panned(t)
+	for _, h := range []habit{
+		{pan: 500 * time.Millisecond, stall: 3 * time.Second}, {pan: time.Second, rate: 8000}, {pan: 700 * time.Millisecond, rate: 10000, drop: 2 * time.Second},
+	} {
+		browsers = append(browsers, &browser{query: views[len(browsers)%len(views)], habit: h, packed: len(browsers)%3 == 0, views: views})
+	}
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
+	still, rest := context.WithCancel(ctx)
+	defer rest()
 	var wg sync.WaitGroup
 	for i, r := range browsers {
 		r.client = newClient(t, fmt.Sprintf("viewer %d (%+v)", i, r.habit), wantsOf(r.query))
@@ -169,10 +213,11 @@ func runModel(t *testing.T, partitions int, seed uint64) {
 			r.format = packedFormat{}
 		}
 		r.box = r.query.BBox
-		r.rand, r.hubs = newRand(seed*100+uint64(i)), hubs
+		r.rand, r.hubs, r.still = newRand(seed*100+uint64(i)), hubs, still
 		wg.Go(func() { r.run(ctx) })
 	}
 	stale := liveTheirLives(t, w, rnd, browsers)
+	rest()
 	for _, p := range w.partitions {
 		for _, f := range p.feeds {
 			f.release()
@@ -182,7 +227,7 @@ func runModel(t *testing.T, partitions int, seed uint64) {
 	synctest.Wait()
 	for _, r := range browsers {
 		r.mu.Lock()
-		r.mustShow(w.showsIn(r.wants, r.box))
+		r.mustShowNow(w)
 		r.mu.Unlock()
 	}
 	cancel()
@@ -196,6 +241,24 @@ func runModel(t *testing.T, partitions int, seed uint64) {
 		if s := h.Stats(); s.Viewers != 0 || s.Views != 0 {
 			t.Errorf("%d viewers and %d views are left", s.Viewers, s.Views)
 		}
+	}
+}
+
+// panned are views that a viewer goes between: boxes that overlap or do not, fleets, lists, other fields and ticks.
+func panned(t *testing.T) []Query {
+	north, south := fleetID(t, "north"), fleetID(t, "south")
+	list := []devices.DeviceID{deviceID(t, dev(0)), deviceID(t, dev(2)), deviceID(t, dev(50)), deviceID(t, dev(99))}
+	return []Query{
+		{},
+		{Fleets: []devices.FleetID{north}},
+		{Fleets: []devices.FleetID{south, north}},
+		{BBox: bbox(t, "178,-2,-178,2")},
+		{BBox: bbox(t, "179,-1,-177,3")},
+		{BBox: bbox(t, "179.9,0,179.95,0.05"), Fleets: []devices.FleetID{north}},
+		{BBox: bbox(t, "10,10,20,20")},
+		{BBox: bbox(t, "-180,-90,180,90"), Every: 500 * time.Millisecond},
+		{Devices: list},
+		{Devices: list, BBox: bbox(t, "178,-2,-178,2")},
 	}
 }
 

@@ -51,21 +51,21 @@ type slice struct {
 func (v *view) build(m *mark, c cursor, limit int) slice {
 	var g gathered
 	var next cursor
-	t, from, begun := v.tables[c.part], m.parts[c.part].since(), m.cursor.active
+	t, from := v.tables[c.part], m.parts[c.part].since()
 	t.mu.RLock()
 	if t.position.Epoch != m.parts[c.part].at.Epoch { // it was loaded anew a moment ago: the next step resets
 		t.mu.RUnlock()
 		return slice{next: m}
 	}
 	built := t.position.Offset
-	if begun {
-		next = v.walk(t, from, c, begun, limit, &g)
+	if m.cursor.active {
+		next = v.walk(t, from, c, limit, &g)
 	} else {
 		v.eventsBetween(t, from, c.to, &g)
 		events := g.bytes
 		if !v.changes(t, from, events+limit, &g) {
 			g.frames, g.removed, g.bytes = g.frames[:0], g.removed[:0], events
-			next = v.walk(t, from, c, begun, events+limit, &g)
+			next = v.walk(t, from, cursor{part: c.part, to: c.to}, events+limit, &g)
 		}
 	}
 	t.mu.RUnlock()
@@ -77,21 +77,48 @@ func (v *view) build(m *mark, c cursor, limit int) slice {
 	return s
 }
 
-// walk gathers rows in the order of hashes, behind the cursor, until the limit, and returns where it stopped. It never
-// stops between equal hashes.
-func (v *view) walk(t *table, from since, c cursor, begun bool, limit int, g *gathered) cursor {
-	if v.byHash != nil {
-		return v.walkDevices(t, from, c, begun, limit, g)
-	}
+// walk gathers rows in the order of hashes, behind the cursor, until the limit, and returns where it stopped.
+func (v *view) walk(t *table, from since, c cursor, limit int, g *gathered) cursor {
+	return v.sweep(t, from, c, limit, g, func(r *row) { v.pick(t, r, from, g) })
+}
+
+// sweep visits the rows that the view may have to be told of since from, in the order of hashes, behind the cursor, until
+// the limit, and returns where it stopped. It never stops between equal hashes. A cursor that is not active begins.
+func (v *view) sweep(t *table, from since, c cursor, limit int, g *gathered, visit func(*row)) cursor {
 	visits, last := 0, uint64(0)
-	for r := range v.ordered(t, from, c.hash, begun) {
-		if visits > 0 && (g.bytes >= limit || visits >= maxSliceVisits) && last != r.hash {
+	for hash, r := range v.rows(t, from, c) {
+		if visits > 0 && (g.bytes >= limit || visits >= maxSliceVisits) && last != hash {
 			return cursor{active: true, part: c.part, to: c.to, hash: last}
 		}
-		v.pick(t, r, from, g)
-		visits, last = visits+1, r.hash
+		for ; r != nil; r = r.older {
+			visit(r)
+			if v.byHash == nil {
+				break
+			}
+		}
+		visits, last = visits+1, hash
 	}
 	return cursor{}
+}
+
+// rows yields the hashes of what sweep visits: of a list of devices, each device's rows at once, the live one and the
+// tombstones that it left in other fleets.
+func (v *view) rows(t *table, from since, c cursor) iter.Seq2[uint64, *row] {
+	return func(yield func(uint64, *row) bool) {
+		if v.byHash != nil {
+			for _, w := range v.byHash {
+				if !(c.active && w.hash <= c.hash) && !yield(w.hash, t.devices[w.id]) {
+					return
+				}
+			}
+			return
+		}
+		for r := range v.ordered(t, from, c.hash, c.active) {
+			if !yield(r.hash, r) {
+				return
+			}
+		}
+	}
 }
 
 // ordered yields, in the order of hashes behind the cursor, the rows that the view may have to be told of: those of its
@@ -112,10 +139,10 @@ func (v *view) ordered(t *table, from since, hash uint64, begun bool) iter.Seq[*
 	return slices.Values(t.rows.from(hash, begun))
 }
 
-// around are the rows in the view's box and those that left it.
+// around are the members of the view's box and those that left it.
 func (v *view) around(t *table, from since, hash uint64, begun bool) iter.Seq[*row] {
 	var rows []*row
-	for r := range t.inBox(v.query.BBox) {
+	for r := range v.members(t) {
 		if from.wants(r) && !(begun && r.hash <= hash) {
 			rows = append(rows, r)
 		}
@@ -127,21 +154,6 @@ func (v *view) around(t *table, from since, hash uint64, begun bool) iter.Seq[*r
 	}
 	slices.SortFunc(rows, byHash)
 	return slices.Values(rows)
-}
-
-func (v *view) walkDevices(t *table, from since, c cursor, begun bool, limit int, g *gathered) cursor {
-	last := uint64(0)
-	for i, w := range v.byHash {
-		if begun && w.hash <= c.hash {
-			continue
-		}
-		if i > 0 && g.bytes >= limit && last != w.hash {
-			return cursor{active: true, part: c.part, to: c.to, hash: last}
-		}
-		v.changedRows(t, t.devices[w.id], from, g)
-		last = w.hash
-	}
-	return cursor{}
 }
 
 // Bounds of what a view keeps of slices for viewers that come by the same way: a storm of returning viewers is served

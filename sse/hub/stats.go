@@ -16,6 +16,7 @@ type Stats struct {
 	Slices, SharedSlices           uint64 // made, and given again to other viewers
 	SliceBytes                     int64  // kept now, to be given again
 	Queued                         uint64 // viewers that waited for their turn to begin
+	Moves                          uint64 // views that viewers were asked to go to
 	WatchFailures                  uint64
 	RefusedViewers, RefusedFilters uint64
 	Resets                         map[string]uint64 // by reason
@@ -24,7 +25,7 @@ type Stats struct {
 }
 
 type stats struct {
-	batches, changes, snapshots, ticks, slices, shared, queued, watchFailures, refusedViewers, refusedViews atomic.Uint64
+	batches, changes, snapshots, ticks, slices, shared, moves, queued, watchFailures, refusedViewers, refusedViews atomic.Uint64
 
 	resets [len(resetReasons)]atomic.Uint64
 	bus    latency.ByFleet
@@ -58,7 +59,7 @@ func (h *Hub) Stats() Stats {
 	out := Stats{
 		Batches: s.batches.Load(), Changes: s.changes.Load(), Snapshots: s.snapshots.Load(), Ticks: s.ticks.Load(),
 		Slices: s.slices.Load(), SharedSlices: s.shared.Load(),
-		SliceBytes: h.sliceBytes.Load(), Queued: s.queued.Load(), WatchFailures: s.watchFailures.Load(),
+		SliceBytes: h.sliceBytes.Load(), Queued: s.queued.Load(), Moves: s.moves.Load(), WatchFailures: s.watchFailures.Load(),
 		RefusedViewers: s.refusedViewers.Load(), RefusedFilters: s.refusedViews.Load(),
 		Resets: map[string]uint64{}, Bus: s.bus.Snapshot(),
 	}

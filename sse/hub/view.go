@@ -23,7 +23,9 @@ type view struct {
 	byHash []wanted // the query's devices in the order of passes; nil where it names none
 	fleets map[devices.FleetID]bool
 
-	interests []*interest // by partition; nil for views of whole fleets
+	interests []*interest  // by partition; nil for views of whole fleets
+	margin    devices.BBox // the query's box and what is near it
+	holds     int          // viewers that are in it, come to it or leave it; guarded by the hub's mu
 
 	state  atomic.Pointer[viewState] // what viewers look at without a lock; written by the ticker
 	dirty  atomic.Bool               // it is in the hub's list of views to tick
@@ -74,7 +76,7 @@ type beat struct {
 }
 
 func newView(q Query, f Format, tables []*table) *view {
-	v := &view{query: q, format: f, tables: tables, allLeft: new(atomic.Int64)}
+	v := &view{query: q, format: f, tables: tables, margin: q.BBox.Grow(hysteresis), allLeft: new(atomic.Int64)}
 	hash := q.hash()
 	v.key = viewKey{filter: hash, every: q.Every, format: f.Name()}
 	copy(v.filter[:], hash[:])
@@ -189,10 +191,14 @@ func (v *view) markDirty(dirty []*view) []*view {
 	return dirty
 }
 
-// reads tells whether a row that the view names, if it names any, is of its fleets and in its box now.
-func (v *view) reads(r *row) bool {
-	return v.readsFleet(r) && (v.query.BBox.IsZero() || r.spot().in(v.query.BBox))
+// reads tells whether a row that the view names, if it names any, is of its fleets and a member of its box now. The table
+// is locked.
+func (v *view) reads(t *table, r *row) bool {
+	return v.readsFleet(r) && (v.query.BBox.IsZero() || v.interest(t).has(r))
 }
+
+// namesRow tells whether the view reads every device, or this one by its name.
+func (v *view) namesRow(r *row) bool { return v.byHash == nil || v.names(r.hash, r.device) }
 
 func (v *view) readsFleet(r *row) bool { return v.fleets == nil || v.fleets[r.fleet.id] }
 
@@ -277,6 +283,30 @@ func (t *table) oldest(v *view) uint64 {
 	return oldest
 }
 
+// join puts a viewer among the view's.
+func (v *view) join(w *Viewer) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	w.index = len(v.viewers)
+	v.viewers = append(v.viewers, w)
+}
+
+// part takes a viewer out, and tells whether it was there.
+func (v *view) part(w *Viewer) bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if w.index < 0 {
+		return false
+	}
+	last := len(v.viewers) - 1
+	v.viewers[w.index] = v.viewers[last]
+	v.viewers[w.index].index = w.index
+	v.viewers[last] = nil
+	v.viewers = v.viewers[:last]
+	w.index = -1
+	return true
+}
+
 // publish shows the state to the viewers. It never waits for one: a viewer that was told already is told once.
 func (v *view) publish(s *viewState) {
 	v.state.Store(s)
@@ -340,53 +370,4 @@ func (t *table) lateness(now time.Time) time.Duration {
 		return 0
 	}
 	return now.Sub(t.heard) + t.lag
-}
-
-// viewSize is how many assets a view showed when it stood at a head.
-type viewSize struct {
-	head *vector
-	n    int
-}
-
-// size is about the number of assets that the view shows now. It is counted once a tick: in a storm all viewers ask.
-func (v *view) size() int {
-	head := v.state.Load().head
-	if s := v.sized.Load(); s != nil && s.head == head {
-		return s.n
-	}
-	n := 0
-	for _, t := range v.tables {
-		t.mu.RLock()
-		n += v.sizeIn(t)
-		t.mu.RUnlock()
-	}
-	v.sized.Store(&viewSize{head, n})
-	return n
-}
-
-// sizeIn is how many of them are in a locked table.
-func (v *view) sizeIn(t *table) (n int) {
-	switch {
-	case v.byHash != nil:
-		for _, w := range v.byHash {
-			if r := t.devices[w.id]; r != nil && r.frame != nil && v.reads(r) {
-				n++
-			}
-		}
-	case !v.query.BBox.IsZero():
-		for r := range t.inBox(v.query.BBox) {
-			if v.readsFleet(r) {
-				n++
-			}
-		}
-	case v.fleets != nil:
-		for id := range v.fleets {
-			if f := t.fleets[id]; f != nil {
-				n += f.live
-			}
-		}
-	default:
-		return t.live
-	}
-	return n
 }

@@ -14,12 +14,15 @@ import (
 // for more, so it costs the same whether it is a tick or a week behind. Its methods are for one goroutine, but Close may
 // be called from any.
 type Viewer struct {
-	hub  *Hub
-	view *view
-	id   string
-	wake chan struct{} // capacity one: told is told
+	hub    *Hub
+	view   *view // changed by the goroutine that calls Next, under the hub's mu
+	format Format
+	id     string
+	wake   chan struct{} // capacity one: told is told
 
 	closed atomic.Bool
+	next   atomic.Pointer[change] // the view to go to; nil for none. It holds the view
+	old    *view                  // that it leaves, with a hold; guarded by the hub's mu
 
 	index int // in view.viewers; guarded by view.mu; -1 when closed
 
@@ -35,8 +38,10 @@ type Viewer struct {
 	ready  bool           // ready was said since the last reset
 	owed   []bus.Position // until then: how far the tables were when it began
 	reset  reason         // to be said
+	until  *mark          // before that this edge must have come up to it; nil for at once
 	ahead  time.Time
 	begin  time.Time // its turn among those who come at one moment
+	moving *moving   // on its way from another view; nil while it is not
 }
 
 // ID is the stream's id, as `ready` tells it.
@@ -103,8 +108,18 @@ func (v *Viewer) wait(ctx context.Context) error {
 
 // poll returns the next bytes, or nil where there are none now.
 func (v *Viewer) poll() []byte {
-	s := v.view.state.Load()
 	v.plain = 0
+	if v.next.Load() != nil {
+		if b := v.turnTo(); b != nil {
+			return b
+		}
+	}
+	s := v.view.state.Load()
+	if v.moving != nil {
+		if b := v.move(s); b != nil {
+			return b
+		}
+	}
 	if v.behind == nil {
 		if v.at == s.chunk.from && s.chunk.covers(v.seen) { // everybody who is up to date comes here
 			v.at, v.seen, v.plain = s.chunk.to, nil, s.chunk.plain
@@ -162,7 +177,7 @@ func (v *Viewer) enter(lastEventID string) {
 		return
 	}
 	if m.filter != v.view.filter || !m.fits(v.view) {
-		v.reset = resetFilter
+		v.reset, v.until = resetFilter, m
 		return
 	}
 	if m.cursor.active {

@@ -317,10 +317,25 @@ type client struct {
 	bytes  int
 	format Format
 	box    devices.BBox
+	views  map[string]Query // of the changes that were asked for, by the data of the event that tells of them
+	past   []Query          // filters that this connection had before
 }
 
 func newClient(t *testing.T, name string, wants func(fleet, device string) bool) *client {
-	return &client{t: t, name: name, wants: wants, held: map[string]string{}, fleet: map[string]string{}, n: map[string]int{}, undo: map[string]int{}, at: map[string]time.Time{}, format: lineFormat{}}
+	return &client{t: t, name: name, wants: wants, held: map[string]string{}, fleet: map[string]string{}, n: map[string]int{}, undo: map[string]int{}, at: map[string]time.Time{}, format: lineFormat{}, views: map[string]Query{}}
+}
+
+// turn has the client expect another filter.
+func (c *client) turn(q Query) { c.wants, c.box = wantsOf(q), q.BBox }
+
+// mayBeTold tells whether a removal is of the filter, or of one that the connection had.
+func (c *client) mayBeTold(fleet, device string) bool {
+	for _, q := range c.past {
+		if wantsOf(q)(fleet, device) {
+			return true
+		}
+	}
+	return c.wants(fleet, device)
 }
 
 // read folds whole messages in; a piece that was cut is given only as far as it came.
@@ -361,7 +376,7 @@ func (c *client) asset(frame string) {
 	if !c.wants(a.Fleet, a.ID) {
 		c.t.Errorf("%s was given %s of %s, which its filter leaves out", c.name, a.ID, a.Fleet)
 	}
-	if !c.box.IsZero() && (a.Lat == nil || !c.box.Contains(*a.Lat, *a.Lon)) {
+	if !c.box.IsZero() && (a.Lat == nil || !c.box.Grow(hysteresis).Contains(*a.Lat, *a.Lon)) {
 		c.t.Errorf("%s was given %s, which is not in %v", c.name, frame, c.box)
 	}
 	if a.Metrics.N < c.n[a.ID] {
@@ -389,6 +404,13 @@ func (c *client) event(name, data string) {
 		c.ready++
 	case "heartbeat":
 		c.beats++
+	case "view":
+		q, asked := c.views[data]
+		if !asked {
+			c.t.Errorf("%s: a view %s that nobody asked for", c.name, data)
+		}
+		c.turn(q)
+		c.past = append(c.past, q)
 	case "reset":
 		c.resets = append(c.resets, data)
 		clear(c.held)
@@ -402,7 +424,7 @@ func (c *client) event(name, data string) {
 		if err := json.Unmarshal([]byte(data), &r); err != nil {
 			c.t.Errorf("%s: removed %s: %v", c.name, data, err)
 		}
-		if !c.wants(r.Fleet, r.ID) {
+		if !c.mayBeTold(r.Fleet, r.ID) {
 			c.t.Errorf("%s was told of %s of %s, which its filter leaves out", c.name, r.ID, r.Fleet)
 		}
 		if c.fleet[r.ID] == r.Fleet {
@@ -419,6 +441,18 @@ func (c *client) drain(v *Viewer) {
 	for b := v.poll(); b != nil; b = v.poll() {
 		c.read(b)
 	}
+}
+
+// mustShowNow is mustShow of the client's own filter. A device that stands at the edge of a box may be shown or not.
+func (c *client) mustShowNow(w *world) {
+	c.t.Helper()
+	want := w.showsIn(c.wants, c.box)
+	for id, frame := range w.showsIn(c.wants, c.box.Grow(hysteresis)) {
+		if _, in := want[id]; !in && c.held[id] != "" {
+			want[id] = frame
+		}
+	}
+	c.mustShow(want)
 }
 
 func (c *client) mustShow(want map[string]string) {
