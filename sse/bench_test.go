@@ -13,6 +13,7 @@ import (
 
 // countedViewer gives the same chunk a number of times.
 type countedViewer struct {
+	mover
 	chunk []byte
 	left  int
 }

@@ -24,6 +24,7 @@ type stream struct {
 	packed bool
 	bye    atomic.Int64 // set by drain: the time of reconnection that the client is told, in ns
 
+	viewed  *Viewed     // its place among those whose view can be changed; nil for none
 	unwatch func()      // ends the watch over the caller's proof; nil where there is none
 	over    atomic.Bool // set by expire
 }
@@ -52,6 +53,7 @@ func (s *stream) run(ctx context.Context) {
 		if s.unwatch != nil {
 			s.unwatch()
 		}
+		s.viewed.Remove()
 		s.viewer.Close()
 		s.sink.close()
 		s.h.unregister(s, why)

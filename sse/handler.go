@@ -36,17 +36,20 @@ type Options struct {
 	// Admit says what of the fleets a request may see, before anything else is looked at. nil: everybody sees everything,
 	// which is for loopback.
 	Admit func(w http.ResponseWriter, r *http.Request) (Admission, error)
+	// Views has the streams' views changed; nil: they are what they were opened with.
+	Views *Views
 }
 
-// Admission is what a caller may see, and for how long.
+// Admission is who opens a stream, which shows what is in their scope, and for how long.
 type Admission struct {
-	Scope devices.Scope
+	Caller *devices.Caller
 	// Watch calls end when the caller's proof no longer holds; what it returns ends the watch. nil: it holds for ever.
 	Watch func(end func()) (unwatch func())
 }
 
 // viewer is the part of hub.Viewer that a stream needs; tests have another.
 type viewer interface {
+	mover
 	Next(ctx context.Context) ([]byte, error)
 	Took(n int, d time.Duration)
 	Close()
@@ -106,7 +109,7 @@ func newHandler(o Options, attach func(hub.Query, hub.Format, string) (viewer, e
 	}
 	if o.Admit == nil {
 		o.Admit = func(http.ResponseWriter, *http.Request) (Admission, error) {
-			return Admission{Scope: devices.AllFleets()}, nil
+			return Admission{Caller: &openCaller}, nil
 		}
 	}
 	if o.Logger == nil {
@@ -117,6 +120,9 @@ func newHandler(o Options, attach func(hub.Query, hub.Format, string) (viewer, e
 		streams: map[*stream]struct{}{}, clients: map[netip.Prefix]int{},
 	}, nil
 }
+
+// openCaller is everybody where nobody is asked.
+var openCaller = devices.Caller{Subject: "local", Role: devices.Admin, Scope: devices.AllFleets()}
 
 // streamHeader is what every stream says about itself besides what middleware set.
 var streamHeader = http.Header{
@@ -148,14 +154,14 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	req, err := parseRequest(r)
 	if err == nil {
-		err = req.narrow(admission.Scope)
+		err = narrow(&req.query, admission.Caller.Scope)
 	}
 	if err != nil {
 		h.refuse(BadRequest)
 		problem.Write(w, r, err)
 		return
 	}
-	req.watch = admission.Watch
+	req.watch, req.caller = admission.Watch, admission.Caller
 	if !h.options.NoGzip && takesGzip(r.Header.Values("Accept-Encoding")) {
 		req.format, req.packed = packedFormat(req.format), true
 	}
@@ -200,6 +206,7 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, req request) {
 	if req.watch != nil {
 		s.unwatch = req.watch(s.expire)
 	}
+	s.viewed = h.options.Views.Add(s.viewer, req.caller)
 	h.register(s)
 	if hijacked {
 		// The request's context ends with this call. The goroutine ends with the viewer or the connection, both of which

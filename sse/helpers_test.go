@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -14,6 +15,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/fleetcast/fleetcast/bridge/bus"
 	"github.com/fleetcast/fleetcast/sse/hub"
 )
 
@@ -50,8 +52,18 @@ type fakeViewer struct {
 	once   sync.Once
 	panics bool
 
-	mu   sync.Mutex
-	took []int
+	sid string
+
+	mu     sync.Mutex
+	took   []int
+	moves  []move
+	refuse error
+}
+
+// move is a change of view that a viewer was asked for.
+type move struct {
+	query hub.Query
+	seq   uint64
 }
 
 func newFakeViewer() *fakeViewer {
@@ -83,6 +95,15 @@ func (v *fakeViewer) Took(n int, _ time.Duration) {
 	v.mu.Unlock()
 }
 
+func (v *fakeViewer) ID() string { return v.sid }
+
+func (v *fakeViewer) Move(q hub.Query, seq uint64) error {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.moves = append(v.moves, move{q, seq})
+	return v.refuse
+}
+
 func (v *fakeViewer) Close() { v.once.Do(func() { close(v.closed) }) }
 
 func (v *fakeViewer) isClosed() bool {
@@ -103,6 +124,9 @@ func (v *fakeViewer) total() (n int) {
 	return n
 }
 
+// testEdge is the edge of fake viewers.
+const testEdge bus.EdgeID = 7
+
 // fakeHub remembers its viewers, or refuses.
 type fakeHub struct {
 	mu      sync.Mutex
@@ -119,6 +143,7 @@ func (f *fakeHub) attach(q hub.Query, format hub.Format, lastEventID string) (vi
 	}
 	v := newFakeViewer()
 	v.query, v.format, v.lastID, v.panics = q, format, lastEventID, f.panics
+	v.sid = testEdge.String() + "." + strconv.Itoa(len(f.viewers))
 	f.viewers = append(f.viewers, v)
 	return v, nil
 }

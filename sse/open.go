@@ -83,13 +83,7 @@ func (h *Handler) takeOver(conn net.Conn, header http.Header, r *http.Request, p
 	if err := boundKernel(conn, h.options.Stall); err != nil {
 		h.log.Debug("the kernel's buffers are not bounded", "error", err)
 	}
-	if r.TLS != nil {
-		return &pieceSink{
-			w: conn, stall: h.options.Stall, setDeadline: conn.SetWriteDeadline,
-			flush: func() error { return nil }, end: func() { conn.Close() }, cut: func() { conn.Close() },
-		}, nil
-	}
-	return &connSink{conn: conn, stall: h.options.Stall}, nil
+	return takenSink(conn, r.TLS != nil, h.options.Stall), nil
 }
 
 // answer begins an answer that net/http writes: on HTTP/2, and where the connection cannot be taken over.

@@ -35,20 +35,8 @@ type request struct {
 	format      hub.Format
 	lastEventID string
 	packed      bool // the format is one of the packed ones
+	caller      *devices.Caller
 	watch       func(end func()) (unwatch func())
-}
-
-// narrow leaves of the filter what the caller may see. A filter of which nothing is left is refused rather than empty:
-// to the hub, no fleet is every fleet.
-func (r *request) narrow(scope devices.Scope) error {
-	left := scope.Narrow(r.query.Fleets)
-	if left.IsEmpty() {
-		return devices.Errorf(devices.Forbidden, "", "none of these fleets is yours to see")
-	}
-	if !left.IsAll() {
-		r.query.Fleets = left.Fleets()
-	}
-	return nil
 }
 
 // parseRequest reads what r asks for. Its error is a devices.Error of kind Invalid with the parameter's name.

@@ -90,7 +90,7 @@ func AdmitStream(people *auth.Authority) func(http.ResponseWriter, *http.Request
 		if !caller.May(devices.Viewer) {
 			return sse.Admission{}, devices.Errorf(devices.Forbidden, "", "this needs the role %s", devices.Viewer)
 		}
-		return sse.Admission{Scope: caller.Scope, Watch: func(end func()) func() { return people.Watch(&caller, end) }}, nil
+		return sse.Admission{Caller: &caller, Watch: func(end func()) func() { return people.Watch(&caller, end) }}, nil
 	}
 }
 

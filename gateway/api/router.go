@@ -32,12 +32,20 @@ type Inlet interface {
 	Append(ctx context.Context, a bus.Append) error
 }
 
+// Views changes what a stream of the caller's shows: sse.Views, or a fake.
+type Views interface {
+	Change(ctx context.Context, c *devices.Caller, sid string, body []byte) (taken bool, err error)
+}
+
 // Options of an API. Assets, Inlet and Stream are set in a process with the role edge; without all three it answers
 // health, readiness and counters only.
 type Options struct {
-	Assets Assets
-	Inlet  Inlet
-	Stream http.Handler // at /stream/assets
+	Assets    Assets
+	Inlet     Inlet
+	Stream    http.Handler // at /stream/assets
+	WebSocket http.Handler // at /stream/ws; nil: nothing is there
+	// Views changes what streams show, at /stream/{sid}/view; nil: nothing is there.
+	Views Views
 	// DeadLetters is what doors did not understand; nil: nothing is at /api/dead-letters. A process with any role has it.
 	DeadLetters DeadLetters
 	Trails      Trails // at /api/assets/{id}/trail; nil: nothing is there
@@ -129,6 +137,9 @@ func (a *API) routes(hosts hostGuard) {
 	isEdge := a.options.Assets != nil
 	if isEdge {
 		a.mux.Handle("/stream/assets", a.options.Stream)
+		if a.options.WebSocket != nil {
+			a.mux.Handle("/stream/ws", a.options.WebSocket)
+		}
 	}
 	a.mux.Group(func(r chi.Router) {
 		r.Use(private, limitTime)
@@ -183,6 +194,9 @@ func (a *API) edgeRoutes(route func(method, path string, n need, f callerHandler
 	}
 	if a.options.Notes != nil {
 		a.alertRoutes(route)
+	}
+	if a.options.Views != nil {
+		route(http.MethodPut, "/stream/{sid}/view", viewer, a.changeView)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/fleetcast/fleetcast/devices"
@@ -51,6 +52,15 @@ func (o *Options) checkPeople() error {
 		return err
 	}
 	return o.checkHTTPListen()
+}
+
+// pageHosts are the host names whose pages may open a WebSocket.
+func (o *Options) pageHosts() []string {
+	hosts := slices.Clone(o.HTTP.Hosts)
+	if u, err := url.Parse(o.People.PublicURL); err == nil && u.Host != "" {
+		hosts = append(hosts, u.Hostname())
+	}
+	return hosts
 }
 
 // checkHTTPListen refuses an address that other machines could reach unless people have to show who they are.

@@ -114,6 +114,9 @@ func TestFleetsAreWallsForPeople(t *testing.T) {
 		if len(want) == 0 && status != http.StatusForbidden || len(want) > 0 && !slices.Equal(ids, want) {
 			t.Fatalf("a token of %v that asks for %v gets %d %v", own, asked, status, ids)
 		}
+		if rapid.IntRange(0, 4).Draw(t, "streams") == 0 {
+			g.holdTheWalls(t, token, own, asked, want)
+		}
 		for _, path := range []string{"/api/assets?limit=100", "/api/assets.geojson?limit=100", "/api/devices?limit=100"} {
 			body := string(ask(http.MethodGet, path+query).body)
 			for _, f := range fleets {

@@ -9,6 +9,7 @@ import (
 	"github.com/fleetcast/fleetcast/gateway/auth"
 	"github.com/fleetcast/fleetcast/gateway/mqttin"
 	"github.com/fleetcast/fleetcast/gateway/webhook"
+	"github.com/fleetcast/fleetcast/sse/ws"
 )
 
 // Stats are the counters of every part, as GET /api/stats shows them; of a role that
@@ -17,10 +18,11 @@ import (
 type Stats struct {
 	Roles  Roles         `json:"roles"`
 	Bus    BusStats      `json:"bus"`
-	MQTT   *MQTTStats    `json:"mqtt,omitempty"`   // of the role broker
-	Bridge *bridge.Stats `json:"bridge,omitempty"` // of the role bridge
-	Hub    *HubStats     `json:"hub,omitempty"`    // of the role edge
-	SSE    *SSEStats     `json:"sse,omitempty"`    // of the role edge
+	MQTT   *MQTTStats    `json:"mqtt,omitempty"`      // of the role broker
+	Bridge *bridge.Stats `json:"bridge,omitempty"`    // of the role bridge
+	Hub    *HubStats     `json:"hub,omitempty"`       // of the role edge
+	SSE    *SSEStats     `json:"sse,omitempty"`       // of the role edge
+	WS     *ws.Stats     `json:"websocket,omitempty"` // of the role edge
 	HTTP   HTTPStats     `json:"http"`
 
 	Registry *registry.Stats `json:"registry,omitempty"`
@@ -113,6 +115,7 @@ type HubStats struct {
 	SharedSlices   uint64            `json:"shared_slices"`
 	SliceBytes     int64             `json:"slice_bytes"`
 	Queued         uint64            `json:"queued"`
+	Moves          uint64            `json:"moves"`
 	WatchFailures  uint64            `json:"watch_failures"`
 	RefusedViewers uint64            `json:"refused_viewers"`
 	RefusedFilters uint64            `json:"refused_filters"`
@@ -126,6 +129,7 @@ type SSEStats struct {
 	Opened  uint64            `json:"opened"`
 	Ended   map[string]uint64 `json:"ended"`   // by reason
 	Refused map[string]uint64 `json:"refused"` // by reason
+	Views   map[string]uint64 `json:"views"`   // changes of what streams show, by outcome
 }
 
 // HTTPStats are the connections' that are no streams.
@@ -174,10 +178,12 @@ func (a *App) stats() Stats {
 		h, s := p.hub.Stats(), p.stream.Stats()
 		stats.Hub = &HubStats{
 			Viewers: h.Viewers, Views: h.Views, Assets: h.Assets, Batches: h.Batches, Changes: h.Changes, Snapshots: h.Snapshots,
-			Ticks: h.Ticks, Slices: h.Slices, SharedSlices: h.SharedSlices, SliceBytes: h.SliceBytes, Queued: h.Queued, WatchFailures: h.WatchFailures,
+			Ticks: h.Ticks, Slices: h.Slices, SharedSlices: h.SharedSlices, SliceBytes: h.SliceBytes, Queued: h.Queued, Moves: h.Moves, WatchFailures: h.WatchFailures,
 			RefusedViewers: h.RefusedViewers, RefusedFilters: h.RefusedFilters, Resets: h.Resets, LagMS: p.hub.Lag().Milliseconds(),
 		}
-		stats.SSE = &SSEStats{Open: s.Open, Opened: s.Opened, Ended: s.Ended, Refused: s.Refused}
+		sockets := p.ws.Stats()
+		stats.WS = &sockets
+		stats.SSE = &SSEStats{Open: s.Open, Opened: s.Opened, Ended: s.Ended, Refused: s.Refused, Views: p.views.Stats()}
 	}
 	if door := a.http.Load(); door != nil {
 		stats.HTTP = HTTPStats{Open: door.open.Load(), Refused: door.refused.Load()}

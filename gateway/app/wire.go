@@ -20,6 +20,7 @@ import (
 	"github.com/fleetcast/fleetcast/sse"
 	"github.com/fleetcast/fleetcast/sse/dashboard"
 	"github.com/fleetcast/fleetcast/sse/hub"
+	"github.com/fleetcast/fleetcast/sse/ws"
 )
 
 // parts are everything that a message meets, in the order of its walk. Those of a role that the process does not have
@@ -37,6 +38,8 @@ type parts struct {
 	bridge  *bridge.Bridge
 	hub     *hub.Hub
 	stream  *sse.Handler
+	ws      *ws.Handler
+	views   *sse.Views // of streams, that people change
 	api     *api.API
 	dead    *deadLetters // nil where there are none
 	certs   *certs.Files // of the HTTP port; nil: it speaks no TLS
@@ -80,15 +83,30 @@ func wire(o *Options, s *store, who known, log *slog.Logger, stats func() Stats)
 		}
 	}
 	if o.roles().Has(RoleEdge) {
-		p.hub, err = hub.New(hub.Options{Bus: s, Partitions: s.Partitions(), Window: o.Fleet.Window, Logger: part("hub")})
-		if err != nil {
-			return nil, err
-		}
-		if p.stream, err = sse.New(sse.Options{Hub: p.hub, NoGzip: !o.HTTP.Gzip, Admit: api.AdmitStream(p.viewers), Logger: part("sse")}); err != nil {
+		if err := p.wireStreams(o, part); err != nil {
 			return nil, err
 		}
 	}
 	return p, p.wireAPI(o, part("api"), stats)
+}
+
+// wireStreams makes what viewers see.
+func (p *parts) wireStreams(o *Options, part func(name string) *slog.Logger) (err error) {
+	edge := bus.NewEdgeID()
+	p.hub, err = hub.New(hub.Options{Bus: p.store, Partitions: p.store.Partitions(), Window: o.Fleet.Window, Edge: edge, Logger: part("hub")})
+	if err != nil {
+		return err
+	}
+	if p.views, err = sse.NewViews(sse.ViewsOptions{Edge: edge, Edges: p.store, Logger: part("views")}); err != nil {
+		return err
+	}
+	admit := api.AdmitStream(p.viewers)
+	p.stream, err = sse.New(sse.Options{Hub: p.hub, NoGzip: !o.HTTP.Gzip, Admit: admit, Views: p.views, Logger: part("sse")})
+	if err != nil {
+		return err
+	}
+	p.ws, err = ws.New(ws.Options{Hub: p.hub, Views: p.views, Admit: admit, Hosts: o.pageHosts(), Logger: part("websocket")})
+	return err
 }
 
 // wireDoor makes the devices' door.
@@ -135,6 +153,7 @@ func (p *parts) wireAPI(o *Options, log *slog.Logger, stats func() Stats) (err e
 	if p.hub != nil {
 		options.Assets, options.Inlet, options.Stream, options.Registry = p.hub, p.store, p.stream, p.people
 		options.Rules, options.Notes, options.Webhooks = p.rules, p.hub, p.hooks
+		options.WebSocket, options.Views = p.ws, p.views
 		options.Decode = func(topic string, payload []byte) (any, error) {
 			return o.Decode(topic, payload, time.Now(), p.people.Hygiene)
 		}
@@ -229,6 +248,7 @@ func (a *App) start(ctx context.Context) error {
 	life := context.WithoutCancel(ctx)
 	if p.hub != nil {
 		a.stack.push("hub", hubBound, a.runner.start(life, "hub", p.hub.Run))
+		a.stack.push("views", hubBound, a.runner.start(life, "views", p.views.Run))
 	}
 	if p.bridge != nil {
 		a.stack.push("bridge", bridgeBound, a.runner.start(life, "bridge", p.bridge.Run))
@@ -264,6 +284,7 @@ func (a *App) startHTTP(ctx context.Context, listener net.Listener) {
 	a.http.Store(door)
 	a.stack.push("http requests", requestBound, door.finish)
 	if a.parts.stream != nil {
+		a.stack.push("websockets", streamsBound, a.parts.ws.Drain)
 		a.stack.push("streams", streamsBound, a.parts.stream.Drain)
 	}
 	a.stack.push("http", acceptBound, a.runner.start(context.WithoutCancel(ctx), "http", door.accept))
