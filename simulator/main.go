@@ -16,11 +16,13 @@ import (
 
 // cli is the command line.
 type cli struct {
-	Fleet fleetCommand `cmd:"" help:"Run simulated devices against an MQTT broker."`
-	Watch watchCommand `cmd:"" help:"Open viewers of an event stream and check what they are told."`
-	Floor floorCommand `cmd:"" help:"Serve the least that fan-out can cost, for comparison."`
-	Bare  bareCommand  `cmd:"" name:"bare-mqtt" help:"Serve the least that taking messages can cost, for comparison."`
-	Bench benchCommand `cmd:"" help:"Measure a gateway."`
+	Fleet   fleetCommand   `cmd:"" help:"Run simulated devices against an MQTT broker."`
+	Watch   watchCommand   `cmd:"" help:"Open viewers of an event stream and check what they are told."`
+	Floor   floorCommand   `cmd:"" help:"Serve the least that fan-out can cost, for comparison."`
+	Bare    bareCommand    `cmd:"" name:"bare-mqtt" help:"Serve the least that taking messages can cost, for comparison."`
+	Bench   benchCommand   `cmd:"" help:"Measure a gateway."`
+	Compare compareCommand `cmd:"" help:"Measure SSE and WebSocket side by side at a gateway, directly and through nginx, HAProxy and Caddy."`
+
 	Prove proveCommand `cmd:"" help:"Number every message, make faults, and say what became of each."`
 
 	Run       runCommand       `cmd:"" help:"Run a scenario: an installation, its load, its faults and what must hold."`

@@ -11,8 +11,8 @@ import (
 	"github.com/fleetcast/fleetcast/sse/hub"
 )
 
-// Filter is all that a stream shows, as JSON says it: in a change of the view, and in what is sent over WebSocket. A member
-// that is absent or null is no such filter: a change replaces the filter before as a whole.
+// Filter is what a stream shows, as JSON says it: in a change of the view, and in what is sent over WebSocket. A member
+// that is absent stands for what the stream was opened with, and null for no such filter.
 type Filter struct {
 	BBox    json.RawMessage `json:"bbox,omitempty"`
 	Fleets  json.RawMessage `json:"fleets,omitempty"`
@@ -44,9 +44,12 @@ func DecodeStrict(text []byte, v any) error {
 	return &devices.Error{Kind: devices.Invalid, Field: "body", Detail: "is not the JSON object that is read here: a member is unknown, of another type or not well formed", Err: err}
 }
 
-// Query is what the filter reads, within the scope.
-func (f *Filter) Query(scope devices.Scope) (hub.Query, error) {
-	var q hub.Query
+// Query is the filter alone, within the scope.
+func (f *Filter) Query(scope devices.Scope) (hub.Query, error) { return f.over(hub.Query{}, scope) }
+
+// over is the query that the filter makes of base, within the scope.
+func (f *Filter) over(base hub.Query, scope devices.Scope) (hub.Query, error) {
+	q := base
 	for _, read := range [...]func(*hub.Query) error{f.fleets, f.devices, f.bbox, f.fields, f.every} {
 		if err := read(&q); err != nil {
 			return hub.Query{}, err
@@ -86,7 +89,7 @@ func (f *Filter) devices(q *hub.Query) error {
 
 func (f *Filter) fields(q *hub.Query) (err error) {
 	var names []string
-	if err = list(f.Fields, "fields", maxFields, &names); err == nil {
+	if err = list(f.Fields, "fields", maxFields, &names); err == nil && f.Fields != nil {
 		q.Fields, err = devices.ParseProjection(names)
 	}
 	return err
@@ -105,6 +108,7 @@ func (f *Filter) bbox(q *hub.Query) (err error) {
 	if json.Unmarshal(f.BBox, &edges) != nil || edges != nil && len(edges) != 4 {
 		return devices.Errorf(devices.Invalid, "bbox", "is not [west,south,east,north]")
 	}
+	q.BBox = devices.BBox{}
 	if edges != nil {
 		q.BBox, err = devices.NewBBox(edges[0], edges[1], edges[2], edges[3])
 	}
@@ -119,6 +123,7 @@ func (f *Filter) every(q *hub.Query) error {
 	if json.Unmarshal(f.Every, &ms) != nil {
 		return wrongEvery()
 	}
+	q.Every = 0
 	if ms == nil {
 		return nil
 	}

@@ -206,7 +206,7 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, req request) {
 	if req.watch != nil {
 		s.unwatch = req.watch(s.expire)
 	}
-	s.viewed = h.options.Views.Add(s.viewer, req.caller)
+	s.viewed = h.options.Views.Add(s.viewer, req.caller, req.query)
 	h.register(s)
 	if hijacked {
 		// The request's context ends with this call. The goroutine ends with the viewer or the connection, both of which

@@ -94,6 +94,7 @@ type Viewed struct {
 	sid    string
 	viewer mover
 	caller *devices.Caller
+	base   hub.Query // what it was opened with
 
 	mu    sync.Mutex // held over a change, so that the order of seq is the order of changes
 	begun bool       // seq counts
@@ -109,11 +110,11 @@ type mover interface {
 }
 
 // Add makes a stream's view changeable until Remove. A nil Views has none.
-func (v *Views) Add(w mover, caller *devices.Caller) *Viewed {
+func (v *Views) Add(w mover, caller *devices.Caller, base hub.Query) *Viewed {
 	if v == nil {
 		return nil
 	}
-	s := &Viewed{views: v, sid: w.ID(), viewer: w, caller: caller, spare: ViewsAtOnce}
+	s := &Viewed{views: v, sid: w.ID(), viewer: w, caller: caller, base: base, spare: ViewsAtOnce}
 	v.mu.Lock()
 	v.streams[s.sid] = s
 	v.mu.Unlock()
@@ -198,7 +199,7 @@ func (s *Viewed) Turn(seq uint64, f *Filter) (taken bool, err error) {
 
 // to makes a change. mu is held.
 func (s *Viewed) to(seq uint64, f *Filter) (ViewOutcome, error) {
-	q, err := f.Query(s.caller.Scope)
+	q, err := f.over(s.base, s.caller.Scope)
 	switch {
 	case err != nil:
 		return ViewRefused, err

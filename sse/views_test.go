@@ -10,6 +10,7 @@ import (
 
 	"github.com/fleetcast/fleetcast/bridge/bus"
 	"github.com/fleetcast/fleetcast/devices"
+	"github.com/fleetcast/fleetcast/sse/hub"
 )
 
 func fleets(t testing.TB, names ...string) (ids []devices.FleetID) {
@@ -58,20 +59,24 @@ func twoEdges(t *testing.T) (at, other *Views) {
 	return made[0], made[1]
 }
 
-// A change reaches the stream from any edge and is the whole filter: what is absent or null is none, and the fleets stay
-// within the scope.
+// A change reaches the stream from any edge: what is absent is as the stream was opened, null takes a filter away, and
+// the fleets stay within the scope.
 func TestAViewIsChangedFromAnyEdge(t *testing.T) {
 	at, other := twoEdges(t)
 	v := newFakeViewer()
 	v.sid = testEdge.String() + ".s"
-	s := at.Add(v, bob(t))
+	box, err := devices.NewBBox(1, 2, 3, 4)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := at.Add(v, bob(t), hub.Query{Fleets: fleets(t, "north"), BBox: box, Every: time.Second})
 	defer s.Remove()
 	for seq, c := range []struct{ body, want string }{
-		{`{"seq":%d}`, "[east north]  0s"},
-		{`{"seq":%d,"bbox":[170,-1,-170,1],"every":200}`, "[east north] 170,-1,-170,1 200ms"},
+		{`{"seq":%d}`, "[north] 1,2,3,4 1s"},
+		{`{"seq":%d,"bbox":[170,-1,-170,1],"every":200}`, "[north] 170,-1,-170,1 200ms"},
 		{`{"seq":%d,"bbox":null,"fleets":null,"every":null,"fields":null}`, "[east north]  0s"},
-		{`{"seq":%d,"fleets":["east","south"],"devices":["a"]}`, "[east] [a]  0s"},
-		{`{"seq":%d,"bbox":"5,6,7,8","fields":["lat","lon"],"fleets":["north"]}`, "[north] 5,6,7,8 0s"},
+		{`{"seq":%d,"fleets":["east","south"],"devices":["a"]}`, "[east] [a] 1,2,3,4 1s"},
+		{`{"seq":%d,"bbox":"5,6,7,8","fields":["lat","lon"]}`, "[north] 5,6,7,8 1s"},
 	} {
 		for i, views := range []*Views{at, other} {
 			n := 2*seq + i
@@ -104,7 +109,7 @@ func TestOnlyTheStreamsOwnCallerChangesItsView(t *testing.T) {
 	at, other := twoEdges(t)
 	v := newFakeViewer()
 	v.sid = testEdge.String() + ".s"
-	s := at.Add(v, bob(t))
+	s := at.Add(v, bob(t), hub.Query{Fleets: fleets(t, "north")})
 	eve, again := *bob(t), *bob(t)
 	eve.Subject, again.Proof = "eve", "session/2"
 	for name, c := range map[string]struct {
@@ -152,7 +157,7 @@ func TestTheViewOfAStreamChangesAtABoundedRate(t *testing.T) {
 	at, _ := twoEdges(t)
 	v := newFakeViewer()
 	v.sid = testEdge.String() + ".s"
-	s := at.Add(v, bob(t))
+	s := at.Add(v, bob(t), hub.Query{Fleets: fleets(t, "north")})
 	defer s.Remove()
 	now := time.Now()
 	for range ViewsAtOnce {
@@ -198,7 +203,7 @@ func FuzzChange(f *testing.F) {
 		if DecodeStrict([]byte(text), &c) != nil {
 			return
 		}
-		q, err := c.Query(devices.OnlyFleets(fleets(t, "north")...))
+		q, err := c.over(hub.Query{}, devices.OnlyFleets(fleets(t, "north")...))
 		if err == nil && fmt.Sprint(q.Fleets) != "[north]" {
 			t.Errorf("%q reads %v", text, q.Fleets)
 		}

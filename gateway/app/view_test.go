@@ -99,13 +99,14 @@ func (g *gateway) viewOf(t rapid.TB, token, body string) (int, *heard) {
 		}
 		sid := h.tell(t, event, data)
 		if event == "ready" {
-			if ready++; ready == 1 {
-				if status = g.put(t, sid, body, token); status != http.StatusAccepted {
-					break
-				}
-			}
+			ready++
 		}
-		event = ""
+		if event == "ready" && ready == 1 {
+			status = g.put(t, sid, body, token)
+		}
+		if event = ""; status != 0 && status != http.StatusAccepted {
+			break
+		}
 	}
 	return status, h
 }
@@ -247,7 +248,9 @@ func TestAWebSocketListensToAWholeGateway(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.CloseNow() //nolint:errcheck // it may be closed
-	if _, _, err := websocket.Dial(t.Context(), g.url("/stream/ws"), &websocket.DialOptions{HTTPHeader: http.Header{"Origin": {"https://evil.example"}}}); err == nil { //nolint:bodyclose // the library closes it
+
+	foreign := &websocket.DialOptions{HTTPHeader: http.Header{"Origin": {"https://evil.example"}}}
+	if _, _, err := websocket.Dial(t.Context(), g.url("/stream/ws"), foreign); err == nil { //nolint:bodyclose // the library closes it
 		t.Error("a page of another site connects")
 	}
 	ended := make(chan error, 1)

@@ -174,7 +174,7 @@ func TestAnEndedRunLeavesWhatItHad(t *testing.T) {
 
 func TestAProgramThatEndsIsNotWaitedFor(t *testing.T) {
 	o := Options{Gateway: someProgram(t, "false"), Small: true, Out: t.TempDir()}
-	for _, b := range []Bench{&Fanout{}, &Ingest{}, &Path{}, &Memory{}, &Gzip{}, &Storm{}, &Slow{}, &Filters{}, &Growth{}, &Logins{}} {
+	for _, b := range []Bench{&Fanout{}, &Ingest{}, &Path{}, &Memory{}, &Gzip{}, &Storm{}, &Slow{}, &Filters{}, &Growth{}, &Logins{}, &Compare{}} {
 		if _, err := Run(t.Context(), o, b); !errors.Is(err, errEnded) {
 			t.Errorf("%s: error %v", b.Name(), err)
 		}

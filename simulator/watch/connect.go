@@ -101,10 +101,12 @@ func (v *viewer) readAddress(address string) error {
 	bounds := u.Query().Get("bbox")
 	switch {
 	case bounds == "":
-	case v.watch.options.PanEvery > 0 && v.transport != overWebSocket:
+	case v.watch.options.PanEvery > 0:
 		v.panning, err = newPanning(u)
 	default:
-		v.box, err = parseBox(bounds)
+		if v.box, err = parseBox(bounds); err == nil {
+			v.box = v.box.grown()
+		}
 	}
 	return err
 }

@@ -46,6 +46,29 @@ func parseBox(text string) (*box, error) {
 	return b, nil
 }
 
+// hysteresis is the part of its width and height by which a box is left: an asset that was in it is shown until then.
+const hysteresis = 1.0 / 64
+
+// grown is the box whose edge is where it is left.
+func (b *box) grown() *box {
+	width := b[2] - b[0]
+	if width < 0 {
+		width += 360
+	}
+	wide, high := width*hysteresis, (b[3]-b[1])*hysteresis
+	if width+2*wide >= 360 {
+		return &box{-180, b[1] - high, 180, b[3] + high}
+	}
+	g := &box{b[0] - wide, b[1] - high, b[2] + wide, b[3] + high}
+	if g[0] < -180 {
+		g[0] += 360
+	}
+	if g[2] > 180 {
+		g[2] -= 360
+	}
+	return g
+}
+
 // isOutside tells whether an asset says that it is somewhere else. One that says no place is not known to be.
 func (b *box) isOutside(asset []byte) bool {
 	var at struct{ Lat, Lon *float64 }

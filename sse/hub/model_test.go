@@ -33,8 +33,8 @@ type browser struct {
 	habit  habit
 	rand   *rand.Rand
 	hubs   []*Hub
-	views  []Query // that it goes to
-	still  context.Context
+	views  []Query         // that it goes to
+	rest   <-chan struct{} // closed when it goes nowhere any more
 	seq    uint64
 }
 
@@ -76,7 +76,7 @@ func (r *browser) connect(ctx context.Context, h *Hub) {
 	r.past = []Query{r.query}
 	r.mu.Unlock()
 	if r.habit.pan > 0 {
-		defer r.pan(v)()
+		defer r.pan(ctx, v)()
 	}
 	if r.habit.drop > 0 {
 		cut := time.Now().Add(time.Duration(r.rand.Int64N(int64(2 * r.habit.drop))))
@@ -98,14 +98,17 @@ func (r *browser) connect(ctx context.Context, h *Hub) {
 }
 
 // pan changes the view of a connection until what it returns is called.
-func (r *browser) pan(v *Viewer) (stop func()) {
-	ctx, cancel := context.WithCancel(r.still)
+func (r *browser) pan(ctx context.Context, v *Viewer) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
 	rnd := newRand(r.rand.Uint64())
 	var done sync.WaitGroup
 	done.Go(func() {
 		for {
-			wait(ctx, time.Duration(rnd.Int64N(int64(2*r.habit.pan))))
-			if ctx.Err() != nil {
+			select {
+			case <-time.After(time.Duration(rnd.Int64N(int64(2 * r.habit.pan)))):
+			case <-r.rest:
+				return
+			case <-ctx.Done():
 				return
 			}
 			r.mu.Lock()
@@ -204,8 +207,7 @@ func runModel(t *testing.T, partitions int, seed uint64) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	still, rest := context.WithCancel(ctx)
-	defer rest()
+	rest := make(chan struct{})
 	var wg sync.WaitGroup
 	for i, r := range browsers {
 		r.client = newClient(t, fmt.Sprintf("viewer %d (%+v)", i, r.habit), wantsOf(r.query))
@@ -213,11 +215,11 @@ func runModel(t *testing.T, partitions int, seed uint64) {
 			r.format = packedFormat{}
 		}
 		r.box = r.query.BBox
-		r.rand, r.hubs, r.still = newRand(seed*100+uint64(i)), hubs, still
+		r.rand, r.hubs, r.rest = newRand(seed*100+uint64(i)), hubs, rest
 		wg.Go(func() { r.run(ctx) })
 	}
 	stale := liveTheirLives(t, w, rnd, browsers)
-	rest()
+	close(rest)
 	for _, p := range w.partitions {
 		for _, f := range p.feeds {
 			f.release()

@@ -19,7 +19,9 @@ func BenchmarkIdleConnection(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
-	eventually(b, "all listen", func() bool { return s.hub.Stats().Viewers == connections && s.hub.Stats().Slices+s.hub.Stats().SharedSlices >= connections })
+	eventually(b, "all listen", func() bool {
+		return s.hub.Stats().Viewers == connections && s.hub.Stats().Slices+s.hub.Stats().SharedSlices >= connections
+	})
 	for range b.N {
 		heap2, stack2 := memory()
 		b.ReportMetric((heap2-heap)/connections, "heap-B/conn")

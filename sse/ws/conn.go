@@ -60,7 +60,7 @@ func (c *conn) run() {
 			c.unwatch()
 		}
 		c.closing.Wait() // bounded by goodbyeTime
-		c.wire.Close()   // a write that waits returns
+		c.wire.cut()     // a write that waits returns
 		c.drop()
 		_ = c.ws.CloseNow() // it may be closed
 		c.h.unregister(c)
@@ -123,7 +123,7 @@ func (c *conn) message() ([]byte, error) {
 	if kind != websocket.MessageText {
 		return nil, errNotText
 	}
-	late := time.AfterFunc(messageTime, func() { c.wire.Close() })
+	late := time.AfterFunc(messageTime, c.wire.cut)
 	defer late.Stop()
 	return io.ReadAll(r)
 }
@@ -179,7 +179,7 @@ func (c *conn) goodbye(why Reason, code websocket.StatusCode, text string) {
 		return
 	}
 	c.closing.Go(func() {
-		cut := time.AfterFunc(goodbyeTime, func() { c.wire.Close() })
+		cut := time.AfterFunc(goodbyeTime, c.wire.cut)
 		defer cut.Stop()
 		_ = c.ws.Close(code, text) // the client may be gone
 	})
@@ -221,7 +221,7 @@ func (c *conn) watch() (stop func()) {
 		switch {
 		case silent >= o.Pong:
 			c.end(Silent)
-			c.wire.Close()
+			c.wire.cut()
 			return
 		case silent >= o.Ping:
 			c.wire.say(func() { c.wire.ping = true })
@@ -258,7 +258,7 @@ func (c *conn) listen(q hub.Query, f hub.Format, position string) error {
 	if err != nil {
 		return err
 	}
-	c.sub = &subscription{viewer: v, viewed: c.h.options.Views.Add(v, c.caller), done: make(chan struct{})}
+	c.sub = &subscription{viewer: v, viewed: c.h.options.Views.Add(v, c.caller, q), done: make(chan struct{})}
 	c.mu.Lock()
 	c.viewer = v
 	c.mu.Unlock()
@@ -276,7 +276,7 @@ func (c *conn) deliver(v *hub.Viewer, done chan struct{}) {
 		if p := recover(); p != nil {
 			c.h.log.Error("a websocket panicked", "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
 			c.end(Panicked)
-			c.wire.Close()
+			c.wire.cut()
 		}
 	}()
 	for {
@@ -289,7 +289,7 @@ func (c *conn) deliver(v *hub.Viewer, done chan struct{}) {
 		v.Took(n, time.Since(began))
 		if err != nil {
 			c.end(c.reason(err))
-			c.wire.Close()
+			c.wire.cut()
 			return
 		}
 	}

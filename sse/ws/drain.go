@@ -55,7 +55,7 @@ func (h *Handler) Drain(ctx context.Context) error {
 func (h *Handler) Close() error {
 	for _, c := range h.beginDrain() {
 		c.drain(sse.Jitter(minReturn, maxReturn))
-		c.wire.Close()
+		c.wire.cut()
 	}
 	timer := time.NewTimer(closeWait)
 	defer timer.Stop()

@@ -132,7 +132,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		p.Write(w, r)
 		return
 	}
-	h.serve(w, r, admission, client)
+	h.serve(w, r, admission, client) //nolint:contextcheck // what it starts outlives the request on purpose
 }
 
 // A client for which there is no place is told to come back after minShed to maxShed.
@@ -163,7 +163,7 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, admission sse.Ad
 		h.refuse(BadRequest) // the library has answered
 		h.log.Debug("a websocket could not begin", "error", err)
 		if u.wire != nil {
-			u.wire.Close()
+			u.wire.cut()
 		}
 		return
 	}

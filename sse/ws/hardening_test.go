@@ -83,19 +83,19 @@ func TestRow45AForeignOriginIsRefused(t *testing.T) {
 	own := strings.TrimPrefix(s.url, "http://")
 	foreign := []string{"https://evil.example", "http://localhost", "http://127.0.0.1:1", "null", "http://", "file:///x", "https://fleet.example.evil", "http://evil@" + own + ".evil"}
 	for _, origin := range foreign {
-		_, resp, err := dialWith(t, s.url, http.Header{"Origin": {origin}, "Cookie": {"fleetcast=x"}}) //nolint:bodyclose // the library closes it
+		_, resp, err := dialWith(t, s.url, http.Header{"Origin": {origin}, "Cookie": {"fleetcast=x"}})
 		if err == nil || resp.StatusCode != http.StatusForbidden {
 			t.Errorf("%s: %v, %v", origin, resp, err)
 		}
 	}
-	if _, resp, err := dialWith(t, s.url, http.Header{"Origin": {"http://" + own, "http://evil.example"}}); err == nil || resp.StatusCode != http.StatusForbidden { //nolint:bodyclose // the library closes it
+	if _, resp, err := dialWith(t, s.url, http.Header{"Origin": {"http://" + own, "http://evil.example"}}); err == nil || resp.StatusCode != http.StatusForbidden {
 		t.Errorf("two origins: %v", err)
 	}
 	if asked != 0 || s.h.Stats().Refused[ForeignOrigin.String()] != uint64(len(foreign)+1) {
 		t.Errorf("asked %d times, %+v", asked, s.h.Stats())
 	}
 	for _, origin := range []string{"http://" + own, "HTTP://" + own, "https://fleet.example", "https://FLEET.example:8443"} {
-		if _, _, err := dialWith(t, s.url, http.Header{"Origin": {origin}}); err != nil { //nolint:bodyclose // the library closes it
+		if _, _, err := dialWith(t, s.url, http.Header{"Origin": {origin}}); err != nil {
 			t.Errorf("%s: %v", origin, err)
 		}
 	}
@@ -156,7 +156,7 @@ func TestRow46TooManyMessagesAreRefused(t *testing.T) {
 			break
 		}
 	}
-	for p.read() { //nolint:revive // until the end
+	for p.read() { // until the end
 	}
 	if websocket.CloseStatus(p.err) != websocket.StatusPolicyViolation {
 		t.Errorf("%v", p.err)
@@ -204,7 +204,7 @@ func TestWrongMessagesAreAnswered(t *testing.T) {
 	if err := p.conn.Write(t.Context(), websocket.MessageBinary, []byte("x")); err != nil {
 		t.Fatal(err)
 	}
-	for p.read() { //nolint:revive // until the end
+	for p.read() { // until the end
 	}
 	if websocket.CloseStatus(p.err) != websocket.StatusUnsupportedData {
 		t.Errorf("%v", p.err)
@@ -302,7 +302,8 @@ func TestASlowReaderIsOnlyLate(t *testing.T) {
 // What is no upgrade, by HTTP/1.0 or another method, is told what this is.
 func TestWhatIsNoUpgradeIsTold(t *testing.T) {
 	s := newSite(t, nil)
-	resp, err := http.Get(s.url)
+	client := &http.Client{Timeout: patience, Transport: &http.Transport{DisableKeepAlives: true}}
+	resp, err := client.Get(s.url)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -310,7 +311,7 @@ func TestWhatIsNoUpgradeIsTold(t *testing.T) {
 	if resp.StatusCode != http.StatusUpgradeRequired || resp.Header.Get("Upgrade") != "websocket" {
 		t.Errorf("%v", resp)
 	}
-	resp, err = http.Post(s.url, "text/plain", nil)
+	resp, err = client.Post(s.url, "text/plain", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -336,7 +337,7 @@ func TestWhatIsNoUpgradeIsTold(t *testing.T) {
 func TestCapsOfConnectionsHold(t *testing.T) {
 	s := newSite(t, func(o *Options) { o.MaxConnections = 2 })
 	first, _ := s.dial(), s.dial()
-	_, resp, err := dialWith(t, s.url, nil) //nolint:bodyclose // the library closes it
+	_, resp, err := dialWith(t, s.url, nil)
 	if err == nil || resp.StatusCode != http.StatusServiceUnavailable || resp.Header.Get("Retry-After") == "" {
 		t.Errorf("%v, %v", resp, err)
 	}
@@ -344,7 +345,7 @@ func TestCapsOfConnectionsHold(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, "there is a place", func() bool {
-		_, _, err := dialWith(t, s.url, nil) //nolint:bodyclose // the library closes it
+		_, _, err := dialWith(t, s.url, nil)
 		return err == nil
 	})
 }

@@ -117,11 +117,14 @@ func (w *wire) take() (b []byte) {
 	return b
 }
 
-// Close cuts the connection.
+// Close implements net.Conn, for the library.
 func (w *wire) Close() error {
-	w.taken.Cut()
+	w.cut()
 	return nil
 }
+
+// cut ends the connection; a write that waits returns.
+func (w *wire) cut() { w.taken.Cut() }
 
 // upgrade is the http.ResponseWriter that the library is given: it takes the connection over into a wire.
 type upgrade struct {

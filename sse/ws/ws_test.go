@@ -213,7 +213,7 @@ func TestADrainSaysWhenToComeBack(t *testing.T) {
 	done := make(chan error, 1)
 	go func() { done <- s.h.Drain(t.Context()) }()
 	for _, p := range []*page{idle, listens} {
-		for p.read() { //nolint:revive // until the end
+		for p.read() { // until the end
 		}
 		var hint struct {
 			Retry int `json:"retry_ms"`
@@ -249,7 +249,7 @@ func TestTheEndOfAProofEndsTheConnection(t *testing.T) {
 	p.say(`{"action":"subscribe"}`)
 	p.untilEvent("ready")
 	end()
-	for p.read() { //nolint:revive // until the end
+	for p.read() { // until the end
 	}
 	if websocket.CloseStatus(p.err) != statusExpired {
 		t.Errorf("%v", p.err)

@@ -63,11 +63,12 @@ export function bodyOf(view: View, seq: number): string {
   const { fleets, devices, bbox, fields, every } = view
   return JSON.stringify({
     seq,
+    // null and not absent: what is absent is as in the stream's URL.
     bbox: bbox ?? null,
-    ...(fleets?.length && { fleets }),
-    ...(devices?.length && { devices }),
-    ...(fields?.length && { fields }),
-    ...(every && { every }),
+    fleets: fleets?.length ? fleets : null,
+    devices: devices?.length ? devices : null,
+    fields: fields?.length ? fields : null,
+    every: every || null,
   })
 }
 
