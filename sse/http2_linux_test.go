@@ -10,7 +10,6 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/fleetcast/fleetcast/devices"
 )
 
 // overHTTP2 serves a handler over TLS and returns a client whose streams have small windows.
@@ -117,7 +116,7 @@ func (c *countingReader) Read(p []byte) (int, error) {
 func TestAStreamOverHTTP2ThatStandsEndsWithItsProof(t *testing.T) {
 	ends := make(chan func(), 1)
 	h, f := newTestHandler(t, Options{Admit: func(http.ResponseWriter, *http.Request) (Admission, error) {
-		return Admission{Scope: devices.AllFleets(), Watch: func(end func()) func() {
+		return Admission{Caller: &openCaller, Watch: func(end func()) func() {
 			ends <- end
 			return func() {}
 		}}, nil

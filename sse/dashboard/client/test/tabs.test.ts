@@ -149,7 +149,7 @@ test('while all tabs are hidden updates come seldom, and at once again when one 
   expect(gateway.puts.map(p => p.body.every)).toEqual([10_000])
   first.tab.show(true)
   await pass(1000)
-  expect(gateway.puts.map(p => p.body.every)).toEqual([10_000, undefined])
+  expect(gateway.puts.map(p => p.body.every)).toEqual([10_000, null])
   expect(gateway.opened.length).toBe(1)
 })
 
