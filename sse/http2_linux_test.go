@@ -9,7 +9,6 @@ import (
 	"net/http/httptest"
 	"sync"
 	"testing"
-
 )
 
 // overHTTP2 serves a handler over TLS and returns a client whose streams have small windows.
