@@ -48,6 +48,8 @@ var layers = map[string]int{
 
 	"gateway/app": 4,
 
+	"deploy": 5, // files and their tests
+
 	"gateway":                       5,
 	"simulator":                     5,
 	"simulator/fleet":               5,
