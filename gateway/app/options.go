@@ -2,6 +2,7 @@ package app
 
 import (
 	"io"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -62,6 +63,8 @@ type HTTPOptions struct {
 // MapOptions are what the page draws its map from.
 type MapOptions struct {
 	Style string `help:"Map of the page in place of the outlines of the world: the URL of a MapLibre style or of a PMTiles file, from whose origin the page may then load, or a file of either here (.json, .pmtiles)." placeholder:"URL|FILE"`
+	// Page replaces the page that is embedded, where it is not nil. It is no setting.
+	Page fs.FS `kong:"-"`
 }
 
 // FleetOptions are what happens to the devices' messages.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/performance"
 	"github.com/chromedp/chromedp"
 )
 
@@ -187,6 +188,28 @@ func (b *Browser) WaitFor(condition string) {
 			b.t.Fatalf("waited %v in vain for %s (last error: %v)\nconsole: %q\npage:\n%.2000s", waitTimeout, condition, err, b.Errors(), text)
 		}
 	}
+}
+
+// Metrics returns the browser's own measures of the page (Performance.getMetrics). Durations are seconds of the main
+// thread's processor time: what other programs take of the machine is not in them.
+func (b *Browser) Metrics() map[string]float64 {
+	b.t.Helper()
+	out := map[string]float64{}
+	b.do("read metrics", chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
+		params := performance.EnableParams{TimeDomain: performance.EnableTimeDomainThreadTicks}
+		if _, err := cdp.Call(ctx, target, performance.Enable, params); err != nil {
+			return err
+		}
+		result, err := cdp.Call(ctx, target, performance.GetMetrics, cdp.Empty{})
+		if err != nil {
+			return err
+		}
+		for _, m := range result.Metrics {
+			out[m.Name] = m.Value
+		}
+		return nil
+	}))
+	return out
 }
 
 // Screenshot writes what the window shows as a PNG.
