@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -16,51 +18,60 @@ import (
 	"github.com/fleetcast/fleetcast/sse/dashboard/browsertest"
 )
 
-// TestScreenshots writes pictures of the page into the folder that FLEETCAST_SCREENSHOTS names, and is skipped without:
+// TestScreenshots writes pictures of the application into the folder that FLEETCAST_SCREENSHOTS names, and is skipped without:
 //
-//	FLEETCAST_SCREENSHOTS=$PWD/bench-out/page go test -run TestScreenshots ./sse/dashboard
+//	FLEETCAST_SCREENSHOTS=$PWD/bench-out/page go test -run 'TestScreenshots$' ./sse/dashboard
 //
 // They show a made-up fleet, or with FLEETCAST_SCREENSHOT_URL what a running gateway shows, for example one that was
-// started with --demo 200. The picture of the README is light.png.
+// started with --demo 200. The picture of the README is dark.png.
 func TestScreenshots(t *testing.T) {
 	dir := os.Getenv("FLEETCAST_SCREENSHOTS")
 	if dir == "" {
 		t.Skip("FLEETCAST_SCREENSHOTS names no folder")
 	}
-	url := os.Getenv("FLEETCAST_SCREENSHOT_URL")
-	if url == "" {
+	var b *browsertest.Browser
+	if url := os.Getenv("FLEETCAST_SCREENSHOT_URL"); url != "" {
+		b = browsertest.Start(t)
+		b.Open(url)
+	} else {
 		stream := newFakeStream()
-		url = stream.serveWith(t, pageWithOutlines(t))
-		drive(t, stream)
+		fleet := drive(t, stream)
+		b = openAppWith(t, stream, map[string]http.HandlerFunc{
+			"GET /api/session": says(operator), "GET /api/alerts": says(`{"alerts":[` + strings.Join(fleet.alerts(), ",") + `]}`),
+			"GET /api/assets/{id}/trail": fleet.trail,
+		})
 	}
-	b := browsertest.Start(t)
-	b.Open(url)
-	b.WaitFor(`document.documentElement.dataset.stream === 'connected'`)
-	b.WaitFor(`document.querySelectorAll('.row:not([hidden])').length > 5`)
-	// Some seconds of life, so that pins have turned and the selected one has a trail.
-	b.Eval(`import('/page/main.js').then(m => { window.page = m })`, nil)
-	b.WaitFor(`[...window.page.fleet.values()].some(e => e.trail.length >= 5)`)
+	b.Prefer("prefers-reduced-motion", "no-preference")
+	b.WaitFor(`document.documentElement.dataset.stream === 'live'`)
+	b.WaitFor(`document.querySelectorAll('.row').length > 5`)
+	for loaded, tries := false, 0; !loaded && tries < 8; tries++ { // drawn without a graphics card, on a machine that does other things
+		b.Eval(`new Promise(done => setTimeout(() => done(Boolean(fleetcast.map()?.map.isSourceLoaded('land'))), 20000 * !fleetcast.map()?.map.isSourceLoaded('land')))`, &loaded)
+	}
 	shoot := func(name string) {
-		b.Eval(`new Promise(done => setTimeout(done, 1200))`, nil) // flights of the camera end
+		b.Eval(`new Promise(done => setTimeout(done, 3000))`, nil) // flights of the camera end
 		b.Screenshot(filepath.Join(dir, name+".png"))
 	}
-	selectRow := `[...document.querySelectorAll('.row:not([hidden])')].find(r => r.querySelector('.dot.online')).click()`
+	look := func(lon, lat, zoom float64) {
+		b.Eval(fmt.Sprintf(`fleetcast.map().map.jumpTo({ center: [%v, %v], zoom: %v }), undefined`, lon, lat, zoom), nil)
+	}
 	for _, scheme := range []string{"light", "dark"} {
 		b.Prefer("prefers-color-scheme", scheme)
-		b.Resize(1280, 800)
+		b.Resize(1440, 900)
+		b.Eval(`location.hash = '#/'`, nil)
+		look(20, 30, 1.9)
 		shoot(scheme + "-world")
-		b.Eval(selectRow, nil)
-		b.Eval(`document.querySelector('[data-act=fit]').click()`, nil)
-		shoot(scheme)
-		b.Eval(`window.page.map.zoomBy(12)`, nil)
-		b.Eval(selectRow, nil)
+		b.Eval(`location.hash = '#/map/' + encodeURIComponent(([...fleetcast.fleet.entries.values()].find(e => e.status === 'online' && e.asset.lat > 44 && e.asset.lat < 51 && e.asset.lon > 2 && e.asset.lon < 12) ?? fleetcast.fleet.entries.values().next().value).id)`, nil)
+		b.WaitFor(`document.querySelector('.details .chart')`)
 		shoot(scheme + "-near")
+		look(8, 48.5, 4.6)
+		shoot(scheme)
+		b.Eval(`location.hash = '#/alerts'`, nil)
+		shoot(scheme + "-alerts")
 		b.ResizePhone(390, 844)
-		b.Eval(selectRow, nil)
-		shoot(scheme + "-phone-selected")
-		b.Eval(`document.querySelector('[data-act=fit]').click()`, nil)
-		b.Eval(`document.querySelector('.details button').click()`, nil)
+		b.Eval(`location.hash = '#/'`, nil)
 		shoot(scheme + "-phone")
+		b.Eval(`document.querySelector('.row').click()`, nil)
+		shoot(scheme + "-phone-selected")
 	}
 }
 
@@ -71,21 +82,25 @@ func TestScreenshotsOfOtherStates(t *testing.T) {
 		t.Skip("FLEETCAST_SCREENSHOTS names no folder")
 	}
 	stream := newFakeStream()
-	b := browsertest.Start(t)
-	b.Open(stream.serveWith(t, pageWithOutlines(t)))
-	b.WaitFor(`!document.querySelector('.empty').hidden`)
+	b := openApp(t, stream)
+	b.Resize(1440, 900)
+	b.WaitFor(`document.querySelector('.empty')`)
 	b.Screenshot(filepath.Join(dir, "empty.png"))
 	b.ResizePhone(390, 844)
 	b.Screenshot(filepath.Join(dir, "empty-phone.png"))
-	b.Resize(1280, 800)
-	stop := drive(t, stream)
-	b.WaitFor(`document.querySelectorAll('.row:not([hidden])').length > 5`)
-	stop()
+	b.Resize(1440, 900)
+	fleet := drive(t, stream)
+	b.WaitFor(`document.querySelectorAll('.row').length > 5`)
+	fleet.stop()
 	stream.refuseAll(true)
 	stream.cutAll()
-	b.WaitFor(`document.documentElement.dataset.stream === 'reconnecting'`)
-	b.Eval(`new Promise(done => setTimeout(done, 800))`, nil)
+	b.WaitFor(`document.querySelector('.banner')`)
+	b.Eval(`new Promise(done => setTimeout(done, 8000))`, nil) // the pins have faded
 	b.Screenshot(filepath.Join(dir, "reconnecting.png"))
+	b.Eval(`location.hash = '#setup=x'`, nil)
+	b.Eval(`void location.reload()`, nil)
+	b.WaitFor(`document.querySelector('[data-view=signin]')`)
+	b.Screenshot(filepath.Join(dir, "setup.png"))
 }
 
 func pageWithOutlines(t *testing.T) *dashboard.Dashboard {
@@ -141,14 +156,22 @@ var routes = [][4]float64{
 	{51.17, 71.45, 43.24, 76.89},
 }
 
-// drive publishes 200 vehicles that move along routes until it is stopped or the test ends.
-func drive(t *testing.T, stream *fakeStream) (stop func()) {
+// drivenFleet is 200 vehicles that move along routes until it is stopped or the test ends.
+type drivenFleet struct {
+	t    *testing.T
+	stop func()
+
+	mu       sync.Mutex
+	vehicles []vehicle
+}
+
+func drive(t *testing.T, stream *fakeStream) *drivenFleet {
 	t.Helper()
 	random := rand.New(rand.NewPCG(7, 17))
-	fleet := make([]vehicle, 200)
-	for i := range fleet {
-		fleet[i] = newVehicle(random, i)
-		stream.put(fleet[i].json(time.Now()))
+	f := &drivenFleet{t: t, vehicles: make([]vehicle, 200)}
+	for i := range f.vehicles {
+		f.vehicles[i] = newVehicle(random, i)
+		stream.put(f.vehicles[i].json(time.Now()))
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	var done sync.WaitGroup
@@ -158,23 +181,67 @@ func drive(t *testing.T, stream *fakeStream) (stop func()) {
 		for {
 			select {
 			case now := <-tick.C:
-				var assets []string
-				for i := range fleet {
-					if fleet[i].status == devices.Online {
-						fleet[i].step(0.5)
-						assets = append(assets, fleet[i].json(now))
-					}
-				}
-				stream.put(assets...)
+				stream.put(f.step(now)...)
 				stream.announce("heartbeat", fmt.Sprintf(`{"now":%d,"lag_ms":%d}`, now.UnixMilli(), 6+random.IntN(9)))
 			case <-ctx.Done():
 				return
 			}
 		}
 	})
-	stop = func() { cancel(); done.Wait() }
-	t.Cleanup(stop)
-	return stop
+	f.stop = func() { cancel(); done.Wait() }
+	t.Cleanup(f.stop)
+	return f
+}
+
+func (f *drivenFleet) step(now time.Time) (assets []string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for i := range f.vehicles {
+		if f.vehicles[i].status == devices.Online {
+			f.vehicles[i].step(0.5)
+			assets = append(assets, f.vehicles[i].json(now))
+		}
+	}
+	return assets
+}
+
+func (f *drivenFleet) alerts() (alerts []string) {
+	now := time.Now().UnixMilli()
+	for i, a := range []struct{ name, severity, state, text string }{
+		{"Cargo too warm", "critical", "raised", "cargo.temperature is 11.3, above 8"},
+		{"Speeding", "warning", "raised", "speed is 27.9 m/s, above 25, for 30 s"},
+		{"Left the depot", "info", "acknowledged", "outside of Rotterdam depot"},
+		{"Battery low", "warning", "raised", "battery is 14 %, below 15"},
+	} {
+		at := now - int64(i*7+2)*60_000
+		alerts = append(alerts, fmt.Sprintf(`{"id":"a%d","rule":"r%d","name":%q,"severity":%q,"device":%q,"fleet":"north","state":%q,"at":%d,"raised":%d,"text":%q,"by":"ann"}`,
+			i, i, a.name, a.severity, f.vehicles[i*7+1].id, a.state, at, at, a.text))
+	}
+	return alerts
+}
+
+// trail is where a vehicle was in the last hour, as the gateway tells it.
+func (f *drivenFleet) trail(w http.ResponseWriter, r *http.Request) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var places, times, speeds []string
+	for i := range f.vehicles {
+		if f.vehicles[i].id != r.PathValue("id") {
+			continue
+		}
+		v := f.vehicles[i]
+		now := time.Now()
+		for k := 240; k >= 0; k-- {
+			past := v
+			past.step(-15 * float64(k))
+			lat, lon := past.place(past.part)
+			places = append(places, fmt.Sprintf("[%.5f,%.5f]", lon, lat))
+			times = append(times, fmt.Sprintf("%q", now.Add(-15*time.Second*time.Duration(k)).UTC().Format(time.RFC3339)))
+			speeds = append(speeds, fmt.Sprintf("%.1f", v.speed*(1+0.18*math.Sin(float64(k)/9)+0.05*math.Sin(float64(k)*1.7))))
+		}
+	}
+	says(fmt.Sprintf(`{"type":"Feature","geometry":{"type":"LineString","coordinates":[%s]},"properties":{"coordTimes":[%s],"speeds":[%s]}}`,
+		strings.Join(places, ","), strings.Join(times, ","), strings.Join(speeds, ",")))(w, r)
 }
 
 type vehicle struct {

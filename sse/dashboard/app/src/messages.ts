@@ -18,7 +18,7 @@ export const m = {
     title: 'Assets', search: 'Search name, id or fleet', searchLabel: 'Search assets by name, id or fleet', clear: 'Clear the search',
     all: 'All', allFleets: 'All fleets', fleet: 'Fleet', sort: 'Sort by', byName: 'Name', byHeard: 'Last heard', bySpeed: 'Speed', byAlert: 'Alerts first', byBattery: 'Battery',
     nothing: 'No asset matches.', reset: 'Show all', noPosition: 'no position', statusFilter: 'Filter by status',
-    shown: (shown: string, all: string) => shown === all ? `${all} assets` : `${shown} of ${all} assets`,
+    shown: (shown: string, all: string) => all === '1' && shown === all ? '1 asset' : shown === all ? `${all} assets` : `${shown} of ${all} assets`,
     kmh: 'km/h', near: 'in and around the window',
   },
   details: {
