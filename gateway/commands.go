@@ -20,6 +20,7 @@ import (
 type commands struct {
 	Version     versionCommand     `cmd:"" help:"Print the version."`
 	Devices     devicesCommand     `cmd:"" help:"Register, list, change and delete devices of a running gateway."`
+	Commands    commandsCommand    `cmd:"" help:"Send commands to devices, and see what became of them."`
 	Fleets      fleetsCommand      `cmd:"" help:"Make, list, change and delete fleets of a running gateway."`
 	Credentials credentialsCommand `cmd:"" help:"Make and end the credentials of gateways and other MQTT clients."`
 	Token       tokenCommand       `cmd:"" help:"Sign tokens that show who asks over HTTP, and end them."`

@@ -75,6 +75,9 @@ var demoFleets = []string{"north", "south"}
 // demoRate is how often a device of the demo sends, a second: a lively map without a busy machine.
 const demoRate = 1
 
+// demoFails is the share of commands that the demo's devices say failed, so that both ends are seen.
+const demoFails = 0.1
+
 // A demo is a running fleet of simulated devices.
 type demo struct {
 	cancel context.CancelFunc
@@ -87,6 +90,7 @@ func startDemo(ctx context.Context, opts app.Options, mqtt string) (*demo, error
 	log := opts.Report.Logger
 	devices, err := fleet.New(fleet.Options{
 		MQTT: mqtt, Devices: opts.Fleet.Demo, Rate: demoRate, Fleets: demoFleets, QoS: 1, Logger: log.With("part", "demo"),
+		Commands: true, CommandsFail: demoFails,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("make demo fleet: %w", err)

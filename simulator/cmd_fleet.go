@@ -36,12 +36,14 @@ type fleetCommand struct {
 	RampDown    time.Duration `help:"Say goodbye over this time; at once where nothing is said."`
 	Stage       *fleet.Stages `help:"Instead of all these, stages of a time and the devices at its end: 60s:5000,10m:5000,30s:0." placeholder:"STAGES"`
 
-	QoS         byte          `name:"qos" help:"0 or 1." default:"0"`
-	QoS1Share   units.Share   `name:"qos1-share" help:"Share of the devices that send at QoS 1 whatever --qos says." default:"0"`
-	MQTTVersion string        `name:"mqtt-version" help:"4 is MQTT 3.1.1; mixed makes every other device speak 5." enum:"4,5,mixed" default:"mixed"`
-	Window      int           `help:"QoS 1 messages without a PUBACK, of a device." default:"32"`
-	KeepAlive   time.Duration `name:"keepalive" help:"The devices' keep-alive." default:"60s"`
-	Source      []string      `help:"A local address to connect from, or a range: 127.0.0.2-127.0.0.9; repeatable."`
+	QoS          byte          `name:"qos" help:"0 or 1." default:"0"`
+	Commands     bool          `help:"Subscribe to commands and answer them."`
+	CommandsFail units.Share   `help:"Share of the commands that the devices say failed." default:"0"`
+	QoS1Share    units.Share   `name:"qos1-share" help:"Share of the devices that send at QoS 1 whatever --qos says." default:"0"`
+	MQTTVersion  string        `name:"mqtt-version" help:"4 is MQTT 3.1.1; mixed makes every other device speak 5." enum:"4,5,mixed" default:"mixed"`
+	Window       int           `help:"QoS 1 messages without a PUBACK, of a device." default:"32"`
+	KeepAlive    time.Duration `name:"keepalive" help:"The devices' keep-alive." default:"60s"`
+	Source       []string      `help:"A local address to connect from, or a range: 127.0.0.2-127.0.0.9; repeatable."`
 
 	Access accessFlags  `embed:""`
 	World  worldFlags   `embed:""`
@@ -142,7 +144,7 @@ func (c *fleetCommand) Run(ctx context.Context, t *terminal) error {
 func (c *fleetCommand) options(t *terminal) (o fleet.Options, err error) {
 	o = fleet.Options{
 		MQTT: c.MQTT, Devices: c.Devices, StartIndex: c.StartIndex, Rate: c.Rate, For: c.For, Prefix: c.Prefix, Seed: c.Seed,
-		QoS: c.QoS, QoS1: c.QoS1Share, Window: c.Window, KeepAlive: c.KeepAlive, Username: c.Access.Username, Password: c.Access.Password,
+		Commands: c.Commands, CommandsFail: c.CommandsFail, QoS: c.QoS, QoS1: c.QoS1Share, Window: c.Window, KeepAlive: c.KeepAlive, Username: c.Access.Username, Password: c.Access.Password,
 		ConnectRate: c.ConnectRate, Ramp: c.Ramp, RampDown: c.RampDown, Progress: t.err, Logger: t.log, Tracker: c.Radio.options(),
 		Version:    map[string]mqttlite.Version{"4": mqttlite.V311, "5": mqttlite.V5}[c.MQTTVersion],
 		ClockShare: c.Wrong.ClockShare, ClockOffset: c.Wrong.ClockOffset,

@@ -10,11 +10,14 @@ import (
 
 	"github.com/go-chi/chi/v5"
 
+	"github.com/fleetcast/fleetcast/bridge/bus"
 	"github.com/fleetcast/fleetcast/devices/registry"
 	"github.com/fleetcast/fleetcast/devices/rulebook"
 	"github.com/fleetcast/fleetcast/devices/store"
 	"github.com/fleetcast/fleetcast/gateway/api/openapi/openapitest"
+	"github.com/fleetcast/fleetcast/gateway/audit"
 	"github.com/fleetcast/fleetcast/gateway/auth"
+	"github.com/fleetcast/fleetcast/gateway/command"
 )
 
 // newWhole returns an API with everything that one can have.
@@ -64,10 +67,20 @@ func newWhole(t testing.TB) *world {
 		o.Auth, o.Registry, o.AnyHost = people, who, true
 		o.DeadLetters, o.Trails, o.Views, o.WebSocket = &fakeLetters{}, &fakeTrails{}, &fakeViews{}, o.Stream
 		o.Rules, o.Notes, o.Webhooks = book, &fakeNotes{}, newSender(t, book)
+		o.Commands, o.Audit = command.NewDesk(newBus(t), nil), audit.New(s, 0, nil)
 		o.Decode = func(string, []byte) (any, error) {
 			return map[string]any{"rule": "", "dialect": "native", "kind": "readings", "dropped": 0, "hygiene": []any{}, "readings": []any{}}, nil
 		}
 	}, "truck-17")
+}
+
+func newBus(t testing.TB) *bus.Memory {
+	t.Helper()
+	b, err := bus.NewMemory(bus.MemoryOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
 }
 
 const localToken = "fct_local_token_of_the_test_0123456789abcdefghijklmno"

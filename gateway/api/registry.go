@@ -153,15 +153,22 @@ func created(w http.ResponseWriter, prefix, id string, revision store.Revision, 
 	return writeValue(w, http.StatusCreated, v)
 }
 
+// parseLimit reads the limit of a list.
+func parseLimit(values url.Values) (int, error) {
+	if !values.Has("limit") {
+		return DefaultLimit, nil
+	}
+	n, err := strconv.ParseUint(values.Get("limit"), 10, 32)
+	if err != nil || n < 1 || n > MaxLimit {
+		return 0, devices.Errorf(devices.Invalid, "limit", "is no whole number from 1 to %d", MaxLimit)
+	}
+	return int(n), nil
+}
+
 // page reads the limit and the after of a list of few things.
 func page(values url.Values) (after string, limit int, err error) {
-	limit = DefaultLimit
-	if values.Has("limit") {
-		n, err := strconv.ParseUint(values.Get("limit"), 10, 32)
-		if err != nil || n < 1 || n > MaxLimit {
-			return "", 0, devices.Errorf(devices.Invalid, "limit", "is no whole number from 1 to %d", MaxLimit)
-		}
-		limit = int(n)
+	if limit, err = parseLimit(values); err != nil {
+		return "", 0, err
 	}
 	if after = values.Get("after"); values.Has("after") {
 		if _, err := devices.ParseDeviceID(after); err != nil {

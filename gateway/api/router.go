@@ -56,7 +56,11 @@ type Options struct {
 	// Webhooks checks and tries what is told of events; nil: nothing is at /api/webhooks.
 	Webhooks Webhooks
 	// Notes is at /api/alerts; nil: nothing is there.
-	Notes     Notes
+	Notes Notes
+	// Commands is how commands get to devices; nil: nothing is at /api/commands and /api/devices/{id}/commands.
+	Commands Commands
+	// Audit keeps who did what; nil: nothing is kept, and nothing is at /api/audit.
+	Audit     Audit
 	Dashboard http.Handler // at / and whatever is not ours; nil: nothing is there
 	// Decode says what a message becomes, as JSON; nil: nobody can ask.
 	Decode func(topic string, payload []byte) (any, error)
@@ -145,7 +149,7 @@ func (a *API) routes(hosts hostGuard) {
 		r.Use(private, limitTime)
 		route := func(method, path string, n need, f callerHandler) {
 			a.needs[method+" "+path] = n
-			h := a.handle(a.guard(n, f))
+			h := a.handle(a.guard(n, a.audited(method, path, f)))
 			r.Method(method, path, h)
 			if method == http.MethodGet {
 				r.Method(http.MethodHead, path, h) // net/http leaves the body out
@@ -197,6 +201,12 @@ func (a *API) edgeRoutes(route func(method, path string, n need, f callerHandler
 	}
 	if a.options.Views != nil {
 		route(http.MethodPut, "/stream/{sid}/view", viewer, a.changeView)
+	}
+	if a.options.Commands != nil {
+		a.commandRoutes(route)
+	}
+	if a.options.Audit != nil {
+		route(http.MethodGet, "/api/audit", need{role: devices.Admin, all: true}, a.listAudit)
 	}
 }
 

@@ -32,6 +32,8 @@ var layers = map[string]int{
 	"sse/hub":                     2,
 	"devices/registry":            2,
 	"devices/rulebook":            2,
+	"gateway/audit":               2,
+	"gateway/command":             2, // between the bus and the doors; knows no MQTT and no HTTP
 	"devices/store/embedded":      2,
 	"devices/store/redis":         2,
 	"devices/redisconn/redistest": 1, // a tool for tests

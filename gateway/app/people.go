@@ -14,6 +14,7 @@ import (
 	"github.com/fleetcast/fleetcast/devices/rulebook"
 	"github.com/fleetcast/fleetcast/devices/secret"
 	config "github.com/fleetcast/fleetcast/devices/store"
+	"github.com/fleetcast/fleetcast/gateway/audit"
 	"github.com/fleetcast/fleetcast/gateway/auth"
 	"github.com/fleetcast/fleetcast/gateway/webhook"
 )
@@ -97,6 +98,15 @@ type known struct {
 	rules   *rulebook.Book
 	hooks   *webhook.Sender
 	viewers *auth.Authority
+	audit   *audit.Log
+}
+
+// auditLog is where an edge keeps who did what; nil in other processes.
+func (a *App) auditLog() *audit.Log {
+	if !a.opts.roles().Has(RoleEdge) {
+		return nil
+	}
+	return audit.New(a.config.Load(), 0, a.log.With("part", "audit"))
 }
 
 // startPeople follows who may ask; nil in open mode.

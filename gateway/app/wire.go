@@ -13,6 +13,7 @@ import (
 	"github.com/fleetcast/fleetcast/devices/registry"
 	"github.com/fleetcast/fleetcast/devices/rulebook"
 	"github.com/fleetcast/fleetcast/gateway/api"
+	"github.com/fleetcast/fleetcast/gateway/audit"
 	"github.com/fleetcast/fleetcast/gateway/auth"
 	"github.com/fleetcast/fleetcast/gateway/certs"
 	"github.com/fleetcast/fleetcast/gateway/mqttin"
@@ -43,6 +44,8 @@ type parts struct {
 	api     *api.API
 	dead    *deadLetters // nil where there are none
 	certs   *certs.Files // of the HTTP port; nil: it speaks no TLS
+	audit   *audit.Log   // nil in a process that is no edge
+	orders  *commands    // nil in a process that is a bridge alone
 }
 
 // A door takes in what devices say: the embedded broker, or the consumer of another.
@@ -65,16 +68,20 @@ type door interface {
 //
 // The bus is the only thing that the three roles share: with one in Redis each of them may be another process, or several.
 func wire(o *Options, s *store, who known, log *slog.Logger, stats func() Stats) (*parts, error) {
-	p := &parts{store: s, people: who.people, rules: who.rules, hooks: who.hooks, viewers: who.viewers}
+	p := &parts{store: s, people: who.people, rules: who.rules, hooks: who.hooks, viewers: who.viewers, audit: who.audit}
 	if who.people != nil {
 		p.auth = authenticator{who.people}
 	}
 	part := func(name string) *slog.Logger { return log.With("part", name) }
 	var err error
+	if o.roles().Has(RoleBroker) || o.roles().Has(RoleEdge) {
+		p.orders = newCommands(s, part("commands"))
+	}
 	if o.roles().Has(RoleBroker) {
 		if err := p.wireDoor(o, part("mqtt")); err != nil {
 			return nil, fmt.Errorf("make mqtt door: %w", err)
 		}
+		p.orders.sendBy(p.door, s, part("commands"))
 	}
 	if o.roles().Has(RoleBridge) {
 		p.bridge, err = bridge.New(p.bridgeOptions(o, part("bridge")))
@@ -105,7 +112,9 @@ func (p *parts) wireStreams(o *Options, part func(name string) *slog.Logger) (er
 	if err != nil {
 		return err
 	}
-	p.ws, err = ws.New(ws.Options{Hub: p.hub, Views: p.views, Admit: admit, Hosts: o.pageHosts(), Logger: part("websocket")})
+	p.ws, err = ws.New(ws.Options{
+		Hub: p.hub, Views: p.views, Admit: admit, Commander: commander{p}, Hosts: o.pageHosts(), Logger: part("websocket"),
+	})
 	return err
 }
 
@@ -126,6 +135,7 @@ func (p *parts) wireDoor(o *Options, log *slog.Logger) (err error) {
 		p.broker, err = mqttin.New(mqttin.Options{
 			Inlet: p.store, Listen: o.MQTT.Listen, Ports: ports, Router: p.router, Logger: log, Limits: limits,
 			Auth: p.auth, Required: o.Auth.Device == AuthRequired, Route: o.MQTT.Route,
+			Listening: p.orders.listening, Replies: p.orders.replies,
 		})
 		p.door = p.broker
 		return err
@@ -136,7 +146,7 @@ func (p *parts) wireDoor(o *Options, log *slog.Logger) (err error) {
 	}
 	p.door, err = mqttin.NewUpstream(mqttin.UpstreamOptions{
 		URLs: o.MQTT.Upstream, ClientID: id, Group: o.MQTT.Group, Unshared: o.MQTT.Group == "", Inlet: p.store, Router: p.router, Logger: log, Limits: limits,
-		Admission: p.admission(),
+		Admission: p.admission(), Listening: p.orders.listening, Replies: p.orders.replies,
 	})
 	return err
 }
@@ -154,6 +164,10 @@ func (p *parts) wireAPI(o *Options, log *slog.Logger, stats func() Stats) (err e
 		options.Assets, options.Inlet, options.Stream, options.Registry = p.hub, p.store, p.stream, p.people
 		options.Rules, options.Notes, options.Webhooks = p.rules, p.hub, p.hooks
 		options.WebSocket, options.Views = p.ws, p.views
+		options.Commands = p.orders.desk
+		if p.audit != nil {
+			options.Audit = p.audit
+		}
 		options.Decode = func(topic string, payload []byte) (any, error) {
 			return o.Decode(topic, payload, time.Now(), p.people.Hygiene)
 		}
@@ -230,7 +244,7 @@ func (a *App) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	p, err := wire(&a.opts, store, known{people, book, hooks, viewers}, a.log, a.stats)
+	p, err := wire(&a.opts, store, known{people, book, hooks, viewers, a.auditLog()}, a.log, a.stats)
 	if err != nil {
 		return err
 	}
@@ -255,6 +269,10 @@ func (a *App) start(ctx context.Context) error {
 	}
 	if p.dead != nil && p.dead.door != nil && p.dead.shared != nil {
 		a.stack.push("dead letters", busBound, a.runner.start(life, "dead letters", p.dead.Run))
+	}
+	a.startCommands(life, p.orders)
+	if p.audit != nil {
+		a.stack.push("audit", busBound, a.runner.start(life, "audit", p.audit.Run))
 	}
 	if p.door != nil {
 		lease := &doorLease{p.store, p.door, a.log.With("part", "door")}

@@ -81,7 +81,7 @@ func New(o Options) (*Broker, error) {
 	b.auth, b.required, b.attempts = o.Auth, o.Required, newAttempts()
 	b.logins, b.halt = make(chan struct{}, b.limits.Logins), make(chan struct{})
 	b.generation.Store(1)
-	b.routes, b.routing, b.listening = new(routes), o.Route, o.Listening
+	b.routes, b.routing, b.listening, b.replies = new(routes), o.Route, o.Listening, o.Replies
 	b.retained = newRetained(&b.limits, b.counters)
 	var err error
 	if b.ports, err = makePorts(&o); err != nil {

@@ -21,8 +21,15 @@ type Command struct {
 	Expires time.Time
 }
 
+// Sent says to whom a command was sent.
+type Sent struct {
+	Clients int
+	// Unconfirmed: all of them subscribed with QoS 0, so that nobody will acknowledge it.
+	Unconfirmed bool
+}
+
 // Send sends a command to everybody who subscribed to it and may carry it out: the device itself or its gateway. It
-// returns how many that are, or an error of the kind NotFound (nobody is there: try again when Options.Listening says
+// returns who that is, or an error of the kind NotFound (nobody is there: try again when Options.Listening says
 // so), Exhausted (they have too many unacknowledged ones, or do not read) or Unavailable. acked is called, in another
 // goroutine and once, when the first of them has acknowledged it; never, where the connection is lost before or the client
 // asked for QoS 0. Nothing is sent again: whoever sends does that, after the next Listening, and a device tells a
@@ -30,35 +37,37 @@ type Command struct {
 //
 // mochi is not asked: its packet ids of sent and received messages are one space, so that a device's own message with the
 // id of a command makes mochi forget the command.
-func (b *Broker) Send(c *Command, acked func()) (clients int, err error) {
+func (b *Broker) Send(c *Command, acked func()) (sent Sent, err error) {
 	if b.stopping.Load() {
-		return 0, devices.Errorf(devices.Unavailable, "mqtt", "is stopping")
+		return sent, devices.Errorf(devices.Unavailable, "mqtt", "is stopping")
 	}
 	m := &routed{topic: c.Topic, payload: c.Payload, qos: 1, expires: c.Expires}
 	if m.hasExpired(time.Now()) {
-		return 0, devices.Errorf(devices.Invalid, "expires", "has passed")
+		return sent, devices.Errorf(devices.Invalid, "expires", "has passed")
 	}
 	m.properties = appendForwarded(nil, &packets.Properties{ResponseTopic: c.ResponseTopic, CorrelationData: c.CorrelationData, User: downlinkMark()})
 	once := sync.OnceFunc(acked)
 	full := 0
+	sent.Unconfirmed = true
 	for _, to := range choose(b.routes.match(c.Topic), "") {
 		switch {
 		case to.box.kind == devices.ClientPrincipal: // who watches gets a copy, and carries nothing out
 			to.box.put(outgoing{routed: m, ids: to.ids})
 		case !to.box.isConnected():
 		case b.sendOne(m, &to, once):
-			clients++
+			sent.Clients++
+			sent.Unconfirmed = sent.Unconfirmed && to.qos == 0
 		default:
 			full++
 		}
 	}
 	switch {
-	case clients > 0:
-		return clients, nil
+	case sent.Clients > 0:
+		return sent, nil
 	case full > 0:
-		return 0, devices.Errorf(devices.Exhausted, "device", "does not take commands now")
+		return Sent{}, devices.Errorf(devices.Exhausted, "device", "does not take commands now")
 	}
-	return 0, devices.Errorf(devices.NotFound, "device", "does not listen for commands")
+	return Sent{}, devices.Errorf(devices.NotFound, "device", "does not listen for commands")
 }
 
 // sendOne sends a command to one client, at the QoS that it asked for.
@@ -76,7 +85,10 @@ func (b *Broker) sendOne(m *routed, to *recipient, acked func()) bool {
 
 // listens tells whoever sends commands that a client listens on the filter from now on.
 func (b *Broker) listens(filter string) {
-	if b.listening != nil && isCommands(filter) {
+	if b.listening == nil {
+		return
+	}
+	if _, filter, _ = sharedFilter(filter); isCommands(filter) {
 		b.listening(strings.Clone(filter))
 	}
 }

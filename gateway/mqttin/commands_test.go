@@ -44,8 +44,8 @@ func TestACommandIsSentToWhoListensAndItsAcknowledgementIsHeard(t *testing.T) {
 		}
 		eventually(t, "the word that it listens", func() bool { return heard.Load() != nil })
 		var acked atomic.Int64
-		if n, err := h.Send(c, func() { acked.Add(1) }); n != 1 || err != nil {
-			t.Fatalf("%d clients: %v", n, err)
+		if n, err := h.Send(c, func() { acked.Add(1) }); n.Clients != 1 || err != nil {
+			t.Fatalf("%v clients: %v", n, err)
 		}
 		id := r.command(commandTopic, "go")
 		// The client's own message with the same id is another matter (mochi #519), and so is a SUBSCRIBE.
@@ -101,8 +101,8 @@ func TestACommandReachesGatewaysAndIsShownToWhoWatches(t *testing.T) {
 	watching.send(subscribePacket(5, 1, "fleets/north/#"))
 	watching.expect(0x90, 1)
 	acked := make(chan struct{})
-	if n, err := h.Send(&Command{Topic: commandTopic, Payload: []byte("go")}, func() { close(acked) }); n != 1 || err != nil {
-		t.Fatalf("%d clients: %v", n, err)
+	if n, err := h.Send(&Command{Topic: commandTopic, Payload: []byte("go")}, func() { close(acked) }); n.Clients != 1 || err != nil {
+		t.Fatalf("%v clients: %v", n, err)
 	}
 	if id := watching.command(commandTopic, "go"); id != 0 {
 		t.Error("who watches is asked to acknowledge")

@@ -44,6 +44,10 @@ type UpstreamOptions struct {
 	// Topics and StatusTopics are filters in place of those of the formats that are understood. Every door hears the
 	// status topics.
 	Topics, StatusTopics []string
+	// Listening and Replies are those of the embedded broker's Options; what a device says of itself by its status topic is
+	// all that is heard of who listens.
+	Listening func(filter string)
+	Replies   func(devices.DeviceID, devices.FleetID, devices.CommandID) ReplyVerdict
 	// Admission says which devices may be heard, and of which fleet they are. Nil: all, of the one that their topic names.
 	Admission Admission
 	// Router knows the topics and formats. Nil: those that are understood by default.
@@ -111,6 +115,7 @@ type Upstream struct {
 
 	mu         sync.Mutex
 	conn       *upstreamConn // the newest
+	manager    *autopaho.ConnectionManager
 	isUp       bool
 	subscribed bool
 	problem    string // why not
@@ -147,6 +152,7 @@ func NewUpstream(o UpstreamOptions) (*Upstream, error) {
 	if u.subscriptions, err = subscriptions(&o, u.router); err != nil {
 		return nil, err
 	}
+	u.replies = o.Replies
 	u.committer = newCommitter(o.Inlet, u.door, u.limits, u.counters)
 	return u, nil
 }
@@ -228,6 +234,9 @@ func (u *Upstream) Run(ctx context.Context) error {
 		committing.Wait()
 		return fmt.Errorf("run mqtt upstream: %w", err)
 	}
+	u.mu.Lock()
+	u.manager = manager
+	u.mu.Unlock()
 	<-ctx.Done()
 	u.stopping.Store(true)
 	return u.stop(context.WithoutCancel(ctx), end, manager, &committing)

@@ -72,6 +72,10 @@ func (u *Upstream) receive(l *link, p *paho.Publish) {
 		return
 	}
 	r := u.topics.lookup(&u.intake, p.Topic)
+	if r.reply != nil {
+		u.takeReply(l, r, p)
+		return
+	}
 	if r.route == nil {
 		u.rejectTopic(r.reason, p.Topic, p.Payload, sender{})
 		u.answer(l, p)
@@ -96,6 +100,9 @@ func (u *Upstream) receive(l *link, p *paho.Publish) {
 		if fleet, ok := u.admit(l, m.Device, m.Fleet); ok {
 			m.Fleet = fleet
 			d.entries = u.appendMessage(d.entries, m, how)
+			if m.Reading == nil && m.Status == devices.Online && !p.Retain && !m.Aside {
+				u.listens(m.Device, fleet)
+			}
 		}
 	}
 	w.entries = d.entries

@@ -15,7 +15,8 @@ type intake struct {
 	router   *dialect.Router
 	counters *counters
 	letters  letters
-	work     sync.Pool // of *workspace
+	replies  func(devices.DeviceID, devices.FleetID, devices.CommandID) ReplyVerdict // nil: nobody can say
+	work     sync.Pool                                                               // of *workspace
 }
 
 // init fills an intake in its place: a pool is not copied.
@@ -114,6 +115,7 @@ type topicRoute struct {
 	topic  string // our own copy
 	route  *dialect.Route
 	reason dialect.Reason // why there is no route
+	reply  *replyTopic    // it is for answers to commands, of which each has a topic: it is not remembered
 
 	generation uint32           // of what follows: it is asked anew when something was changed about who may do what
 	allowed    bool             // the connection may publish to the topic
@@ -139,7 +141,9 @@ func (c *topicCache) lookup(in *intake, topic string) *topicRoute {
 	if r == nil {
 		r = c.resolve(in, topic)
 	}
-	c.topic, c.last = r.topic, r
+	if r.reply == nil {
+		c.topic, c.last = r.topic, r
+	}
 	return r
 }
 
@@ -148,6 +152,9 @@ func (c *topicCache) resolve(in *intake, topic string) *topicRoute {
 		return &topicRoute{reason: dialect.BadTopic}
 	}
 	r := &topicRoute{topic: strings.Clone(topic)} // the packet must not live as long as the connection
+	if r.reply = parseReply(r.topic); r.reply != nil {
+		return r
+	}
 	r.route, r.reason = in.router.Route(r.topic)
 	switch {
 	case c.last == nil: // most devices have one topic, and no map for it

@@ -83,7 +83,7 @@ func (l *letters) since(number uint64, reason string) []Letter {
 
 // LetterReasons are the reasons of dead letters.
 func LetterReasons() []string {
-	reasons := []string{panickedLetter}
+	reasons := []string{panickedLetter, badReply, unknownReply, lateReply}
 	for r := range dialect.Reasons {
 		if reason := dialect.Reason(r); reason != dialect.None && reason != dialect.Panicked { // which has the same name
 			reasons = append(reasons, reason.String())

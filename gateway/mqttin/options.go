@@ -32,6 +32,8 @@ type Options struct {
 	// Listening, where it is not nil, is told a filter for commands from which on a client listens: it subscribed, or came
 	// back to its session. It must not block.
 	Listening func(filter string)
+	// Replies, where it is not nil, says what is known of the command of a device that an answer is for. It must not block.
+	Replies func(devices.DeviceID, devices.FleetID, devices.CommandID) ReplyVerdict
 	// Logger gets rare lines about what the guards did. Nil: none.
 	Logger *slog.Logger
 	Limits Limits

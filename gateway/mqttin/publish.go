@@ -31,13 +31,14 @@ var (
 
 // message is a PUBLISH, as far as we look at it. topic and payload lie in the packet.
 type message struct {
-	topic   string
-	payload []byte
-	alias   uint16 // 0: none
-	id      uint16
-	qos     byte
-	retain  bool
-	looped  bool // we sent it ourselves: see loop.go
+	topic       string
+	payload     []byte
+	alias       uint16 // 0: none
+	id          uint16
+	qos         byte
+	retain      bool
+	looped      bool // we sent it ourselves: see loop.go
+	correlation []byte
 	// properties are those of MQTT 5, where messages are routed; else nil.
 	properties *packets.Properties
 }
@@ -59,6 +60,7 @@ func (b *Broker) publish(s *session, pk *packets.Packet) error {
 func (b *Broker) messageOf(pk *packets.Packet) message {
 	m := message{topic: pk.TopicName, payload: pk.Payload, id: pk.PacketID, qos: pk.FixedHeader.Qos, retain: pk.FixedHeader.Retain}
 	m.looped = isDownlink(pk.Properties.User)
+	m.correlation = correlationOf(pk)
 	if b.routing {
 		properties := pk.Properties
 		m.properties = &properties
@@ -102,6 +104,8 @@ func (b *Broker) receive(s *session, m message) {
 		b.counters.messages[dialect.Rejected].Add(1)
 		b.counters.note(TopicDenied, s.conn.remote)
 		b.refuse(s, &d, codeNotAuthorized)
+	case r.reply != nil:
+		b.takeReply(s, r, &m, &d)
 	case b.routing && m.retain && len(m.payload) == 0 && !isReserved(r.topic) && r.reason != dialect.BadTopic:
 		b.forgetRetained(s, r, &m, &d)
 	case r.route != nil:

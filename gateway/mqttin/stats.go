@@ -89,6 +89,8 @@ const (
 	CommandSent                          // a command was sent to a client, at QoS 1
 	CommandAcked                         // a client acknowledged a command
 	CommandUnsent                        // not sent: the client has too many commands that it has not acknowledged
+	ReplyTaken                           // an answer to a command was taken
+	ReplyRejected                        // an answer that is none, or that nobody waits for: see the dead letters
 	RequestSent                          // something that a format wants sent back was sent
 	Looped                               // not taken: a message that we sent to a device came back to us
 	RequestUnsent                        // not sent: the client did not subscribe to it, or the connection was gone
@@ -106,7 +108,7 @@ var reasonNames = [...]string{
 	"revoked", "credential_expired", "rate_paused", "rate_exceeded", "watch_failed", "proxy_header_bad", "tls_failed",
 	"certificate_bad", "upgrade_refused", "origin_refused", "route_dropped", "route_exhausted",
 	"route_expired", "route_too_large", "route_repeated", "retain_refused", "command_sent", "command_acked",
-	"command_unsent", "request_sent", "looped", "request_unsent",
+	"command_unsent", "reply_taken", "reply_rejected", "request_sent", "looped", "request_unsent",
 }
 
 // Reasons is the number of reasons.
@@ -174,7 +176,7 @@ func (c *counters) noteMany(r Reason, n int) {
 func (c *counters) note(r Reason, remote string) {
 	if total, say := c.count(r); say {
 		tell := c.log.Warn
-		if r == Stopping || r == WillOutdated || r == RequestSent || r == RouteRepeated { // a stop or a takeover as it should be
+		if r == Stopping || r == WillOutdated || r == RequestSent || r == RouteRepeated || r == CommandSent || r == CommandAcked || r == ReplyTaken { // a stop or a takeover as it should be
 			tell = c.log.Debug
 		}
 		tell("mqtt guard acted", "reason", r.String(), "remote", remote, "total", total)

@@ -15,6 +15,7 @@ type counters struct {
 	buffered, quiet                       atomic.Int64
 	duplicated, disordered, malformed     atomic.Int64
 	dropped, takeovers                    atomic.Int64
+	commands                              atomic.Int64 // answered
 	connects, reconnects                  atomic.Int64
 	dialFailed, refused, handshakes, lost atomic.Int64
 	connected                             atomic.Int64
@@ -58,7 +59,8 @@ type Counts struct {
 
 	Connected  int64   `json:"connected"` // now
 	Connects   int64   `json:"connects"`
-	Reconnects int64   `json:"reconnects"` // attempts after the first of a device
+	Commands   int64   `json:"commands,omitempty"` // answered
+	Reconnects int64   `json:"reconnects"`         // attempts after the first of a device
 	Trouble    Trouble `json:"connect_trouble"`
 }
 
@@ -104,7 +106,7 @@ func (c *counters) counts() Counts {
 			Dropped: c.dropped.Load(), Takeovers: c.takeovers.Load(),
 		},
 		Acked: c.acked.Load(), AckRefused: c.ackRefused.Load(), Unacked: c.unacked.Load(),
-		Connected: c.connected.Load(), Connects: c.connects.Load(), Reconnects: c.reconnects.Load(),
+		Commands: c.commands.Load(), Connected: c.connected.Load(), Connects: c.connects.Load(), Reconnects: c.reconnects.Load(),
 		Trouble: Trouble{Dial: c.dialFailed.Load(), Handshake: c.handshakes.Load(), Refused: c.refused.Load(), Lost: c.lost.Load()},
 	}
 }

@@ -147,6 +147,7 @@ func (d *device) session(ctx context.Context) time.Duration {
 	c.connected.Add(1)
 	d.client.Store(client)
 	d.met.Store(true)
+	d.listen(client)
 	d.announce(client, "online")
 	if ctx.Err() != nil { // the fleet says goodbye to all clients after this ends, and may not have met this one
 		d.goodbye(client)
@@ -204,6 +205,9 @@ func (d *device) connectOptions() mqttlite.Options {
 	m := mqttlite.Options{
 		Version: d.version, ClientID: d.device.ID, CleanStart: true, KeepAlive: o.KeepAlive, Window: o.Window,
 		Username: o.Username, OnAck: d.onAck,
+	}
+	if o.Commands {
+		m.OnMessage = d.onMessage
 	}
 	password := o.Password
 	if d.identity != nil {

@@ -62,8 +62,12 @@ type Options struct {
 	Faults      Faults
 
 	// Version is the protocol; 0 makes every other device speak MQTT 5, the others 3.1.1.
-	Version            mqttlite.Version
-	QoS                byte
+	Version mqttlite.Version
+	QoS     byte
+	// Commands has the devices of the native format subscribe to commands and answer them; CommandsFail of the answers say
+	// that the command failed.
+	Commands           bool
+	CommandsFail       units.Share
 	QoS1               units.Share // of the devices send at QoS 1 whatever QoS says
 	Window             int         // QoS 1 messages without a PUBACK, of a device
 	KeepAlive          time.Duration
