@@ -49,20 +49,26 @@ func bundle(t testing.TB, name string) string {
 // section 9.2.3).
 func ServeArticle(t testing.TB, gatewayURL func() string) string {
 	t.Helper()
-	return serve(t, BuildArticle(t), gatewayURL, func(http.ResponseWriter, *http.Request, error) { panic(http.ErrAbortHandler) })
+	return serve(t, http.FileServer(http.Dir(BuildArticle(t))), gatewayURL, func(http.ResponseWriter, *http.Request, error) { panic(http.ErrAbortHandler) })
 }
 
 // ServeClient serves the page of testdata/client, which is one around the client package, and the gateway's streams and
 // API from the same origin. The proxy is one as they are: where the gateway does not answer, it says 502.
 func ServeClient(t testing.TB, gatewayURL func() string) string {
 	t.Helper()
-	return serve(t, bundle(t, "client"), gatewayURL, func(w http.ResponseWriter, _ *http.Request, _ error) {
+	return ServeBefore(t, http.FileServer(http.Dir(bundle(t, "client"))), gatewayURL)
+}
+
+// ServeBefore serves a page and, from the same origin, a gateway behind a proxy that says 502 where it does not answer.
+func ServeBefore(t testing.TB, page http.Handler, gatewayURL func() string) string {
+	t.Helper()
+	return serve(t, page, gatewayURL, func(w http.ResponseWriter, _ *http.Request, _ error) {
 		w.WriteHeader(http.StatusBadGateway)
 	})
 }
 
-// serve serves a folder and, by a proxy, a gateway.
-func serve(t testing.TB, dir string, gatewayURL func() string, failed func(http.ResponseWriter, *http.Request, error)) string {
+// serve serves a page and, by a proxy, a gateway.
+func serve(t testing.TB, page http.Handler, gatewayURL func() string, failed func(http.ResponseWriter, *http.Request, error)) string {
 	t.Helper()
 	quiet := log.New(io.Discard, "", 0) // net/http reports each cut, and cuts are what the tests do
 	transport := &http.Transport{}
@@ -82,7 +88,7 @@ func serve(t testing.TB, dir string, gatewayURL func() string, failed func(http.
 	mux := http.NewServeMux()
 	mux.Handle("/stream/", proxy)
 	mux.Handle("/api/", proxy)
-	mux.Handle("/", http.FileServer(http.Dir(dir)))
+	mux.Handle("/", page)
 	server := httptest.NewUnstartedServer(mux)
 	server.Config.ErrorLog = quiet
 	server.Start()

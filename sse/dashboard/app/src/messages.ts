@@ -1,6 +1,9 @@
 // Every word that the page says, in one place. A text with parts is a function.
 
+import { acting } from './acting/words.ts'
+
 export const m = {
+  acting,
   product: 'Fleetcast',
   nav: { main: 'Main', docs: 'API documentation', map: 'Map', alerts: 'Alerts', menu: 'Account and settings' },
   theme: { title: 'Appearance', auto: 'Automatic', light: 'Light', dark: 'Dark' },

@@ -2,7 +2,6 @@ import { describe, expect, it } from 'vitest'
 import { graticule, niceStep } from '../src/map/layers.ts'
 import { polygons } from '../src/map/outlines.ts'
 import { parseTrail, Trail } from '../src/map/trail.ts'
-import { circleAround, featureOf } from '../src/state/fences.ts'
 import { hrefOf, parseRoute } from '../src/state/route.ts'
 import { widen } from '../src/geo.ts'
 
@@ -60,15 +59,5 @@ describe('the viewport of a large fleet', () => {
     expect(widen([0, 0, 10, 10])).toEqual([-3, -3, 13, 13])
     expect(widen([170, -80, 190, -70])).toEqual([164, -83, -164, -67])
     expect(widen([-170, -80, 170, 80])).toBe(null)
-  })
-})
-
-describe('geofences', () => {
-  it('are drawn as areas, and what is no geometry is not', () => {
-    const ring = circleAround([10, 60], 1000)
-    expect(ring).toHaveLength(73)
-    expect((ring[18]![0]! - 10) / (ring[0]![1]! - 60)).toBeCloseTo(2, 1)
-    expect(featureOf({ id: 'a', geometry: { type: 'corridor', line: [[0, 0], [1, 0]], width: 100 } })[0]!.geometry).toMatchObject({ type: 'MultiPolygon' })
-    expect(featureOf({ id: 'a', geometry: { type: 'circle' } })).toEqual([])
   })
 })

@@ -42,6 +42,7 @@ export class LiveMap {
   readonly scale = new Value(0) // metres a pixel
   padding = { left: 0, right: 0, top: 0, bottom: 0 } // what of the map something else covers
   visiblePins = 0
+  busy = false // somebody draws on it: a click chooses nothing
   private pins: Pins
   private overlay: Overlay
   private camera: Camera = { x: 0.5, y: 0.4, scale: 1024, zoom: 1, width: 1, height: 1 }
@@ -306,6 +307,7 @@ export class LiveMap {
 
   private listen(): void {
     this.map.on('click', event => {
+      if (this.busy) return
       const bubble = this.bubbleAt(event.point.x, event.point.y)
       if (bubble) {
         this.open(bubble)
@@ -314,6 +316,7 @@ export class LiveMap {
       this.o.select(this.pinAt(event.point.x, event.point.y)?.id ?? '')
     })
     this.map.on('mousemove', event => {
+      if (this.busy) return
       const bubble = this.bubbleAt(event.point.x, event.point.y)
       const pin = bubble ? undefined : this.pinAt(event.point.x, event.point.y)
       this.map.getCanvas().style.cursor = bubble || pin ? 'pointer' : ''

@@ -6,11 +6,13 @@ import { m } from '../messages.ts'
 import { choose } from '../state/app.ts'
 import { FRESH, OLD } from '../state/clock.ts'
 import { isNumber, type Asset } from '../state/fleet.ts'
+import { may, session } from '../state/session.ts'
 import { alerts, clock, commands, fleet, following, look, streamState } from '../state/live.ts'
 import { mapValue, trail } from '../state/mapstate.ts'
 import { useSignal, useValue } from '../state/store.ts'
 import { Chart } from '../ui/Chart.tsx'
 import { Icon } from '../ui/Icon.tsx'
+import { CommandButton } from '../acting/CommandForm.tsx'
 import { AlertItem } from './Alerts.tsx'
 
 export function Details({ id }: { id: string }) {
@@ -132,6 +134,7 @@ function DeviceAlerts({ id }: { id: string }) {
 function DeviceCommands({ id }: { id: string }) {
   useSignal(commands)
   const list = commands.of(id).slice(0, 10)
+  useValue(session)
   if (!commands.available) return null
   return (
     <section><h3>{m.details.commands}</h3>
@@ -143,6 +146,7 @@ function DeviceCommands({ id }: { id: string }) {
           </li>
         ))}</ol>
       )}
+      {may('operator') && <div className="command-button"><CommandButton id={id} /></div>}
     </section>
   )
 }

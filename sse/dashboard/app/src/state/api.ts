@@ -6,7 +6,7 @@ export class ApiError extends Error {
   }
 }
 
-interface Problem { title?: string, detail?: string, field?: string }
+interface Problem { title?: string, detail?: string, parameter?: string }
 
 export async function call<T>(method: string, path: string, body?: unknown, headers: Record<string, string> = {}): Promise<T> {
   const init: RequestInit = { method, headers: { accept: 'application/json', ...headers } }
@@ -22,7 +22,7 @@ export async function call<T>(method: string, path: string, body?: unknown, head
     } catch {
       // no problem document: a proxy's page
     }
-    throw new ApiError(answer.status, problem.detail ?? problem.title ?? `The gateway answers ${answer.status}.`, problem.field)
+    throw new ApiError(answer.status, problem.detail ?? problem.title ?? `The gateway answers ${answer.status}.`, problem.parameter)
   }
   if (answer.status === 204 || answer.headers.get('content-length') === '0') return undefined as T
   return await answer.json() as T

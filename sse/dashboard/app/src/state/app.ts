@@ -18,7 +18,8 @@ export function choose(id: string, from: 'list' | 'map' | 'link'): void {
   if (id !== selected.get()) following.set(false)
   selected.set(id)
   const { name } = route.get()
-  go(ASSET_SECTIONS.includes(name) ? name : 'map', id)
+  if (ASSET_SECTIONS.includes(name)) go(name, id)
+  else if (id !== '') go('map', id) // a click beside all assets leaves no panel
 }
 
 // A link to an asset, and the button back, choose too.
