@@ -140,7 +140,7 @@ func (v *Viewer) step(s *viewState) (cursor, step) {
 		case p.fresh && head.Offset < oldest && v.behind.cursor.toIn(i) == 0:
 			early = true // a pass that ends at the head would end in a reset
 		case !v.behind.cursor.active && (!next.active && p.at.Offset < v.target(i, head).Offset || p.fresh && !(next.active && parts[next.part].fresh)):
-			next = cursor{active: true, part: i, to: v.view.passTo(i, p.fresh, v.target(i, head), oldest)}
+			next = cursor{active: true, part: i, to: v.view.passTo(i, p, v.target(i, head), oldest)}
 		case p.at.Offset > head.Offset:
 			early = true
 		}
@@ -256,11 +256,11 @@ func (v *Viewer) take(c cursor, epoch bus.Epoch) []byte {
 }
 
 // slice is the piece at c: one that another viewer made, or makes just now, where it is not older than what this one has
-// seen, nor than when it asked: frames are newer than the head, and others may have been shown them already. In a storm of
-// returning viewers each is made once, and the others wait for it.
+// seen, nor than when it asked, unless it came without an id and so with nothing: a page that was cut in the middle of a piece
+// was shown more than its id says. In a storm of returning viewers each is made once, and the others wait for it.
 func (v *Viewer) slice(m *mark, c cursor) *slice {
-	key, seen := sliceKey{mark: m.text, part: c.part, to: c.to, limit: v.limit}, m.parts[c.part].seen()
-	if v.owed != nil {
+	key, seen := sliceKey{mark: m.text, part: c.part, to: c.to, limit: v.limit, fresh: m.parts[c.part].fresh}, m.parts[c.part].seen()
+	if v.owed != nil && !v.blank {
 		seen = max(seen, v.owed[c.part].Offset)
 	}
 	for anew := false; ; anew = true {
@@ -323,7 +323,7 @@ func (v *Viewer) resetEvent() []byte {
 	v.hub.stats.reset(v.reset)
 	v.behind = v.view.freshMark()
 	v.until = nil
-	v.reset, v.ready, v.owed, v.ahead = noReset, false, nil, time.Time{}
+	v.reset, v.ready, v.owed, v.ahead, v.blank = noReset, false, nil, time.Time{}, false
 	return v.view.event("reset", append(data, '}'), v.behind.text)
 }
 
@@ -336,27 +336,31 @@ func (v *view) freshMark() *mark {
 	return newMark(parts, cursor{}, v.filter)
 }
 
-// passTo is the end of a pass that starts now: the head. Passes from nothing that start within a second of each other
-// have the same end, so that a crowd that arrives at once shares one snapshot; unless it is older than oldest, since which
-// the table can say what changed.
-func (v *view) passTo(part int, fresh bool, head bus.Position, oldest uint64) uint64 {
-	if !fresh {
-		return head.Offset
-	}
+// passTo is the end of a pass that starts now from p: the head, or the end of a pass that another viewer started lately, so that
+// a crowd that comes back shares the slices of this pass and stands at one place after it. Passes from nothing share
+// their end for longer, for they are long. The end is not below oldest, since which the table can say what changed, and always
+// beyond p: a viewer that stands where the others were going is the one that goes on to the head.
+func (v *view) passTo(part int, p *markPart, head bus.Position, oldest uint64) uint64 {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if v.snapshots == nil {
-		v.snapshots = make([]snapshotPass, len(v.tables))
+	if v.ends == nil {
+		v.ends = make([]passEnds, len(v.tables))
 	}
-	p, now := &v.snapshots[part], time.Now()
-	if p.to.Epoch != head.Epoch || p.to.Offset < oldest || now.Sub(p.started) > maxSliceAge {
-		*p = snapshotPass{to: head, started: now}
+	end, age, least := &v.ends[part].later, maxSliceAge, p.at.Offset+1
+	if p.fresh {
+		end, age, least = &v.ends[part].fresh, maxSnapshotAge, oldest
 	}
-	return p.to.Offset
+	if now := time.Now(); end.to.Epoch != head.Epoch || end.to.Offset < least || end.to.Offset > head.Offset || now.Sub(end.started) > age {
+		*end = passEnd{to: head, started: now}
+	}
+	return end.to.Offset
 }
 
-// snapshotPass is the pass from nothing that new viewers join.
-type snapshotPass struct {
+// passEnds are the ends that passes of a partition share.
+type passEnds struct{ fresh, later passEnd }
+
+// passEnd is the end of a pass, and when it was started.
+type passEnd struct {
 	to      bus.Position
 	started time.Time
 }

@@ -162,7 +162,7 @@ func (v *Viewer) begins(old *view, from []held) {
 	v.at, v.seen, v.owed, v.turn = nil, nil, nil, 0
 	v.ready, v.ahead = false, time.Time{}
 	v.beats = v.view.state.Load().beat.number
-	v.behind = v.view.freshMark()
+	v.behind, v.blank = v.view.freshMark(), false
 	m := &moving{old: old, held: from, parts: v.behind.parts, begun: v.view.offsets()}
 	m.parts = slices.Clone(m.parts)
 	if v.view.query.Fields.Key() != old.query.Fields.Key() {
@@ -235,7 +235,7 @@ func (v *Viewer) sweepOn() []byte {
 	switch {
 	case why != noReset:
 		v.letGo()
-		v.moving, v.behind, v.reset = nil, v.view.freshMark(), why
+		v.moving, v.behind, v.reset, v.blank = nil, v.view.freshMark(), why, false
 		return nil
 	case g.empty():
 		return nil

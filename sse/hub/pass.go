@@ -37,6 +37,15 @@ type sliceKey struct {
 	part  int
 	to    uint64
 	limit int
+	fresh bool // it has been given nothing of the partition
+}
+
+// age is how old a slice may be that is given to another viewer.
+func (k *sliceKey) age() time.Duration {
+	if k.fresh {
+		return maxSnapshotAge
+	}
+	return maxSliceAge
 }
 
 // slice is a piece of a pass.
@@ -159,9 +168,12 @@ func (v *view) around(t *table, from since, hash uint64, begun bool) iter.Seq[*r
 // Bounds of what a view keeps of slices for viewers that come by the same way: a storm of returning viewers is served
 // from there, and costs no memory per viewer.
 const (
-	maxCachedSliceBytes = 8 << 20
+	maxCachedSliceBytes = 32 << 20
 	maxCachedSlices     = 1024
 	maxSliceAge         = time.Second
+	// maxSnapshotAge is for slices of passes from nothing: what changes meanwhile is in the next pass. A crowd that takes
+	// longer than this to read a snapshot takes as many of them as this goes into that time.
+	maxSnapshotAge = 5 * time.Second
 	// maxKeptSliceBytes bounds what all views keep together: anybody makes a view of the whole fleet by asking for
 	// another every=. Where it is reached slices are made for one viewer only.
 	maxKeptSliceBytes = 64 << 20
@@ -188,7 +200,7 @@ type cachedSlice struct {
 
 // entry is the slice for a key: the one that is kept, unless it is old or anew says that it will not do, else a new one.
 func (c *sliceCache) entry(k sliceKey, anew bool, now time.Time) *cachedSlice {
-	if e := c.byKey[k]; e != nil && !anew && now.Sub(e.wanted) <= maxSliceAge {
+	if e := c.byKey[k]; e != nil && !anew && now.Sub(e.wanted) <= k.age() {
 		return e
 	}
 	e := &cachedSlice{key: k, wanted: now}
@@ -232,7 +244,7 @@ func (c *sliceCache) expire(now time.Time) {
 	n := 0
 	for ; n < len(c.fifo); n++ {
 		e := c.fifo[n]
-		if now.Sub(e.wanted) <= maxSliceAge && c.bytes <= maxCachedSliceBytes && len(c.fifo)-n <= maxCachedSlices {
+		if now.Sub(e.wanted) <= e.key.age() && c.bytes <= maxCachedSliceBytes && len(c.fifo)-n <= maxCachedSlices {
 			break
 		}
 		c.grow(-e.weight)

@@ -304,16 +304,24 @@ func TestSlicesAreKeptForASecond(t *testing.T) {
 	}
 }
 
-func TestSnapshotsThatBeginWithinASecondEndAtOnePlace(t *testing.T) {
+func TestPassesThatBeginAtOneTimeEndAtOnePlace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		v := newView(Query{}, lineFormat{}, []*table{newTable(0, 1)})
-		end := func(epoch bus.Epoch, head uint64) uint64 {
-			return v.passTo(0, true, bus.Position{Epoch: epoch, Offset: head}, 0)
+		end := func(from *markPart, epoch bus.Epoch, head uint64) uint64 {
+			return v.passTo(0, from, bus.Position{Epoch: epoch, Offset: head}, 0)
 		}
-		got := []uint64{end(1, 5), end(1, 6)}
-		<-time.After(maxSliceAge + 1)
-		got = append(got, end(1, 7), end(2, 3))
+		nothing := &markPart{fresh: true}
+		got := []uint64{end(nothing, 1, 5), end(nothing, 1, 6)}
+		<-time.After(maxSnapshotAge + 1)
+		got = append(got, end(nothing, 1, 7), end(nothing, 2, 3))
 		if fmt.Sprint(got) != "[5 5 7 3]" {
+			t.Errorf("passes from nothing end at %v", got)
+		}
+		at := func(offset uint64) *markPart { return &markPart{at: bus.Position{Epoch: 1, Offset: offset}} }
+		got = []uint64{end(at(1), 1, 5), end(at(4), 1, 6), end(at(5), 1, 7), end(at(1), 1, 8)}
+		<-time.After(maxSliceAge + 1)
+		got = append(got, end(at(1), 1, 9), end(at(1), 2, 3))
+		if fmt.Sprint(got) != "[5 5 7 7 9 3]" {
 			t.Errorf("passes end at %v", got)
 		}
 	})

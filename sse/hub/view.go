@@ -37,10 +37,10 @@ type view struct {
 	allLeft *atomic.Int64 // entries of interest.left of all views
 	sized   atomic.Pointer[viewSize]
 
-	mu        sync.Mutex
-	viewers   []*Viewer
-	slices    sliceCache
-	snapshots []snapshotPass // by partition
+	mu      sync.Mutex
+	viewers []*Viewer
+	slices  sliceCache
+	ends    []passEnds // by partition
 }
 
 // wanted is a device that a view names.

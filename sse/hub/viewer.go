@@ -35,6 +35,7 @@ type Viewer struct {
 	limit  int            // of the next slice
 	plain  int            // the size of the piece that it was given last, before it was packed; 0 where that does not matter
 	beats  uint64         // the last heartbeat that it was given
+	blank  bool           // it came without an id and was not reset: whatever it is given is the first that it sees
 	ready  bool           // ready was said since the last reset
 	owed   []bus.Position // until then: how far the tables were when it began
 	reset  reason         // to be said
@@ -172,6 +173,7 @@ func (v *Viewer) fall() {
 func (v *Viewer) enter(lastEventID string) {
 	v.beats = v.view.state.Load().beat.number
 	v.behind = v.view.freshMark()
+	v.blank = lastEventID == ""
 	m, ok := decodeMark(lastEventID)
 	if !ok {
 		return
