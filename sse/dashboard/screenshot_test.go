@@ -42,10 +42,8 @@ func TestScreenshots(t *testing.T) {
 		})
 	}
 	b.Prefer("prefers-reduced-motion", "no-preference")
-	b.WaitFor(`document.documentElement.dataset.stream === 'live'`)
-	b.WaitFor(`document.querySelectorAll('.row').length > 5`)
-	for loaded, tries := false, 0; !loaded && tries < 8; tries++ { // drawn without a graphics card, on a machine that does other things
-		b.Eval(`new Promise(done => setTimeout(() => done(Boolean(fleetcast.map()?.map.isSourceLoaded('land'))), 20000 * !fleetcast.map()?.map.isSourceLoaded('land')))`, &loaded)
+	for loaded, tries := false, 0; !loaded && tries < 200; tries++ { // drawn without a graphics card, on a machine that does other things
+		b.Eval(`new Promise(done => setTimeout(done, 500)).then(() => document.querySelectorAll('.row').length > 5 && Boolean(globalThis.fleetcast?.map()?.map.isSourceLoaded('land')))`, &loaded)
 	}
 	shoot := func(name string) {
 		b.Eval(`new Promise(done => setTimeout(done, 3000))`, nil) // flights of the camera end

@@ -41,8 +41,8 @@ function worldSources(world: World | null): Record<string, SourceSpecification> 
   }
 }
 
-// The nearer, the smaller the cities that are named.
-const cities: FilterSpecification = ['all', ['==', ['get', 'kind'], 'city'], ['>=', ['get', 'rank'], ['step', ['zoom'], 5e6, 4.5, 2e6, 5.5, 8e5, 6.5, 3e5, 7.5, 0]]]
+// The nearer, the smaller the cities that are named; a filter sees whole steps of zoom.
+const cities: FilterSpecification = ['all', ['==', ['get', 'kind'], 'city'], ['>=', ['get', 'rank'], ['step', ['zoom'], 5e6, 4, 1.6e6, 5, 7e5, 6, 3e5, 7, 0]]]
 
 function worldLayers(p: Palette): LayerSpecification[] {
   return [
@@ -63,13 +63,13 @@ function worldLayers(p: Palette): LayerSpecification[] {
       id: 'cities', type: 'symbol', source: 'places', minzoom: 3.5, filter: cities,
       layout: {
         'text-field': ['get', 'name'], 'text-font': FONT, 'text-size': ['interpolate', ['linear'], ['zoom'], 4, 10.5, 8, 13], 'text-padding': 4,
-        'symbol-sort-key': ['-', 0, ['get', 'rank']], 'text-max-width': 9, 'text-variable-anchor': ['left', 'top', 'right', 'bottom'], 'text-radial-offset': 1.5,
+        'symbol-sort-key': ['-', 0, ['get', 'rank']], 'text-max-width': 9, 'text-variable-anchor': ['left', 'top', 'right', 'bottom'], 'text-radial-offset': 0.9,
       },
       paint: { 'text-color': p.city, 'text-halo-color': p.halo, 'text-halo-width': 1.2 },
     },
     {
       id: 'countries', type: 'symbol', source: 'places', minzoom: 1.5, maxzoom: 7, filter: ['all', ['==', ['get', 'kind'], 'country'],
-        ['>=', ['get', 'rank'], ['step', ['zoom'], 300, 2.5, 80, 3.5, 25, 4.5, 4, 5.5, 0]]],
+        ['>=', ['get', 'rank'], ['step', ['zoom'], 300, 2, 100, 3, 25, 4, 4, 5, 0]]],
       layout: {
         'text-field': ['upcase', ['get', 'name']], 'text-font': FONT, 'text-size': ['interpolate', ['linear'], ['zoom'], 2, 9.5, 6, 13], 'text-letter-spacing': 0.14,
         'text-max-width': 8, 'text-padding': 8, 'symbol-sort-key': ['-', 0, ['get', 'rank']],

@@ -10,6 +10,7 @@ import type { Palette } from './palette.ts'
 
 const MAX_NAMES = 90
 const NAMES_ZOOM = 9
+const PIN_RADIUS = 9
 const FONT = "'Inter Variable', system-ui, sans-serif"
 
 export interface Scene {
@@ -166,9 +167,13 @@ export class Overlay {
   // From the last place of the trail to where the pin is on its way.
   private lead(camera: Camera, tail: { x: number, y: number }, x: number, y: number): void {
     const { ctx } = this
+    const [fromX, fromY] = [screenX(camera, tail.x), screenY(camera, tail.y)]
+    const way = Math.hypot(x - fromX, y - fromY)
+    if (way <= PIN_RADIUS) return
+    const part = 1 - PIN_RADIUS / way // this canvas lies above the pin
     ctx.beginPath()
-    ctx.moveTo(screenX(camera, tail.x), screenY(camera, tail.y))
-    ctx.lineTo(x, y)
+    ctx.moveTo(fromX, fromY)
+    ctx.lineTo(fromX + (x - fromX) * part, fromY + (y - fromY) * part)
     ctx.strokeStyle = this.palette.accent
     ctx.lineWidth = 3
     ctx.lineCap = 'round'
