@@ -26,6 +26,10 @@ type commands struct {
 	Token       tokenCommand       `cmd:"" help:"Sign tokens that show who asks over HTTP, and end them."`
 	Keys        keysCommand        `cmd:"" help:"Make, list and end the keys by which programs show who they are over HTTP."`
 	Users       usersCommand       `cmd:"" help:"Make, list, change and delete the people who may sign in."`
+	Rules       keptCommand        `cmd:"" help:"Make, list, change and delete rules, by which alerts are raised."`
+	Fences      keptCommand        `cmd:"" help:"Make, list, change and delete the fences that rules speak of."`
+	Alerts      alertsCommand      `cmd:"" help:"List and acknowledge alerts."`
+	Webhooks    keptCommand        `cmd:"" help:"Make, list, change and delete the addresses that are told of alerts."`
 	Decode      decodeCommand      `cmd:"" help:"Say what a message becomes, and why."`
 	Presets     presetsCommand     `cmd:"" help:"List the ecosystems whose topics and formats are known."`
 }
@@ -65,7 +69,11 @@ func runCommand(args []string, t *terminal) int {
 	defer context.AfterFunc(ctx, release)() // the second signal ends the process at once
 	command.BindTo(ctx, (*context.Context)(nil))
 	called := commandName(command.Selected().Name)
-	command.Bind(&called)
+	of := commandParent("")
+	if parent := command.Selected().Parent; parent != nil {
+		of = commandParent(parent.Name)
+	}
+	command.Bind(&called, &of)
 	if err := command.Run(t); err != nil {
 		fmt.Fprintf(t.err, "gateway: %v\n", err)
 		if wrong, ok := errors.AsType[*devices.Error](err); ok && wrong.Kind == devices.Invalid {

@@ -18,7 +18,7 @@ import (
 var ErrShown = errors.New("shown")
 
 // Commands are named where the settings are listed. The program's main has them.
-const Commands = "gateway version, decode, presets, devices, commands, fleets, credentials, token, keys, users"
+const Commands = "gateway version, decode, presets, devices, commands, fleets, credentials, rules, fences, alerts, webhooks, token, keys, users"
 
 // envPrefix begins every variable: --mqtt-listen is FLEETCAST_MQTT_LISTEN.
 const envPrefix = "FLEETCAST"

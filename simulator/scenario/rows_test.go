@@ -70,6 +70,7 @@ var faultsAndClocks = []row{
 		"simulator/scenario.TestASingleProcessKeepsWhatItAcknowledgedOverKills", "bridge/diskbus.TestAProcessThatIsKilledAtAnyMomentKeepsItsWord",
 		"simulator/scenario.TestAnyEdgeBehindAProxyWithoutStickinessResumesAnyViewer",
 		"simulator/scenario.TestEveryPlaceThatWasAcknowledgedIsInTheTrailOverKills",
+		"simulator/scenario.TestEveryAlertIsRaisedOnceOverKills", "simulator/scenario.TestEveryAlertIsRaisedOnceThoughTheirOwnersDie",
 		"simulator/scenario.TestAReadingThatIsReadAfterItsDevicesDeletionByANewOwnerDoesNotBringItBack",
 		"devices/store/embedded.TestAProcessThatIsKilledKeepsWhatItCommittedAndNothingByHalves",
 	}},
