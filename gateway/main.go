@@ -61,6 +61,9 @@ func serve(ctx context.Context, opts app.Options) error {
 	if err := gateway.Start(ctx); err != nil {
 		return err
 	}
+	if err := gateway.SeedDemo(ctx); err != nil {
+		opts.Report.Logger.WarnContext(ctx, "the demo has no rules", "error", err)
+	}
 	demo, err := startDemo(ctx, opts, gateway.Addrs().MQTT.String())
 	if err == nil {
 		err = gateway.Wait(ctx)

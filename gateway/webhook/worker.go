@@ -118,7 +118,7 @@ func (w *worker) wait(more <-chan struct{}) {
 }
 
 func (w *worker) pause(d time.Duration) {
-	timer := time.NewTimer(d/2 + rand.N(d/2+1)) //nolint:gosec // no secret
+	timer := time.NewTimer(d/2 + rand.N(d/2+1))
 	defer timer.Stop()
 	select {
 	case <-timer.C:
