@@ -45,7 +45,7 @@ func offlineRule(id string) rules.Rule {
 
 func TestEveryProcessSeesTheSameRules(t *testing.T) {
 	s := store.NewMemory(store.MemoryOptions{})
-	defer closeStore(t, s)
+	t.Cleanup(func() { closeStore(t, s) })
 	a, b := start(t, s), start(t, s)
 	if b.Rules() == nil || b.Rules().Len() != 0 {
 		t.Fatal("a store without rules is not one that is not known")
@@ -87,12 +87,12 @@ func TestBeforeTheyAreLoadedThereIsNoSet(t *testing.T) {
 	if err != nil || b.Rules() != nil || b.Ready() {
 		t.Errorf("%v, %v", b.Rules(), err)
 	}
-	defer closeStore(t, b.o.Store)
+	t.Cleanup(func() { closeStore(t, b.o.Store) })
 }
 
 func TestPagesHaveWhatIsSeenInOrder(t *testing.T) {
 	s := store.NewMemory(store.MemoryOptions{})
-	defer closeStore(t, s)
+	t.Cleanup(func() { closeStore(t, s) })
 	b := start(t, s)
 	for i := range 7 {
 		if _, err := b.CreateRule(t.Context(), offlineRule(fmt.Sprint("r", i))); err != nil {
@@ -124,7 +124,7 @@ func TestPagesHaveWhatIsSeenInOrder(t *testing.T) {
 
 func TestARecordThatCannotBeReadIsAsGoodAsNone(t *testing.T) {
 	s := store.NewMemory(store.MemoryOptions{})
-	defer closeStore(t, s)
+	t.Cleanup(func() { closeStore(t, s) })
 	at, err := s.Commit(t.Context(), []store.Op{
 		{Kind: KindRule, ID: "bad", Value: []byte("{")}, {Kind: KindRule, ID: "wrong", Value: []byte(`{"value":{"id":"wrong","when":{"type":"new"}}}`)},
 	})
