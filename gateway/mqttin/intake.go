@@ -124,6 +124,17 @@ type topicRoute struct {
 	fleet      devices.FleetID  // the one that it is in
 }
 
+// subject is the device that the topic is about, and the fleet that it names for it; zero where it says nothing of that.
+func (r *topicRoute) subject() (devices.DeviceID, devices.FleetID) {
+	switch {
+	case r.reply != nil:
+		return r.reply.device, r.reply.fleet
+	case r.route != nil:
+		return r.route.Device(), r.route.Fleet()
+	}
+	return devices.DeviceID{}, devices.FleetID{}
+}
+
 // topicCache remembers the routes of a connection's topics, limit of them at most. It is for one goroutine.
 type topicCache struct {
 	limit  int

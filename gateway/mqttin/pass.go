@@ -11,8 +11,8 @@ import (
 // forgetRetained takes an empty payload with the retain flag, which deletes what is retained for the topic and says nothing
 // of a device. Who may speak for the topic's device may.
 func (b *Broker) forgetRetained(s *session, r *topicRoute, m *message, d *delivery) {
-	if r.route != nil && !r.route.Device().IsZero() {
-		if _, why, ok := b.fleetOf(s, r, r.route.Device(), r.route.Fleet()); !ok {
+	if device, named := r.subject(); !device.IsZero() {
+		if _, why, ok := b.fleetOf(s, r, device, named); !ok {
 			b.counters.note(why, s.conn.remote)
 			if why == DeviceUnknownYet {
 				b.forsake(s, d)

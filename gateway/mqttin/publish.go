@@ -104,10 +104,10 @@ func (b *Broker) receive(s *session, m message) {
 		b.counters.messages[dialect.Rejected].Add(1)
 		b.counters.note(TopicDenied, s.conn.remote)
 		b.refuse(s, &d, codeNotAuthorized)
-	case r.reply != nil:
-		b.takeReply(s, r, &m, &d)
 	case b.routing && m.retain && len(m.payload) == 0 && !isReserved(r.topic) && r.reason != dialect.BadTopic:
 		b.forgetRetained(s, r, &m, &d)
+	case r.reply != nil:
+		b.takeReply(s, r, &m, &d)
 	case r.route != nil:
 		b.understand(s, r, &m, &d)
 	case r.reason == dialect.UnknownTopic && b.routing && !isReserved(r.topic):

@@ -100,7 +100,7 @@ func TestWhatIsRetainedIsBounded(t *testing.T) {
 	h := guarded(t, Options{Route: true, Limits: Limits{RetainedMessages: 20, RetainedBytes: 10_000, RetainedPerDevice: 3}}, auth)
 	device, _ := connect(t, h, as("truck-1"))
 	for i := range 5 {
-		device.say(fmt.Sprintf("fleets/north/devices/truck-1/replies/%d", i), "{}", 1, true)
+		device.say(fmt.Sprintf("fleets/north/devices/truck-1/replies/%026d", i), `{"status":"done"}`, 1, true)
 	}
 	if n := h.Stats().Retained; n != 3 || h.event(RetainRefused) != 2 {
 		t.Errorf("a device has %d", n)

@@ -27,11 +27,14 @@ func (p place) topic() string {
 	return "fleets/" + p.fleet + "/devices/" + p.device + "/" + p.tail
 }
 
+// replyTail is where the answer to a command goes.
+const replyTail = "replies/0000000000000000000000000v"
+
 // world is all places that the test knows: two fleets, three registered devices, one that is not, and other topics.
 func world() (places []place) {
 	for _, fleet := range []string{"north", "south"} {
 		for _, device := range []string{"d1", "d2", "d3", "d9"} {
-			for _, tail := range []string{"telemetry", "status", "replies/7", "commands/7", "commands"} {
+			for _, tail := range []string{"telemetry", "status", replyTail, "commands/7", "commands"} {
 				places = append(places, place{fleet, device, tail})
 			}
 		}
@@ -64,7 +67,7 @@ var actors = []actor{
 // writes is the model of publishing: telemetry, status and replies of one's own device or of a gateway's fleets, where a
 // device is in the fleet that it is registered in; the client writes telemetry of north, and chat.
 func (a actor) writes(p place) bool {
-	own := p.tail == "telemetry" || p.tail == "status" || p.tail == "replies/7"
+	own := p.tail == "telemetry" || p.tail == "status" || p.tail == replyTail
 	fleet := p.fleet
 	if home, ok := registered[p.device]; ok {
 		fleet = home
@@ -73,8 +76,7 @@ func (a actor) writes(p place) bool {
 	case "device":
 		return own && p.device == a.name && p.fleet == a.fleets
 	case "gateway":
-		isReply := p.tail == "replies/7" // goes by its topic alone: there is nothing to take in
-		return own && p.fleet != "" && strings.Contains(a.fleets, p.fleet) && (isReply || strings.Contains(a.fleets, fleet))
+		return own && p.fleet != "" && strings.Contains(a.fleets, p.fleet) && strings.Contains(a.fleets, fleet)
 	}
 	return p.tail == "telemetry" && p.fleet == "north" && fleet == "north" || strings.HasPrefix(p.tail, "chat")
 }
@@ -184,13 +186,13 @@ func (r *raw) leave() {
 }
 
 // judge says what became of a message: its code, and what is in the inlet of it.
-func (w *walls) judge(rt *rapid.T, a actor, p place, payload string, code byte, mark int) {
+func (w *walls) judge(rt *rapid.T, a actor, p place, payload string, code byte, mark int, isWill bool) {
 	allowed := a.writes(p)
 	if (code < 0x80) != allowed {
 		rt.Fatalf("%s publishes to %s: code %#x", a.name, p.topic(), code)
 	}
 	want := 0
-	if allowed && payload != "" && (p.tail == "telemetry" || p.tail == "status") {
+	if allowed && payload != "" && (p.tail == "telemetry" || p.tail == "status" || p.tail == replyTail && !isWill) {
 		want = 1
 	}
 	got := 0
@@ -209,8 +211,11 @@ func (w *walls) judge(rt *rapid.T, a actor, p place, payload string, code byte, 
 }
 
 func (w *walls) payload(p place) string {
-	if p.tail == "status" {
+	switch p.tail {
+	case "status":
 		return "online"
+	case replyTail:
+		return `{"status":"done"}`
 	}
 	return `{"lat":1,"lon":2}`
 }
@@ -230,7 +235,7 @@ func (w *walls) publish(rt *rapid.T) {
 		w.retain(a, p, payload)
 	}
 	r.send(packet)
-	w.judge(rt, a, p, payload, codeOf(r.expect(0x40, 1)), mark)
+	w.judge(rt, a, p, payload, codeOf(r.expect(0x40, 1)), mark, false)
 }
 
 // retain is the model of what is retained.
@@ -261,7 +266,7 @@ func (w *walls) alias(rt *rapid.T) {
 		for j, topic := range []string{at.topic(), ""} {
 			mark, id := len(w.h.inlet.entries()), uint16(2*i+j+1)
 			r.send(aliasPacket(topic, 1, w.payload(at), 1, id))
-			w.judge(rt, a, at, w.payload(at), codeOf(r.expect(0x40, id)), mark)
+			w.judge(rt, a, at, w.payload(at), codeOf(r.expect(0x40, id)), mark, false)
 		}
 	}
 }
@@ -292,7 +297,7 @@ func (w *walls) will(rt *rapid.T) {
 	if o.retain {
 		w.retain(a, p, o.will)
 	}
-	w.judge(rt, a, p, o.will, 0, mark)
+	w.judge(rt, a, p, o.will, 0, mark, true)
 }
 
 func (w *walls) subscribe(rt *rapid.T) {

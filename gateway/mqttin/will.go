@@ -19,13 +19,20 @@ func (b *Broker) readWill(s *session, pk *packets.Packet) *refusal {
 	if strings.ContainsAny(r.topic, "+#") {
 		return b.ignoreWill(s)
 	}
-	r.route, r.reason = b.router.Route(r.topic)
+	if r.reply = parseReply(r.topic); r.reply == nil {
+		r.route, r.reason = b.router.Route(r.topic)
+	}
 	b.judge(s, r)
 	switch {
 	case s.who != anonymous && !r.allowed:
 		return refusals[WillDenied]
 	case !r.allowed, r.route == nil && !b.routing:
 		return b.ignoreWill(s)
+	}
+	if r.reply != nil { // it is no answer, which nobody gives before they are asked, but it may be read by others
+		if refused := b.mayLeaveWill(s, r); refused != nil {
+			return refused
+		}
 	}
 	if b.routing && r.reason != dialect.BadTopic {
 		s.willOut.Store(newLastWill(s, r.topic, pk))
@@ -34,6 +41,18 @@ func (b *Broker) readWill(s *session, pk *packets.Packet) *refusal {
 		return nil
 	}
 	return b.decodeWill(s, r, pk.Connect.WillPayload)
+}
+
+// mayLeaveWill tells whether the client may speak for the device that the topic of its will is about.
+func (b *Broker) mayLeaveWill(s *session, r *topicRoute) *refusal {
+	device, named := r.subject()
+	switch _, why, ok := b.fleetOf(s, r, device, named); {
+	case ok, s.who == anonymous:
+		return nil
+	case why == DeviceUnknownYet:
+		return refusals[LoginUnavailable]
+	}
+	return refusals[WillDenied]
 }
 
 // decodeWill keeps what the will says about devices.
