@@ -146,6 +146,7 @@ func TestActingOnThePage(t *testing.T) {
 	managesPeople(root)
 	id := drawsAFence(root)
 	watchesIt(t, root, g, id)
+	commandsIt(t, root, g)
 
 	vera := sit(t, b, address, "vera")
 	vera.WaitFor(`rail() === '#/,#/alerts'`)
@@ -279,4 +280,24 @@ func watchesIt(t *testing.T, p *person, g *gateway, fence string) {
 	p.WaitFor(`document.querySelector('.alert[data-state=raised][data-severity=critical]') !== null`)
 	p.does(`press('Acknowledge')`, `document.querySelector('.alert[data-state=acknowledged]') !== null`)
 	p.photo("alert")
+}
+
+// commandsIt sends the truck a command, and sees it done.
+func commandsIt(t *testing.T, p *person, g *gateway) {
+	t.Helper()
+	device := g.listen(g.Addrs().MQTT.String(), "north", "truck-1", "-V", "5")
+	p.goes("map/truck-1")
+	p.does(`press('Send a command')`, `fill('name', 'reboot')`, `fill('params', '{"delay": }')`, `[...document.querySelectorAll('dialog button[type=submit]')].at(-1).click() ?? true`)
+	p.WaitFor(`wrong('params') !== '' && document.activeElement === field('params')`)
+	p.check("command")
+	p.photo("command")
+	p.does(`fill('params', '{"delay": 3}')`, `[...document.querySelectorAll('dialog button[type=submit]')].at(-1).click() ?? true`, `!open_()`)
+	_, response, _, payload := device.next()
+	if !strings.Contains(payload, `"name":"reboot","params":{"delay":3}`) {
+		t.Errorf("the device gets %s", payload)
+	}
+	p.WaitFor(`document.querySelector('.command[data-state=delivered]') !== null`)
+	g.publish("-q", "1", "-t", response, "-m", `{"status":"done"}`)
+	p.WaitFor(`document.querySelector('.command[data-state=done] strong').textContent === 'reboot'`)
+	p.photo("command-done")
 }
