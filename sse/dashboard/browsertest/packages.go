@@ -17,8 +17,8 @@ import (
 // installTimeout bounds npm: a registry that does not answer must not hold a test for its whole time.
 const installTimeout = 3 * time.Minute
 
-// runTimeout bounds a run of Node.
-const runTimeout = time.Minute
+// runTimeout bounds a run of Node: a build, or the tests of a package, on a machine that does other things.
+const runTimeout = 3 * time.Minute
 
 // Packages returns a node_modules folder with what sse/dashboard/package-lock.json names. It is installed once a machine
 // and lock file, in the user's cache: the source tree stays clean and several test processes share it.
