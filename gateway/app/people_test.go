@@ -91,6 +91,10 @@ func TestFleetsAreWallsForPeople(t *testing.T) {
 	waitFor(t, "all are registered", func() bool {
 		return strings.Count(string(g.request(http.MethodGet, "/api/devices", "Authorization", "Bearer "+all).body), `"id"`) == 6
 	}, func() string { return "" })
+	sent := map[string]string{} // by fleet, the id of a command
+	for _, f := range fleets {
+		sent[f] = g.command(f+"-0", `{"name":"x","ttl":3600}`, "Authorization", "Bearer "+all).ID
+	}
 	rapid.Check(t, func(t *rapid.T) {
 		role := rapid.SampledFrom([]devices.Role{devices.Viewer, devices.Operator, devices.Admin}).Draw(t, "role")
 		own := rapid.SliceOfNDistinct(rapid.SampledFrom(fleets), 1, 2, rapid.ID[string]).Draw(t, "own")
@@ -117,7 +121,7 @@ func TestFleetsAreWallsForPeople(t *testing.T) {
 		if rapid.IntRange(0, 4).Draw(t, "streams") == 0 {
 			g.holdTheWalls(t, token, own, asked, want)
 		}
-		for _, path := range []string{"/api/assets?limit=100", "/api/assets.geojson?limit=100", "/api/devices?limit=100"} {
+		for _, path := range []string{"/api/assets?limit=100", "/api/assets.geojson?limit=100", "/api/devices?limit=100", "/api/commands?limit=100"} {
 			body := string(ask(http.MethodGet, path+query).body)
 			for _, f := range fleets {
 				if strings.Contains(body, `"`+f+"-0") != slices.Contains(want, f+"-0") {
@@ -142,6 +146,10 @@ func TestFleetsAreWallsForPeople(t *testing.T) {
 			{"DELETE", "/api/assets/nobody", operator, hidden, hidden},
 			{"DELETE", "/api/devices/nobody", admin, hidden, hidden},
 			{"POST", "/api/devices/" + f + "-0/credential", admin, 200, hidden},
+			{"GET", "/api/devices/" + f + "-0/commands", viewer, 200, hidden},
+			{"GET", "/api/commands/" + sent[f], viewer, 200, hidden},
+			{"POST", "/api/devices/" + f + "-0/commands", operator, 400, hidden}, // without a body
+			{"GET", "/api/audit", admin, 0, 0},
 			{"GET", "/api/credentials", admin, 0, 0},
 			{"GET", "/api/users", admin, 0, 0},
 			{"GET", "/api/keys", admin, 0, 0},
