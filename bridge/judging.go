@@ -253,7 +253,7 @@ func (o *ownership) judgeAt(now time.Time) time.Time {
 	j := &o.state.judging
 	at := now
 	switch {
-	case j.set == nil:
+	case j.set == nil || !o.atEnd: // what is read next wakes the loop
 		return time.Time{}
 	case j.reviewing:
 	case len(j.dues) > 0:
