@@ -149,7 +149,12 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	admission, err := h.options.Admit(w, r)
 	if err != nil {
 		h.refuse(NotAdmitted)
-		problem.Write(w, r, err)
+		switch devices.KindOf(err) {
+		case devices.Exhausted, devices.Unavailable: // not now, but later
+			h.shed(w, r, problem.Of(err))
+		default:
+			problem.Write(w, r, err)
+		}
 		return
 	}
 	req, err := parseRequest(r)
@@ -175,7 +180,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (h *Handler) serve(w http.ResponseWriter, r *http.Request, req request) {
 	client := clientOf(h.options.Client(r))
 	if err := h.admit(client); err != nil {
-		h.shed(w, r, err)
+		h.shed(w, r, busy(err))
 		return
 	}
 	s := &stream{h: h, client: client, packed: req.packed}
@@ -189,7 +194,7 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, req request) {
 	if s.viewer, err = h.attach(req.query, req.format, req.lastEventID); err != nil {
 		h.refuse(HubRefused)
 		if kind := devices.KindOf(err); kind == devices.Exhausted || kind == devices.Unavailable {
-			h.shed(w, r, err)
+			h.shed(w, r, busy(err))
 		} else {
 			h.log.Error("the hub refused a stream", "error", err)
 			problem.Write(w, r, err)

@@ -171,17 +171,22 @@ func (h *Handler) refuse(why Refusal) {
 // shed answers a client for whom there is no stream now. Any answer but 200 ends a native EventSource for good (WHATWG
 // 9.2.3), and its page would show yesterday until somebody reloads it: it gets a stream that only says when to come back.
 // Everybody else gets the truth.
-func (h *Handler) shed(w http.ResponseWriter, r *http.Request, err error) {
+func (h *Handler) shed(w http.ResponseWriter, r *http.Request, p problem.Problem) {
 	after := jitter(minShed, maxShed)
 	if !isEventSource(r) {
-		p := problem.Of(err)
-		p.Status = http.StatusServiceUnavailable
 		p.RetryAfter = after
 		p.Write(w, r)
 		return
 	}
 	maps.Copy(w.Header(), streamHeader)
 	_, _ = w.Write(appendRetry(nil, after)) // a client that is gone needs no answer
+}
+
+// busy is the problem of a server that has no place, whatever in it is full.
+func busy(err error) problem.Problem {
+	p := problem.Of(err)
+	p.Status = http.StatusServiceUnavailable
+	return p
 }
 
 // isEventSource tells whether a browser's own EventSource asks. It sends exactly this Accept (WHATWG 9.2.2); scripts

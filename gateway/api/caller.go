@@ -27,7 +27,9 @@ func (a *API) identify(next http.Handler) http.Handler {
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var who identified
-		who.caller, who.err = a.options.Auth.Identify(r)
+		if who.caller, who.err = a.options.Auth.Identify(r); who.err == nil {
+			noteCaller(r, who.caller.Subject)
+		}
 		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), identifiedKey{}, &who)))
 	})
 }
@@ -77,20 +79,38 @@ func plain(f handlerFunc) callerHandler {
 	return func(w http.ResponseWriter, r *http.Request, _ *devices.Caller) error { return f(w, r) }
 }
 
-// AdmitStream says what of the fleets a stream's request may see: by its ticket where it has one, else as any request.
-func AdmitStream(people *auth.Authority) func(http.ResponseWriter, *http.Request) (sse.Admission, error) {
+// AdmitStream says what of the fleets a stream's request may see: by its ticket where it has one, else as any request;
+// and whether its caller may open one more.
+func AdmitStream(people *auth.Authority, limits *Limiter) func(http.ResponseWriter, *http.Request) (sse.Admission, error) {
 	if people == nil {
-		return nil // the stream's own default: everything, on loopback
+		return func(_ http.ResponseWriter, r *http.Request) (sse.Admission, error) {
+			_, err := limits.allow(nil, r, &openCaller)
+			return sse.Admission{Caller: &openCaller}, err
+		}
 	}
 	return func(w http.ResponseWriter, r *http.Request) (sse.Admission, error) {
 		caller, err := streamCaller(people, w, r)
 		if err != nil {
+			if _, tooMany := limits.allow(nil, r, nil); tooMany != nil {
+				err = tooMany // who guesses at tickets is not even told that they are wrong
+			}
 			return sse.Admission{}, err
 		}
+		noteCaller(r, caller.Subject)
 		if !caller.May(devices.Viewer) {
 			return sse.Admission{}, devices.Errorf(devices.Forbidden, "", "this needs the role %s", devices.Viewer)
 		}
-		return sse.Admission{Caller: &caller, Watch: func(end func()) func() { return people.Watch(&caller, end) }}, nil
+		begin, err := limits.admit(r, &caller)
+		if err != nil {
+			return sse.Admission{}, err
+		}
+		return sse.Admission{Caller: &caller, Watch: func(end func()) func() {
+			over, unwatch := begin(), people.Watch(&caller, end)
+			return func() {
+				unwatch()
+				over()
+			}
+		}}, nil
 	}
 }
 

@@ -2,7 +2,6 @@ package api
 
 import (
 	"net/http"
-	"net/netip"
 	"net/url"
 	"time"
 
@@ -10,6 +9,7 @@ import (
 
 	"github.com/fleetcast/fleetcast/devices"
 	"github.com/fleetcast/fleetcast/gateway/auth"
+	"github.com/fleetcast/fleetcast/gateway/problem"
 )
 
 const (
@@ -87,21 +87,23 @@ func (a *API) signIn(w http.ResponseWriter, r *http.Request) error {
 	if err := readBody(r, &body, false); err != nil {
 		return err
 	}
-	c, cookie, err := a.options.Auth.SignIn(r.Context(), body.Name, body.Password, addressOf(r))
+	c, cookie, err := a.options.Auth.SignIn(r.Context(), body.Name, body.Password, a.addressOf(r))
 	if err != nil {
-		return err
+		return throttled(w, r, err)
 	}
 	http.SetCookie(w, cookie)
 	return writeValue(w, http.StatusOK, a.viewCaller(&c))
 }
 
-// addressOf is where a request comes from, as far as it can be told: what guessing is counted by.
-func addressOf(r *http.Request) string {
-	at, err := netip.ParseAddrPort(r.RemoteAddr)
-	if err != nil {
-		return r.RemoteAddr
+// throttled says when to come again to who has guessed too often.
+func throttled(w http.ResponseWriter, r *http.Request, err error) error {
+	if devices.KindOf(err) != devices.Exhausted {
+		return err
 	}
-	return at.Addr().Unmap().String()
+	p := problem.Of(err)
+	p.RetryAfter = auth.ThrottleWindow
+	p.Write(w, r)
+	return nil
 }
 
 func (a *API) signOut(w http.ResponseWriter, r *http.Request, c *devices.Caller) error {
@@ -126,9 +128,9 @@ func (a *API) setUp(w http.ResponseWriter, r *http.Request) error {
 	if err := readBody(r, &body, false); err != nil {
 		return err
 	}
-	u, err := a.options.Auth.SetUp(r.Context(), body.Setup, body.Name, body.Password, addressOf(r))
+	u, err := a.options.Auth.SetUp(r.Context(), body.Setup, body.Name, body.Password, a.addressOf(r))
 	if err != nil {
-		return err
+		return throttled(w, r, err)
 	}
 	return created(w, usersPath, u.Name, 0, viewUser(&u))
 }

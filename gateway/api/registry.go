@@ -92,7 +92,8 @@ func readBody(r *http.Request, v any, mayBeEmpty bool) error {
 	return registry.DecodeStrict(body, v)
 }
 
-func readJSON(r *http.Request, mayBeEmpty bool) ([]byte, error) {
+// readAll reads a body whose size is bounded.
+func readAll(r *http.Request) ([]byte, error) {
 	body, err := io.ReadAll(r.Body)
 	if tooLarge, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return nil, devices.Errorf(devices.TooLarge, "", "the body is larger than %d bytes", tooLarge.Limit)
@@ -100,15 +101,26 @@ func readJSON(r *http.Request, mayBeEmpty bool) ([]byte, error) {
 	if err != nil {
 		return nil, &devices.Error{Kind: devices.Invalid, Field: "body", Detail: "did not come whole", Err: err}
 	}
+	return body, nil
+}
+
+func readJSON(r *http.Request, mayBeEmpty bool) ([]byte, error) {
+	body, err := readAll(r)
+	if err != nil {
+		return nil, err
+	}
 	if len(body) == 0 && mayBeEmpty {
 		return nil, nil
 	}
 	kind, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";")
 	if kind = strings.TrimSpace(strings.ToLower(kind)); kind != "application/json" && kind != "application/merge-patch+json" {
-		return nil, devices.Errorf(devices.Invalid, "Content-Type", "is not application/json")
+		return nil, &devices.Error{Kind: devices.Invalid, Field: "Content-Type", Detail: "is not application/json", Err: errMediaType}
 	}
 	return body, nil
 }
+
+// errMediaType has handle answer 415.
+var errMediaType = errors.New("the media type is not taken")
 
 // expected reads If-Match (RFC 9110 section 13.1.1): the revision that the caller read, or 0 where it does not care.
 func expected(r *http.Request) (store.Revision, error) {

@@ -123,7 +123,7 @@ func TestWhatIsWrongWithABodyIsNamed(t *testing.T) {
 		rec := w.send(c.method, c.path, c.body)
 		isProblem(t, rec, 400, c.parameter)
 	}
-	isProblem(t, w.send("POST", "/api/devices", `{"id":"x","fleet":"f"}`, "Content-Type: text/plain"), 400, "Content-Type")
+	isProblem(t, w.send("POST", "/api/devices", `{"id":"x","fleet":"f"}`, "Content-Type: text/plain"), 415, "Content-Type")
 	isProblem(t, w.send("PATCH", "/api/devices/d", `{}`, "If-Match: W/x"), 400, "If-Match")
 	isProblem(t, w.send("POST", "/api/devices", `{"id":"x","fleet":"f"}`, "Sec-Fetch-Site: cross-site"), 403, "")
 	isProblem(t, w.do("GET", "/api/devices?status=gone"), 400, "status")

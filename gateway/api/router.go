@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -70,6 +71,16 @@ type Options struct {
 	AnyHost bool
 	// Auth says who asks, and lets nobody in who cannot show it; nil: open mode, in which everybody may everything.
 	Auth *auth.Authority
+	// Proxies say for whom they ask, and are believed.
+	Proxies Proxies
+	// Limiter bounds what one caller asks; nil: nothing does.
+	Limiter *Limiter
+	// Origins are those whose pages may read answers here, beside our own; see CheckOrigin.
+	Origins []string
+	// Repeats remembers answers to requests with an Idempotency-Key; nil: the header means nothing.
+	Repeats *Repeats
+	// AccessLog says that every request is logged.
+	AccessLog bool
 	// HTTPSOnly says that people come by https: browsers are told to stay with it.
 	HTTPSOnly bool
 	// Checks say whether the roles of this process are ready, beside the edge's own tables.
@@ -106,6 +117,11 @@ func New(o Options) (*API, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
+	for _, origin := range o.Origins {
+		if err := CheckOrigin(origin); err != nil {
+			return nil, fmt.Errorf("make api: %w", err)
+		}
+	}
 	hosts, err := newHostGuard(o.Hosts, o.AnyHost)
 	if err != nil {
 		return nil, err
@@ -122,20 +138,24 @@ func New(o Options) (*API, error) {
 		options: o, log: o.Logger, mux: chi.NewMux(),
 		door: bus.NewDoorID(), appending: make(chan struct{}, 1), importing: make(chan struct{}, 1), needs: map[string]need{},
 	}
-	a.routes(hosts)
-	return a, nil
+	return a, a.routes(hosts)
 }
 
 // ServeHTTP serves everything.
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) { a.mux.ServeHTTP(w, r) }
 
-func (a *API) routes(hosts hostGuard) {
+func (a *API) routes(hosts hostGuard) error {
 	crossOrigin := http.NewCrossOriginProtection()
 	crossOrigin.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		problem.Write(w, r, devices.Errorf(devices.Forbidden, "", "a page of another site must not change anything here"))
 	}))
+	for _, origin := range a.options.Origins {
+		if err := crossOrigin.AddTrustedOrigin(origin); err != nil {
+			return fmt.Errorf("trust origin: %w", err)
+		}
+	}
 	// Whatever stands here is also around the stream: it must neither buffer nor bound the time of an answer.
-	a.mux.Use(a.recoverPanics, a.secure, hosts.guard, limitBody, crossOrigin.Handler, a.identify)
+	a.mux.Use(a.accessLog, a.recoverPanics, a.secure, hosts.guard, a.cors, limitBody, crossOrigin.Handler, a.identify, a.limitRate)
 	a.mux.NotFound(a.elsewhere)
 	a.mux.MethodNotAllowed(a.methodNotAllowed)
 	isEdge := a.options.Assets != nil
@@ -149,7 +169,11 @@ func (a *API) routes(hosts hostGuard) {
 		r.Use(private, limitTime)
 		route := func(method, path string, n need, f callerHandler) {
 			a.needs[method+" "+path] = n
-			h := a.handle(a.guard(n, a.audited(method, path, f)))
+			f = a.audited(method, path, f)
+			if method == http.MethodPost && !repeatsItself[path] {
+				f = a.once(f) // what is only answered again was done once
+			}
+			h := a.handle(a.guard(n, f))
 			r.Method(method, path, h)
 			if method == http.MethodGet {
 				r.Method(http.MethodHead, path, h) // net/http leaves the body out
@@ -172,7 +196,11 @@ func (a *API) routes(hosts hostGuard) {
 			a.edgeRoutes(route)
 		}
 	})
+	return nil
 }
+
+// repeatsItself are the routes that know a repeated request by themselves: a command's id follows from its key.
+var repeatsItself = map[string]bool{"/api/devices/{id}/commands": true}
 
 // edgeRoutes are what an edge serves of the fleets.
 func (a *API) edgeRoutes(route func(method, path string, n need, f callerHandler)) {
@@ -219,6 +247,10 @@ func (a *API) handle(f func(http.ResponseWriter, *http.Request) error) http.Hand
 		}
 		if devices.KindOf(err) == devices.Internal {
 			a.log.Error("a request failed", "method", r.Method, "route", chi.RouteContext(r.Context()).RoutePattern(), "error", err)
+		}
+		if errors.Is(err, errMediaType) {
+			problem.UnsupportedMediaType("application/json").Write(w, r)
+			return
 		}
 		problem.Write(w, r, err)
 	})

@@ -2,7 +2,6 @@ package app
 
 import (
 	"net"
-	"net/netip"
 	"strconv"
 
 	"github.com/fleetcast/fleetcast/devices"
@@ -41,18 +40,9 @@ func (m *MQTTOptions) ports() (mqttin.Ports, error) {
 		TLS: m.Ports.TLSListen, WebSocket: m.Ports.WSListen, SecureWebSocket: m.Ports.WSSListen, Certificate: m.Ports.TLSCert, Key: m.Ports.TLSKey,
 		ClientCA: m.Ports.TLSClientCA, Origins: m.Ports.WSOrigins,
 	}
-	for _, text := range m.Ports.Proxies {
-		prefix, err := netip.ParsePrefix(text)
-		if err != nil {
-			addr, err := netip.ParseAddr(text)
-			if err != nil {
-				return p, devices.Errorf(devices.Invalid, "mqtt-proxy-protocol", "%q is neither an address nor a prefix", text)
-			}
-			prefix = netip.PrefixFrom(addr.Unmap(), addr.Unmap().BitLen())
-		}
-		p.Proxies = append(p.Proxies, prefix)
-	}
-	return p, nil
+	var err error
+	p.Proxies, err = parsePrefixes("mqtt-proxy-protocol", m.Ports.Proxies)
+	return p, err
 }
 
 // checkMQTTListen refuses addresses that other machines could reach unless devices have to show who they are.

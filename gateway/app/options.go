@@ -37,6 +37,7 @@ type Options struct {
 	Dialects DialectOptions  `embed:""`
 	People   PeopleOptions   `embed:""`
 	Alerts   AlertOptions    `embed:""`
+	Guard    GuardOptions    `embed:""`
 }
 
 // MQTTOptions are the devices' door: a broker of our own, or another that is consumed.
@@ -139,6 +140,7 @@ func Defaults() Options {
 		Registry: RegistryOptions{RegisterPerMinute: registry.DefaultRegisterPerMinute, OfflineAfter: bridge.DefaultOfflineGrace},
 		People:   PeopleOptions{Viewer: AuthOpen, SessionTTL: auth.DefaultSessionTTL},
 		Alerts:   AlertOptions{Keep: bridge.DefaultAlertsKept},
+		Guard:    defaultGuard(),
 	}
 }
 
@@ -160,6 +162,9 @@ func (o *Options) Check() error {
 		return err
 	}
 	if err := o.checkAdmin(); err != nil {
+		return err
+	}
+	if err := o.checkGuard(); err != nil {
 		return err
 	}
 	if err := o.checkDialects(); err != nil {

@@ -91,6 +91,9 @@ func defaultVars() kong.Vars {
 		"log_format":      d.Log.Format,
 
 		"viewer_auth":         string(d.People.Viewer),
+		"rate_limit":          strconv.FormatFloat(d.Guard.Rate, 'f', -1, 64),
+		"rate_burst":          strconv.Itoa(d.Guard.Burst),
+		"streams_per_caller":  strconv.Itoa(d.Guard.StreamsPerCaller),
 		"session_ttl":         d.People.SessionTTL.String(),
 		"device_unknown":      d.Registry.Unknown,
 		"offline_after":       d.Registry.OfflineAfter.String(),

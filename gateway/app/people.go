@@ -14,6 +14,7 @@ import (
 	"github.com/fleetcast/fleetcast/devices/rulebook"
 	"github.com/fleetcast/fleetcast/devices/secret"
 	config "github.com/fleetcast/fleetcast/devices/store"
+	"github.com/fleetcast/fleetcast/gateway/api"
 	"github.com/fleetcast/fleetcast/gateway/audit"
 	"github.com/fleetcast/fleetcast/gateway/auth"
 	"github.com/fleetcast/fleetcast/gateway/webhook"
@@ -99,6 +100,7 @@ type known struct {
 	hooks   *webhook.Sender
 	viewers *auth.Authority
 	audit   *audit.Log
+	repeats *api.Repeats
 }
 
 // auditLog is where an edge keeps who did what; nil in other processes.
@@ -107,6 +109,15 @@ func (a *App) auditLog() *audit.Log {
 		return nil
 	}
 	return audit.New(a.config.Load(), 0, a.log.With("part", "audit"))
+}
+
+// newRepeats remembers requests by their keys where people make some; nil elsewhere.
+func (a *App) newRepeats() *api.Repeats {
+	kept := a.config.Load()
+	if kept == nil || !a.opts.roles().Has(RoleEdge) {
+		return nil
+	}
+	return api.NewRepeats(kept, a.log.With("part", "api"))
 }
 
 // startPeople follows who may ask; nil in open mode.

@@ -6,6 +6,7 @@ import (
 	"github.com/fleetcast/fleetcast/bridge/redisbus"
 	"github.com/fleetcast/fleetcast/devices/registry"
 	"github.com/fleetcast/fleetcast/devices/rulebook"
+	"github.com/fleetcast/fleetcast/gateway/api"
 	"github.com/fleetcast/fleetcast/gateway/auth"
 	"github.com/fleetcast/fleetcast/gateway/mqttin"
 	"github.com/fleetcast/fleetcast/gateway/webhook"
@@ -136,6 +137,10 @@ type SSEStats struct {
 type HTTPStats struct {
 	Open    int64  `json:"open"` // now
 	Refused uint64 `json:"refused"`
+	// Limits are of what callers ask.
+	Limits api.LimitStats `json:"limits"`
+	// Repeats are of requests with an Idempotency-Key; of the role edge.
+	Repeats *api.RepeatStats `json:"idempotency,omitempty"`
 	// CertificateEnds is when the certificate in use ends, unix ms; not there without TLS.
 	CertificateEnds int64 `json:"certificate_ends,omitempty"`
 }
@@ -186,7 +191,11 @@ func (a *App) stats() Stats {
 		stats.SSE = &SSEStats{Open: s.Open, Opened: s.Opened, Ended: s.Ended, Refused: s.Refused, Views: p.views.Stats()}
 	}
 	if door := a.http.Load(); door != nil {
-		stats.HTTP = HTTPStats{Open: door.open.Load(), Refused: door.refused.Load()}
+		stats.HTTP = HTTPStats{Open: door.open.Load(), Refused: door.refused.Load(), Limits: p.limiter.Stats()}
+		if p.repeats != nil {
+			repeats := p.repeats.Stats()
+			stats.HTTP.Repeats = &repeats
+		}
 		if p.certs != nil {
 			stats.HTTP.CertificateEnds = p.certs.Expires().UnixMilli()
 		}

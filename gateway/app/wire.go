@@ -43,6 +43,9 @@ type parts struct {
 	views   *sse.Views // of streams, that people change
 	api     *api.API
 	dead    *deadLetters // nil where there are none
+	proxies api.Proxies
+	limiter *api.Limiter
+	repeats *api.Repeats // of the role edge
 	certs   *certs.Files // of the HTTP port; nil: it speaks no TLS
 	audit   *audit.Log   // nil in a process that is no edge
 	orders  *commands    // nil in a process that is a bridge alone
@@ -68,12 +71,18 @@ type door interface {
 //
 // The bus is the only thing that the three roles share: with one in Redis each of them may be another process, or several.
 func wire(o *Options, s *store, who known, log *slog.Logger, stats func() Stats) (*parts, error) {
-	p := &parts{store: s, people: who.people, rules: who.rules, hooks: who.hooks, viewers: who.viewers, audit: who.audit}
+	p := &parts{store: s, people: who.people, rules: who.rules, hooks: who.hooks, viewers: who.viewers, audit: who.audit, repeats: who.repeats}
 	if who.people != nil {
 		p.auth = authenticator{who.people}
 	}
 	part := func(name string) *slog.Logger { return log.With("part", name) }
 	var err error
+	if p.proxies, err = o.trustedProxies(); err != nil {
+		return nil, err
+	}
+	if p.limiter, err = o.limiter(p.proxies); err != nil {
+		return nil, err
+	}
 	if o.roles().Has(RoleBroker) || o.roles().Has(RoleEdge) {
 		p.orders = newCommands(s, part("commands"))
 	}
@@ -107,13 +116,13 @@ func (p *parts) wireStreams(o *Options, part func(name string) *slog.Logger) (er
 	if p.views, err = sse.NewViews(sse.ViewsOptions{Edge: edge, Edges: p.store, Logger: part("views")}); err != nil {
 		return err
 	}
-	admit := api.AdmitStream(p.viewers)
-	p.stream, err = sse.New(sse.Options{Hub: p.hub, NoGzip: !o.HTTP.Gzip, Admit: admit, Views: p.views, Logger: part("sse")})
+	admit := api.AdmitStream(p.viewers, p.limiter)
+	p.stream, err = sse.New(sse.Options{Hub: p.hub, NoGzip: !o.HTTP.Gzip, Admit: admit, Client: p.proxies.Address, Views: p.views, Logger: part("sse")})
 	if err != nil {
 		return err
 	}
 	p.ws, err = ws.New(ws.Options{
-		Hub: p.hub, Views: p.views, Admit: admit, Commander: commander{p}, Hosts: o.pageHosts(), Logger: part("websocket"),
+		Hub: p.hub, Views: p.views, Admit: admit, Commander: commander{p}, Client: p.proxies.Address, Hosts: o.pageHosts(), Logger: part("websocket"),
 	})
 	return err
 }
@@ -181,7 +190,8 @@ func (p *parts) wireAPI(o *Options, log *slog.Logger, stats func() Stats) (err e
 	if p.certs, err = o.httpCerts(log); err != nil {
 		return err
 	}
-	options.HTTPSOnly = o.byHTTPS()
+	options.HTTPSOnly, options.Origins, options.AccessLog = o.byHTTPS(), o.Guard.CORSOrigins, o.Guard.AccessLog
+	options.Proxies, options.Limiter, options.Repeats = p.proxies, p.limiter, p.repeats
 	p.api, err = api.New(options)
 	return err
 }
@@ -244,7 +254,7 @@ func (a *App) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	p, err := wire(&a.opts, store, known{people, book, hooks, viewers, a.auditLog()}, a.log, a.stats)
+	p, err := wire(&a.opts, store, known{people, book, hooks, viewers, a.auditLog(), a.newRepeats()}, a.log, a.stats)
 	if err != nil {
 		return err
 	}
@@ -260,6 +270,9 @@ func (a *App) start(ctx context.Context) error {
 		}
 	}
 	life := context.WithoutCancel(ctx)
+	if p.repeats != nil {
+		a.stack.push("repeats", hubBound, a.runner.start(life, "repeats", p.repeats.Run))
+	}
 	if p.hub != nil {
 		a.stack.push("hub", hubBound, a.runner.start(life, "hub", p.hub.Run))
 		a.stack.push("views", hubBound, a.runner.start(life, "views", p.views.Run))

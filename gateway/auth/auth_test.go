@@ -308,7 +308,7 @@ func TestGuessingIsSlowedBeforeAnythingIsHashed(t *testing.T) {
 	if now, _, _ := a.pass.Counts(); now != hashed {
 		t.Error("a throttled password was hashed")
 	}
-	c.forward(throttleWindow)
+	c.forward(ThrottleWindow)
 	a.throttle.forget()
 	if _, _, err := a.SignIn(t.Context(), "ann", "another long password", "192.0.2.1"); err != nil {
 		t.Error(err)

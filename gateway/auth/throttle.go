@@ -7,10 +7,12 @@ import (
 	"github.com/fleetcast/fleetcast/devices"
 )
 
+// ThrottleWindow is how long wrong passwords are counted, and then none are looked at.
+const ThrottleWindow = time.Minute
+
 // The bounds of guessing: so many wrong passwords of one name, and from one address, in the window; then no more are
 // looked at until it is over. They are counted before anything is hashed.
 const (
-	throttleWindow     = time.Minute
 	failuresPerName    = 10
 	failuresPerAddress = 30
 	maxThrottled       = 20_000 // names and addresses that are remembered
@@ -68,7 +70,7 @@ func count(of map[string]failures, key string, now time.Time) {
 		}
 	}
 	if !now.Before(f.till) {
-		f = failures{till: now.Add(throttleWindow)}
+		f = failures{till: now.Add(ThrottleWindow)}
 	}
 	f.n++
 	of[key] = f

@@ -61,9 +61,13 @@ var meanings = map[devices.Kind]Meaning{
 const (
 	methodNotAllowed = "method_not_allowed"
 	misdirected      = "misdirected"
+	keyReused        = "key_reused"
+	mediaType        = "unsupported_media_type"
 )
 
 var others = map[string]Meaning{
+	mediaType:        {http.StatusUnsupportedMediaType, "Unsupported media type", "The body is of a Content-Type that this resource does not take. A form of a web page could send it without asking."},
+	keyReused:        {http.StatusUnprocessableEntity, "Key of another request", "The Idempotency-Key was used with another request before. A key stands for one request; take a new one for a new one."},
 	methodNotAllowed: {http.StatusMethodNotAllowed, "Method not allowed", "The resource is there, but not with this method; the header Allow lists those that it has."},
 	misdirected:      {http.StatusMisdirectedRequest, "Host not served", "Without credentials the gateway answers only for host names of its own machine and for those that its settings list, so that no web page can reach it under a name of its author's choice (DNS rebinding)."},
 }
@@ -120,6 +124,18 @@ func MethodNotAllowed(allow ...string) Problem {
 func Misdirected(detail string) Problem {
 	m := others[misdirected]
 	return Problem{Type: TypePrefix + misdirected, Title: m.Title, Status: m.Status, Detail: detail, Parameter: "Host"}
+}
+
+// UnsupportedMediaType is the problem of a body whose Content-Type is not one that is taken (RFC 9110 section 15.5.16).
+func UnsupportedMediaType(taken string) Problem {
+	m := others[mediaType]
+	return Problem{Type: TypePrefix + mediaType, Title: m.Title, Status: m.Status, Detail: "Content-Type is not " + taken, Parameter: "Content-Type"}
+}
+
+// KeyReused is the problem of a key that stands for another request (draft-ietf-httpapi-idempotency-key-header section 2.7).
+func KeyReused(header string) Problem {
+	m := others[keyReused]
+	return Problem{Type: TypePrefix + keyReused, Title: m.Title, Status: m.Status, Detail: header + " was used with another request", Parameter: header}
 }
 
 // Write answers with the problem. To HEAD it answers without the body.

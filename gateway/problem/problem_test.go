@@ -29,7 +29,7 @@ func TestEveryKindHasAStatusAndATypeOfItsOwn(t *testing.T) {
 		}
 		types[p.Type] = true
 	}
-	for _, p := range []Problem{MethodNotAllowed("GET"), Misdirected("no")} {
+	for _, p := range []Problem{MethodNotAllowed("GET"), Misdirected("no"), KeyReused("Idempotency-Key"), UnsupportedMediaType("x")} {
 		if m, ok := Explain(strings.TrimPrefix(p.Type, TypePrefix)); !ok || m.Status != p.Status || p.Status < 400 {
 			t.Errorf("nobody explains %+v", p)
 		}
