@@ -107,7 +107,8 @@ func (h *Handler) answer(w http.ResponseWriter, rc *http.ResponseController, pac
 			}
 		},
 	}
-	if _, err := s.piece(opening(packed), goodbyeWait); err != nil {
+	// The connection is shared, and its other streams may be slow: this one may wait for its turn as any later write does.
+	if _, err := s.piece(opening(packed), s.stall); err != nil {
 		return nil, fmt.Errorf("write head: %w", err)
 	}
 	return s, nil

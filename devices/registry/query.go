@@ -16,8 +16,10 @@ type Query struct {
 	Fleets []devices.FleetID
 	Status Status
 	Search string // a part of the id, the name or a value of the metadata, whatever the case
-	After  string // the id that the page begins behind
-	Limit  int    // at most MaxPage; 0 is MaxPage
+	// Metadata are members that a device must have, with these values.
+	Metadata map[string]string
+	After    string // the id that the page begins behind
+	Limit    int    // at most MaxPage; 0 is MaxPage
 }
 
 // Devices returns a page of devices by id. next is the After of the next page, and "" where there is none.
@@ -56,6 +58,8 @@ func (q *Query) matches(d *Device, search string) bool {
 		return false
 	case q.Status != "" && d.Status != q.Status:
 		return false
+	case !q.hasMetadata(d):
+		return false
 	case search == "":
 		return true
 	case strings.Contains(strings.ToLower(d.ID.String()), search), strings.Contains(strings.ToLower(d.Name), search):
@@ -67,6 +71,15 @@ func (q *Query) matches(d *Device, search string) bool {
 		}
 	}
 	return false
+}
+
+func (q *Query) hasMetadata(d *Device) bool {
+	for name, value := range q.Metadata {
+		if got, ok := d.Metadata[name]; !ok || got != value {
+			return false
+		}
+	}
+	return true
 }
 
 // Device returns a device of now.

@@ -9,20 +9,22 @@ import (
 
 	"github.com/fleetcast/fleetcast/bridge/bus"
 	"github.com/fleetcast/fleetcast/devices"
-	"github.com/fleetcast/fleetcast/sse/hub"
 )
 
 // appendTimeout bounds how long a person waits for the bus.
 const appendTimeout = 5 * time.Second
 
-// listAssets answers {"assets":[…],"next":"…"}: a page of assets by id, each as the stream has it. next is there where
+// listAssets answers {"assets":[…],"next":"…"}: a page of assets, each as the stream has it. next is there where
 // more follow, and is the after of the next page.
 func (a *API) listAssets(w http.ResponseWriter, r *http.Request, c *devices.Caller) error {
-	q, err := parseList(r, DefaultLimit, MaxLimit)
+	q, err := parseAssets(r, DefaultLimit, MaxLimit, "sort")
 	if err != nil {
 		return err
 	}
-	frames, next := a.assetsOf(c, q)
+	frames, next, err := a.assetsOf(r, c, q)
+	if err != nil {
+		return err
+	}
 	size := len(next) + 64
 	for _, frame := range frames {
 		size += len(frame) + 1
@@ -40,18 +42,6 @@ func (a *API) listAssets(w http.ResponseWriter, r *http.Request, c *devices.Call
 	}
 	writeJSON(w, http.StatusOK, append(body, '}'))
 	return nil
-}
-
-// assetsOf is the one way to lists of assets: of the fleets that the caller may see.
-func (a *API) assetsOf(c *devices.Caller, q hub.ListQuery) (frames [][]byte, next string) {
-	if !c.Scope.IsAll() {
-		left := c.Scope.Narrow(q.Fleets)
-		if left.IsEmpty() {
-			return nil, "" // to the hub, no fleet is every fleet
-		}
-		q.Fleets = left.Fleets()
-	}
-	return a.options.Assets.Assets(q)
 }
 
 // fleetSeen is the fleet of an asset that the caller may see. Of another's it says what it says of none.

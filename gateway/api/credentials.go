@@ -1,7 +1,10 @@
 package api
 
 import (
+	"math"
 	"net/http"
+	"net/url"
+	"slices"
 
 	"github.com/fleetcast/fleetcast/devices/registry"
 	"github.com/fleetcast/fleetcast/devices/store"
@@ -26,27 +29,45 @@ func viewCredential(c *registry.Credential, token string) credentialView {
 	return credentialView{c.Name, c.Kind, c.Fleets, c.Rules, c.Status, c.Created, c.Updated, c.Revision, token}
 }
 
-// listCredentials answers {"credentials":[…],"next":"…"}: those of gateways and clients, by name.
+var credentialListing = listing[*registry.Credential]{
+	id:   func(c *registry.Credential) string { return c.Name },
+	text: func(c *registry.Credential) []string { return c.Fleets },
+	keys: map[string]func(*registry.Credential) sortKey{
+		"kind":    func(c *registry.Credential) sortKey { return byText(string(c.Kind)) },
+		"created": func(c *registry.Credential) sortKey { return byTime(c.Created) },
+		"updated": func(c *registry.Credential) sortKey { return byTime(c.Updated) },
+	},
+}
+
+// listCredentials answers {"credentials":[…],"next":"…"}: those of gateways and clients.
 func (a *API) listCredentials(w http.ResponseWriter, r *http.Request) error {
-	values, err := parseQuery(r, "limit", "after")
+	found, next, err := pageOf(r, &credentialListing, a.credentialsOf, "kind", "status")
 	if err != nil {
 		return err
 	}
-	after, limit, err := page(values)
-	if err != nil {
-		return err
-	}
-	var answer struct {
+	answer := struct {
 		Credentials []credentialView `json:"credentials"`
 		Next        string           `json:"next,omitempty"`
-	}
-	answer.Credentials = []credentialView{}
-	found, next := a.options.Registry.Credentials(after, limit)
+	}{[]credentialView{}, next}
 	for _, c := range found {
 		answer.Credentials = append(answer.Credentials, viewCredential(c, ""))
 	}
-	answer.Next = next
 	return writeValue(w, http.StatusOK, answer)
+}
+
+func (a *API) credentialsOf(values url.Values) ([]*registry.Credential, error) {
+	kind, err := oneOf(values, "kind", string(registry.ForGateway), string(registry.ForClient))
+	if err != nil {
+		return nil, err
+	}
+	status, err := oneOf(values, "status", string(registry.Enabled), string(registry.Disabled))
+	if err != nil {
+		return nil, err
+	}
+	all, _ := a.options.Registry.Credentials("", math.MaxInt)
+	return slices.DeleteFunc(all, func(c *registry.Credential) bool {
+		return kind != "" && string(c.Kind) != kind || status != "" && string(c.Status) != status
+	}), nil
 }
 
 func credentialOf(r *http.Request) (string, error) {

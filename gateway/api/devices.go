@@ -50,7 +50,7 @@ func viewStranger(s *registry.Stranger) strangerView {
 
 // parseDevices reads the query of a list or an export of devices. known are the parameters besides those of the filter.
 func parseDevices(r *http.Request, known ...string) (registry.Query, url.Values, error) {
-	values, err := parseQuery(r, append(known, "fleet", "status", "search")...)
+	values, err := parseQuery(r, append(known, "fleet", "status", "search", "metadata")...)
 	if err != nil {
 		return registry.Query{}, nil, err
 	}
@@ -72,48 +72,13 @@ func parseDevices(r *http.Request, known ...string) (registry.Query, url.Values,
 			return q, nil, devices.Errorf(devices.Invalid, "status", "is none of %s, %s, %s", registry.Enabled, registry.Disabled, registry.Quarantined)
 		}
 	}
+	if q.Metadata, err = parseMetadata(values["metadata"]); err != nil {
+		return q, nil, err
+	}
 	if len(q.Search) > registry.MaxMetadataValueBytes {
 		return q, nil, devices.Errorf(devices.Invalid, "search", "is longer than %d bytes", registry.MaxMetadataValueBytes)
 	}
 	return q, values, nil
-}
-
-// listDevices answers {"devices":[…],"next":"…"}: a page by id.
-func (a *API) listDevices(w http.ResponseWriter, r *http.Request, c *devices.Caller) error {
-	q, values, err := parseDevices(r, "limit", "after")
-	if err != nil {
-		return err
-	}
-	if q.After, q.Limit, err = page(values); err != nil {
-		return err
-	}
-	var answer struct {
-		Devices []any  `json:"devices"`
-		Next    string `json:"next,omitempty"`
-	}
-	answer.Devices = []any{}
-	if q.Status == registry.Quarantined {
-		if !c.Scope.IsAll() { // whose they will be nobody knows
-			return devices.Errorf(devices.Forbidden, "status", "quarantined needs a proof for all fleets")
-		}
-		strangers, next := a.options.Registry.Strangers(q.After, q.Limit)
-		for _, s := range strangers {
-			answer.Devices = append(answer.Devices, viewStranger(s))
-		}
-		answer.Next = next
-		return writeValue(w, http.StatusOK, answer)
-	}
-	left := c.Scope.Narrow(q.Fleets)
-	if left.IsEmpty() {
-		return writeValue(w, http.StatusOK, answer)
-	}
-	q.Fleets = left.Fleets()
-	found, next := a.options.Registry.Devices(q)
-	for _, d := range found {
-		answer.Devices = append(answer.Devices, a.viewDevice(d))
-	}
-	answer.Next = next
-	return writeValue(w, http.StatusOK, answer)
 }
 
 // registered reads the id in the path. What cannot be an id is not found.

@@ -1,7 +1,11 @@
 package api
 
 import (
+	"maps"
+	"math"
 	"net/http"
+	"net/url"
+	"slices"
 
 	"github.com/fleetcast/fleetcast/devices"
 	"github.com/fleetcast/fleetcast/devices/registry"
@@ -19,45 +23,45 @@ type fleetView struct {
 
 func viewFleet(f registry.FleetView) fleetView { return fleetView{f.Fleet, f.Devices, f.Revision} }
 
-// listFleets answers {"fleets":[…],"next":"…"}: a page by id.
+var fleetListing = listing[registry.FleetView]{
+	id:   func(f registry.FleetView) string { return f.ID.String() },
+	text: func(f registry.FleetView) []string { return append(slices.Collect(maps.Values(f.Metadata)), f.Name) },
+	keys: map[string]func(registry.FleetView) sortKey{
+		"name":    func(f registry.FleetView) sortKey { return byText(f.Name) },
+		"devices": func(f registry.FleetView) sortKey { return byNumber(f.Devices) },
+		"created": func(f registry.FleetView) sortKey { return byTime(f.Created) },
+		"updated": func(f registry.FleetView) sortKey { return byTime(f.Updated) },
+	},
+}
+
+// listFleets answers {"fleets":[…],"next":"…"}: a page of those that the caller may see.
 func (a *API) listFleets(w http.ResponseWriter, r *http.Request, c *devices.Caller) error {
-	values, err := parseQuery(r, "limit", "after")
+	found, next, err := pageOf(r, &fleetListing, func(url.Values) ([]registry.FleetView, error) { return a.fleetsSeen(c), nil })
 	if err != nil {
 		return err
 	}
-	after, limit, err := page(values)
-	if err != nil {
-		return err
-	}
-	var answer struct {
+	answer := struct {
 		Fleets []fleetView `json:"fleets"`
 		Next   string      `json:"next,omitempty"`
-	}
-	answer.Fleets = []fleetView{}
-	found, next := a.fleetsSeen(c, after, limit)
+	}{[]fleetView{}, next}
 	for _, f := range found {
 		answer.Fleets = append(answer.Fleets, viewFleet(f))
 	}
-	answer.Next = next
 	return writeValue(w, http.StatusOK, answer)
 }
 
-// fleetsSeen is a page of the fleets that the caller may see.
-func (a *API) fleetsSeen(c *devices.Caller, after string, limit int) (found []registry.FleetView, next string) {
+// fleetsSeen are the fleets that the caller may see.
+func (a *API) fleetsSeen(c *devices.Caller) (found []registry.FleetView) {
 	if c.Scope.IsAll() {
-		return a.options.Registry.Fleets(after, limit)
+		found, _ = a.options.Registry.Fleets("", math.MaxInt)
+		return found
 	}
-	for _, id := range c.Scope.Fleets() { // they are sorted
-		f, ok := a.options.Registry.Fleet(id)
-		if !ok || id.String() <= after {
-			continue
+	for _, id := range c.Scope.Fleets() {
+		if f, ok := a.options.Registry.Fleet(id); ok {
+			found = append(found, f)
 		}
-		if len(found) == limit {
-			return found, found[limit-1].ID.String()
-		}
-		found = append(found, f)
 	}
-	return found, ""
+	return found
 }
 
 func fleetOf(r *http.Request) (devices.FleetID, error) {

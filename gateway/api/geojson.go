@@ -15,7 +15,11 @@ const featuresPerDeadline = 256
 // geoJSON answers a FeatureCollection (RFC 7946 section 3.3). The answer is written as it is made: a large fleet is tens
 // of megabytes that nobody has to hold.
 func (a *API) geoJSON(w http.ResponseWriter, r *http.Request, c *devices.Caller) error {
-	q, err := parseList(r, MaxFeatures, MaxFeatures)
+	q, err := parseAssets(r, MaxFeatures, MaxFeatures)
+	if err != nil {
+		return err
+	}
+	frames, next, err := a.assetsOf(r, c, q)
 	if err != nil {
 		return err
 	}
@@ -23,7 +27,6 @@ func (a *API) geoJSON(w http.ResponseWriter, r *http.Request, c *devices.Caller)
 	if r.Method == http.MethodHead {
 		return nil
 	}
-	frames, next := a.assetsOf(c, q)
 	out := bufio.NewWriterSize(w, 32<<10)
 	_, _ = out.WriteString(`{"type":"FeatureCollection","features":[`) // errors stay in out
 	var feature []byte

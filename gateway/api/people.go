@@ -33,6 +33,7 @@ func (a *API) peopleRoutes(r chi.Router, route func(method, path string, n need,
 	route(http.MethodPost, "/api/tokens/revoke", ruler, a.revokeToken)
 	route(http.MethodGet, "/api/users", ruler, a.listUsers)
 	route(http.MethodPost, "/api/users", ruler, a.createUser)
+	route(http.MethodGet, "/api/users/{name}", ruler, a.showUser)
 	route(http.MethodPatch, "/api/users/{name}", ruler, a.updateUser)
 	route(http.MethodDelete, "/api/users/{name}", ruler, a.deleteUser)
 	route(http.MethodGet, "/api/keys", ruler, a.listKeys)
@@ -230,31 +231,6 @@ func viewUser(u *auth.User) userView {
 	return userView{u.Name, viewGrant(&u.Grant), u.Disabled, u.Created, u.Updated}
 }
 
-func (a *API) listUsers(w http.ResponseWriter, r *http.Request, _ *devices.Caller) error {
-	after, limit, err := parsePage(r)
-	if err != nil {
-		return err
-	}
-	found, next := a.options.Auth.Users(after, limit)
-	answer := struct {
-		Users []userView `json:"users"`
-		Next  string     `json:"next,omitempty"`
-	}{[]userView{}, next}
-	for i := range found {
-		answer.Users = append(answer.Users, viewUser(&found[i]))
-	}
-	return writeValue(w, http.StatusOK, answer)
-}
-
-// parsePage reads the query of a list that has no filter.
-func parsePage(r *http.Request) (after string, limit int, err error) {
-	values, err := parseQuery(r, "limit", "after")
-	if err != nil {
-		return "", 0, err
-	}
-	return page(values)
-}
-
 func (a *API) createUser(w http.ResponseWriter, r *http.Request, _ *devices.Caller) error {
 	if _, err := parseQuery(r); err != nil {
 		return err
@@ -331,22 +307,6 @@ type keyView struct {
 
 func viewKey(k *auth.Key, token string) keyView {
 	return keyView{k.ID, viewGrant(&k.Grant), k.Note, k.Created, k.Expires, k.By, token}
-}
-
-func (a *API) listKeys(w http.ResponseWriter, r *http.Request, _ *devices.Caller) error {
-	after, limit, err := parsePage(r)
-	if err != nil {
-		return err
-	}
-	found, next := a.options.Auth.Keys(after, limit)
-	answer := struct {
-		Keys []keyView `json:"keys"`
-		Next string    `json:"next,omitempty"`
-	}{[]keyView{}, next}
-	for i := range found {
-		answer.Keys = append(answer.Keys, viewKey(&found[i], ""))
-	}
-	return writeValue(w, http.StatusOK, answer)
 }
 
 func (a *API) createKey(w http.ResponseWriter, r *http.Request, c *devices.Caller) error {

@@ -16,8 +16,8 @@ import (
 // The defaults of LimitOptions. A dashboard asks a few times a second; a script that lists a large fleet a hundred times
 // at once. An office of dashboards that share one key has its streams within the third.
 const (
-	DefaultRate             = 50
-	DefaultBurst            = 500
+	DefaultRate             = 100
+	DefaultBurst            = 1000
 	DefaultStreamsPerCaller = 1000
 )
 

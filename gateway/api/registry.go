@@ -183,8 +183,8 @@ func page(values url.Values) (after string, limit int, err error) {
 		return "", 0, err
 	}
 	if after = values.Get("after"); values.Has("after") {
-		if _, err := devices.ParseDeviceID(after); err != nil {
-			return "", 0, devices.Errorf(devices.Invalid, "after", "is not what a list gave as next")
+		if err := checkAfter(after); err != nil {
+			return "", 0, err
 		}
 	}
 	return after, limit, nil

@@ -100,6 +100,7 @@ type API struct {
 	seq       atomic.Uint64
 	appending chan struct{} // one at a time: the bus takes a door's Appends in the order of their numbers
 	importing chan struct{} // one at a time
+	looking   chan struct{} // a few at a time
 
 	needs map[string]need // of each route, as "GET /api/assets"; not changed after New
 }
@@ -136,7 +137,7 @@ func New(o Options) (*API, error) {
 	}
 	a := &API{
 		options: o, log: o.Logger, mux: chi.NewMux(),
-		door: bus.NewDoorID(), appending: make(chan struct{}, 1), importing: make(chan struct{}, 1), needs: map[string]need{},
+		door: bus.NewDoorID(), appending: make(chan struct{}, 1), importing: make(chan struct{}, 1), looking: make(chan struct{}, looking), needs: map[string]need{},
 	}
 	return a, a.routes(hosts)
 }

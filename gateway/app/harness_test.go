@@ -31,6 +31,7 @@ func testOptions(t *testing.T) Options {
 	o.Store.DataDir = t.TempDir()
 	o.MQTT.Listen, o.HTTP.Listen, o.Admin.Listen = "127.0.0.1:0", "127.0.0.1:0", "none"
 	o.Fleet.Window = 20 * time.Millisecond
+	o.Guard.Rate = 0 // tests ask as often as they can
 	return o
 }
 

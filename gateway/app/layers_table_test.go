@@ -144,7 +144,7 @@ var libraries = []library{
 	{path: "github.com/expr-lang/expr", in: []string{"bridge/rules"}, reason: "expressions of rules"},
 	{path: "github.com/paulmach/orb", in: []string{"bridge/rules", "bridge/trail", "gateway/api"}, reason: "geometry of fences; simplified trails"},
 	{path: "github.com/tidwall/rtree", in: []string{"bridge/rules"}, reason: "which fences a place may be in"},
-	{path: "github.com/MicahParks/jwkset", in: []string{"gateway/auth"}, reason: "keys that identity providers publish"},
+	{path: "github.com/MicahParks/jwkset", in: []string{"gateway/auth"}, tests: []string{"gateway/app"}, reason: "keys that identity providers publish"},
 	{path: "github.com/HdrHistogram/hdrhistogram-go", in: []string{"simulator/measure", "simulator/fleet", "simulator/watch"}, reason: "percentiles are computed where load is made"},
 	{path: "github.com/klauspost/compress", in: []string{"sse"}, reason: "streams are compressed where their bytes are framed"},
 	{path: "golang.org/x/term", in: []string{"simulator", "simulator/measure", "simulator/fleet", "simulator/watch"}, reason: "the progress line is the simulator's"},

@@ -28,6 +28,9 @@ type PeopleOptions struct {
 	JWKSURL      string        `name:"jwks-url" help:"Where an identity provider publishes the keys (JWKS, by https) of tokens that are taken for proofs. They name role (viewer, operator or admin) and fleets, or all_fleets." placeholder:"URL"`
 	JWKSIssuer   string        `name:"jwks-issuer" help:"Issuer that those tokens must name." placeholder:"NAME"`
 	JWKSAudience string        `name:"jwks-audience" help:"Audience that those tokens must name." placeholder:"NAME"`
+	JWTKeys      []string      `name:"viewer-jwt-key" help:"Key of tokens that a server of yours signs for its people: KID:ALGORITHM:FILE, with EdDSA, ES256 or RS256 and a public key in PEM, or HS256 and the secret. They name the same." placeholder:"KID:ALG:FILE"`
+	JWTIssuer    string        `name:"viewer-jwt-issuer" help:"Issuer that those tokens must name." placeholder:"NAME"`
+	JWTAudience  string        `name:"viewer-jwt-audience" help:"Audience that those tokens must name." placeholder:"NAME"`
 }
 
 // requiresViewers tells whether people must show who they are.
@@ -49,6 +52,10 @@ func (o *Options) checkPeople() error {
 		return devices.Errorf(devices.Invalid, "jwks-url", "needs jwks-issuer and jwks-audience")
 	case p.JWKSURL == "" && (p.JWKSIssuer != "" || p.JWKSAudience != ""):
 		return devices.Errorf(devices.Invalid, "jwks-issuer", "is of no use without jwks-url")
+	case len(p.JWTKeys) > 0 && (p.JWTIssuer == "" || p.JWTAudience == ""):
+		return devices.Errorf(devices.Invalid, "viewer-jwt-key", "needs viewer-jwt-issuer and viewer-jwt-audience")
+	case len(p.JWTKeys) == 0 && (p.JWTIssuer != "" || p.JWTAudience != ""):
+		return devices.Errorf(devices.Invalid, "viewer-jwt-issuer", "is of no use without viewer-jwt-key")
 	}
 	if err := o.checkHTTPCerts(); err != nil {
 		return err
@@ -93,6 +100,15 @@ func (o *Options) writeLocalToken() (string, error) {
 	return token, nil
 }
 
+// jwtLeeway is what clocks may differ.
+const jwtLeeway = time.Minute
+
+// jwt reads the keys of tokens that others sign.
+func (p *PeopleOptions) jwt() (secret.JWTOptions, error) {
+	keys, err := readJWTKeys("viewer-jwt-key", p.JWTKeys)
+	return secret.JWTOptions{Keys: keys, Issuer: p.JWTIssuer, Audience: p.JWTAudience, Leeway: jwtLeeway}, err
+}
+
 // known are those of whom the store knows: devices, and people.
 type known struct {
 	people  *registry.Registry
@@ -134,8 +150,11 @@ func (a *App) startPeople(ctx context.Context, kept config.Store) (*auth.Authori
 		Store: kept, LocalToken: local, SessionTTL: o.People.SessionTTL, Logger: a.log.With("part", "auth"),
 		SecureCookies: o.byHTTPS(),
 	}
+	if options.JWT, err = o.People.jwt(); err != nil {
+		return nil, err
+	}
 	if o.People.JWKSURL != "" {
-		options.JWKS = []auth.JWKSOptions{{URL: o.People.JWKSURL, Issuer: o.People.JWKSIssuer, Audience: o.People.JWKSAudience, Leeway: time.Minute}}
+		options.JWKS = []auth.JWKSOptions{{URL: o.People.JWKSURL, Issuer: o.People.JWKSIssuer, Audience: o.People.JWKSAudience, Leeway: jwtLeeway}}
 	}
 	people, err := auth.New(options)
 	if err != nil {

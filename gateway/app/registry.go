@@ -91,22 +91,27 @@ func (a *App) startRegistry(ctx context.Context) (*registry.Registry, error) {
 
 // jwt reads the keys.
 func (r *RegistryOptions) jwt() (secret.JWTOptions, error) {
-	o := secret.JWTOptions{Issuer: r.JWTIssuer, Audience: r.JWTAudience, Leeway: r.JWTLeeway}
-	for _, setting := range r.JWTKeys {
+	keys, err := readJWTKeys("device-jwt-key", r.JWTKeys)
+	return secret.JWTOptions{Keys: keys, Issuer: r.JWTIssuer, Audience: r.JWTAudience, Leeway: r.JWTLeeway}, err
+}
+
+// readJWTKeys reads KID:ALGORITHM:FILE.
+func readJWTKeys(field string, settings []string) (keys []secret.JWTKey, err error) {
+	for _, setting := range settings {
 		parts := strings.SplitN(setting, ":", 3)
 		if len(parts) != 3 {
-			return o, devices.Errorf(devices.Invalid, "device-jwt-key", "is not KID:ALGORITHM:FILE")
+			return nil, devices.Errorf(devices.Invalid, field, "is not KID:ALGORITHM:FILE")
 		}
 		key, err := readKey(parts[2])
 		if err != nil {
-			return o, fmt.Errorf("read device-jwt-key: %w", err)
+			return nil, fmt.Errorf("read %s: %w", field, err)
 		}
 		if parts[1] == "HS256" {
 			key = []byte(strings.TrimSpace(string(key))) // an editor's newline is no part of a secret
 		}
-		o.Keys = append(o.Keys, secret.JWTKey{ID: parts[0], Algorithm: parts[1], Key: key})
+		keys = append(keys, secret.JWTKey{ID: parts[0], Algorithm: parts[1], Key: key})
 	}
-	return o, nil
+	return keys, nil
 }
 
 func readKey(path string) ([]byte, error) {

@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"strings"
 	"sync"
 	"time"
 
@@ -44,7 +45,7 @@ func (t *throttle) allow(name, address string) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	now := t.now()
-	if f := t.names[name]; f.n >= failuresPerName && now.Before(f.till) {
+	if f := t.names[cutName(name)]; f.n >= failuresPerName && now.Before(f.till) {
 		return errThrottled
 	}
 	if f := t.hosts[address]; f.n >= failuresPerAddress && now.Before(f.till) {
@@ -57,8 +58,13 @@ func (t *throttle) failed(name, address string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	now := t.now()
-	count(t.names, name, now)
+	count(t.names, cutName(name), now)
 	count(t.hosts, address, now)
+}
+
+// cutName is what is remembered of a name: no longer than one can be. Longer ones are nobody's.
+func cutName(name string) string {
+	return strings.Clone(name[:min(len(name), MaxUserNameBytes+1)])
 }
 
 func count(of map[string]failures, key string, now time.Time) {

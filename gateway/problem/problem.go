@@ -152,7 +152,11 @@ func (p Problem) Write(w http.ResponseWriter, r *http.Request) {
 	h.Set("Cache-Control", "no-store")
 	h.Set("Content-Length", strconv.Itoa(len(body)+1))
 	if p.Status == http.StatusUnauthorized {
-		h.Set("WWW-Authenticate", "Bearer") // RFC 9110 section 15.5.2
+		challenge := "Bearer" // RFC 9110 section 15.5.2
+		if r.Header.Get("Authorization") != "" {
+			challenge = `Bearer error="invalid_token"` // RFC 6750 section 3.1
+		}
+		h.Set("WWW-Authenticate", challenge)
 	}
 	if p.RetryAfter > 0 {
 		h.Set("Retry-After", strconv.FormatInt(int64((p.RetryAfter+time.Second-1)/time.Second), 10))

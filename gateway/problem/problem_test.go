@@ -94,3 +94,17 @@ func TestHeadHasNoBodyAndMethodNotAllowedNamesTheMethods(t *testing.T) {
 		t.Errorf("%d %v %q", rec.Code, rec.Header(), rec.Body)
 	}
 }
+
+func TestWhoShowsAProofThatDoesNotHoldIsToldSo(t *testing.T) {
+	for header, want := range map[string]string{"": "Bearer", "Bearer x": `Bearer error="invalid_token"`} {
+		r := httptest.NewRequest(http.MethodGet, "/", nil)
+		if header != "" {
+			r.Header.Set("Authorization", header)
+		}
+		rec := httptest.NewRecorder()
+		Write(rec, r, devices.Errorf(devices.Unauthorized, "", "no"))
+		if got := rec.Header().Get("WWW-Authenticate"); got != want {
+			t.Errorf("%q: %q", header, got)
+		}
+	}
+}
