@@ -118,6 +118,16 @@ var edgeMetrics = []metrics.Metric{
 	{Path: "sse.refused.*", Name: "sse_streams_refused", Label: "reason", Help: "Streams that were not opened, by reason."},
 	{Path: "http.open", Name: "http_connections", Kind: metrics.Gauge, Help: "Open HTTP connections that are no streams."},
 	{Path: "http.certificate_ends", Name: "http_certificate_expiry_timestamp_seconds", Kind: metrics.Gauge, Scale: milli, Help: "When the certificate of the HTTP address ends, unix time."},
+	{Path: "http.limits.callers", Name: "http_callers", Kind: metrics.Gauge, Help: "Callers whose requests are counted against their limit."},
+	{Path: "http.limits.refused", Name: "http_requests_limited", Help: "Requests and streams that were refused because of their caller's rate."},
+	{Path: "http.limits.streams_refused", Name: "http_streams_limited", Help: "Streams that were refused because their caller has too many."},
+	{Path: "http.idempotency.keys", Name: "http_idempotency_keys", Kind: metrics.Gauge, Help: "Idempotency keys that are remembered."},
+	{Path: "http.idempotency.kept", Name: "http_idempotency_kept", Help: "Answers that were kept for requests with an Idempotency-Key."},
+	{Path: "http.idempotency.replayed", Name: "http_idempotency_replayed", Help: "Repeated requests that were given the first answer."},
+	{Path: "http.idempotency.mismatched", Name: "http_idempotency_mismatched", Help: "Requests whose key was another request's."},
+	{Path: "http.idempotency.under_way", Name: "http_idempotency_under_way", Help: "Repeated requests of which the first was under way."},
+	{Path: "http.idempotency.unknown", Name: "http_idempotency_unknown", Help: "Repeated requests of which nobody knows whether the first was carried out."},
+	{Path: "http.idempotency.forgotten", Name: "http_idempotency_forgotten", Help: "Keys that were forgotten early, as their caller had too many."},
 	{Path: "http.refused", Name: "http_connections_refused", Help: "HTTP connections that were refused because of their number."},
 }
 
