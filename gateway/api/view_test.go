@@ -39,7 +39,7 @@ func TestAChangeOfAViewIsAnswered(t *testing.T) {
 		{"/stream/e.1/view", "application/json", `{"seq":4}`, 204},
 		{"/stream/e.2/view", "application/json", `{"seq":4}`, 404},
 		{"/stream/e.1/view", "application/json", `{"seq":7,"fleets":["fast"]}`, 429},
-		{"/stream/e.1/view", "text/plain", `{"seq":6}`, 400},
+		{"/stream/e.1/view", "text/plain", `{"seq":6}`, 415},
 		{"/stream/e.1/view", "application/json", `{"seq":6,"fields":["` + strings.Repeat("x", MaxBody) + `"]}`, 413},
 	} {
 		if rec := put(c.target, c.kind, c.body); rec.Code != c.want {

@@ -24,8 +24,8 @@ import (
 	"github.com/fleetcast/fleetcast/gateway/auth"
 )
 
-// listen opens a stream and returns a channel that is closed with its end, once the stream is ready.
-func (g *gateway) listen(t *testing.T, path string, header ...string) <-chan struct{} {
+// watch opens a stream and returns a channel that is closed with its end, once the stream is ready.
+func (g *gateway) watch(t *testing.T, path string, header ...string) <-chan struct{} {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, g.url(path), http.NoBody)
 	if err != nil {
@@ -105,26 +105,26 @@ func TestWhatEndsAtOneEdgeEndsAtTheOther(t *testing.T) {
 	}, func() string { return "" })
 	const path = "/stream/assets?fleet=north"
 	streams := map[string]<-chan struct{}{
-		"short": there.listen(t, path, "Authorization", fmt.Sprint("Bearer ", short["token"])),
-		"key":   there.listen(t, path, "Authorization", fmt.Sprint("Bearer ", key["key"])),
-		"token": there.listen(t, path, "Authorization", fmt.Sprint("Bearer ", token["token"])),
+		"short": there.watch(t, path, "Authorization", fmt.Sprint("Bearer ", short["token"])),
+		"key":   there.watch(t, path, "Authorization", fmt.Sprint("Bearer ", key["key"])),
+		"token": there.watch(t, path, "Authorization", fmt.Sprint("Bearer ", token["token"])),
 	}
 	_, cookie := here.signIn(t, "ann", "correct horse battery")
 	waitFor(t, "the other edge to know the session", func() bool {
 		return there.request("GET", "/api/session", "Cookie", cookie).StatusCode == 200
 	}, func() string { return "" })
-	streams["session"] = there.listen(t, path, "Cookie", cookie)
+	streams["session"] = there.watch(t, path, "Cookie", cookie)
 	// A ticket of one edge opens a stream of the other, once; who has its cookie comes back by the same URL.
 	status, ticket := here.askJSONAs("POST", "/api/tickets", `{"url":"`+path+`"}`, "Cookie", cookie)
 	if status != 201 {
 		t.Fatal(status, ticket)
 	}
 	url := fmt.Sprint(ticket["url"])
-	streams["ticket"] = there.listen(t, url)
+	streams["ticket"] = there.watch(t, url)
 	waitFor(t, "the ticket to be spent at this edge too", func() bool {
 		return here.request("GET", url, "Range", "bytes=0-0").StatusCode == 401
 	}, func() string { return "" })
-	streams["ticket again"] = here.listen(t, url, "Last-Event-ID", "anything")
+	streams["ticket again"] = here.watch(t, url, "Last-Event-ID", "anything")
 	if got := here.request("GET", url+"&fleet=south", "Last-Event-ID", "x"); got.StatusCode != 401 {
 		t.Errorf("the ticket opens another filter: %d", got.StatusCode)
 	}

@@ -122,7 +122,7 @@ func (p *parts) wireStreams(o *Options, part func(name string) *slog.Logger) (er
 		return err
 	}
 	p.ws, err = ws.New(ws.Options{
-		Hub: p.hub, Views: p.views, Admit: admit, Commander: commander{p}, Client: p.proxies.Address, Hosts: o.pageHosts(), Logger: part("websocket"),
+		Hub: p.hub, Views: p.views, Admit: admit, Commander: commander{p}, Client: p.proxies.Address, Hosts: o.pageHosts(), Origins: o.Guard.CORSOrigins, Logger: part("websocket"),
 	})
 	return err
 }

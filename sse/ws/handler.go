@@ -36,8 +36,10 @@ type Options struct {
 	// Commander takes commands; nil: nobody can send any.
 	Commander Commander
 	// Hosts are host names whose pages may connect, besides a page's own host.
-	Hosts  []string
-	Client func(*http.Request) netip.Addr // as for streams of events
+	Hosts []string
+	// Origins are those whose pages may connect, exactly.
+	Origins []string
+	Client  func(*http.Request) netip.Addr // as for streams of events
 
 	MaxConnections, MaxPerClient int
 	// Ping is the silence of a client after which it is asked whether it is there, and Pong the one after which it is taken
@@ -182,6 +184,9 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, admission sse.Ad
 func (h *Handler) mayOrigin(r *http.Request) bool {
 	origins := r.Header.Values("Origin")
 	if len(origins) == 0 {
+		return true
+	}
+	if len(origins) == 1 && slices.Contains(h.options.Origins, origins[0]) {
 		return true
 	}
 	u, err := url.Parse(origins[0])
