@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 // fakeStream speaks the contract of /stream/assets, both formats, as far as one partition and no filter need it:
@@ -26,6 +27,7 @@ type fakeStream struct {
 	changed chan struct{} // closed and replaced when events grow
 	hold    chan struct{} // closed unless ready is held back
 	refuse  bool          // answers 503
+	beat    string        // the last heartbeat that a test announced
 	resume  fakeResume    // of the newest stream
 	opened  int
 	closed  sync.WaitGroup
@@ -103,6 +105,9 @@ func (f *fakeStream) remove(id, fleet string) {
 func (f *fakeStream) announce(name, data string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if name == "heartbeat" {
+		f.beat = data
+	}
 	f.emit(fakeEvent{name: name, data: []byte(data), noID: name == "heartbeat"})
 }
 
@@ -276,7 +281,10 @@ func (s *fakeConn) flush() {
 	_ = http.NewResponseController(s.w).Flush()
 }
 
+// follow sends what comes, and heartbeats as the contract has them: a slow machine is no silent gateway.
 func (s *fakeConn) follow(cut chan struct{}, r *http.Request) {
+	beats := time.NewTicker(10 * time.Second)
+	defer beats.Stop()
 	for {
 		s.f.mu.Lock()
 		if s.epoch == s.f.epoch {
@@ -287,12 +295,24 @@ func (s *fakeConn) follow(cut chan struct{}, r *http.Request) {
 		s.flush()
 		select {
 		case <-changed:
+		case now := <-beats.C:
+			s.heartbeat(now)
 		case <-cut:
 			panic(http.ErrAbortHandler) // in the middle of the body, as a crash does
 		case <-r.Context().Done():
 			return
 		}
 	}
+}
+
+func (s *fakeConn) heartbeat(now time.Time) {
+	s.f.mu.Lock()
+	defer s.f.mu.Unlock()
+	data := s.f.beat
+	if data == "" {
+		data = fmt.Sprintf(`{"now":%d,"lag_ms":0}`, now.UnixMilli())
+	}
+	s.event("heartbeat", []byte(data), "")
 }
 
 func (s *fakeConn) pending() {

@@ -94,6 +94,7 @@ export class Stream {
 
   /** Tries now where it waits for the next attempt: the network is back, or somebody looks. */
   hurry(): void {
+    this.#backoff.reset() // an attempt that is under way may have begun too early
     if (this.#retry !== undefined) void this.#open()
   }
 

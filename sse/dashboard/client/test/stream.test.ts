@@ -268,6 +268,23 @@ test('a stream that begins anew without a position clears what was shown', async
   expect([t.ids(), t.resets()]).toEqual([['a', 'b'], 1])
 })
 
+test('who comes online tries at once, and soon again where that was too early', async () => {
+  const window = new EventTarget()
+  const t = start({ platform: { window: window as never } })
+  await t.settle()
+  t.gateway.answer = 502
+  t.gateway.cutAll()
+  await pass(100_000) // the waits are long by now
+  const before = t.gateway.opened.length
+  window.dispatchEvent(new Event('online'))
+  await pass(10)
+  expect(t.gateway.opened.length).toBe(before + 1)
+  t.gateway.answer = 'ok'
+  await pass(1100)
+  await t.settle()
+  expect(t.connection.state).toBe('live')
+})
+
 test("the gateway's clock is the least delayed of the recent heartbeats", async () => {
   const t = start()
   await t.settle()
