@@ -151,6 +151,15 @@ func (f *fakeStream) lastResume() fakeResume {
 func (f *fakeStream) serve(w http.ResponseWriter, r *http.Request) {
 	f.closed.Add(1)
 	defer f.closed.Done()
+	if r.Method == http.MethodHead { // as the edge does: how it would answer, and at once
+		f.mu.Lock()
+		refuse := f.refuse
+		f.mu.Unlock()
+		if refuse {
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
+		return
+	}
 	last := fakeResume{id: r.Header.Get("Last-Event-ID")}
 	if last.id == "" {
 		last = fakeResume{id: r.URL.Query().Get("last_event_id"), byQuery: true}
