@@ -75,7 +75,7 @@ func Open(ctx context.Context, o Options) (*Bus, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open redis bus: %w", err), b.client.Close())
 	}
-	b.blocking = redisconn.New(&at, o.TLS, 2*partitions+2) // an owner and one who follows commands at each
+	b.blocking = redisconn.New(&at, o.TLS, 2*partitions+3) // an owner and one who follows commands at each, and a door
 	b.opts.Partitions = partitions
 	b.inlets = make([]inletWaiter, partitions)
 	b.shown = make([]shown, partitions)

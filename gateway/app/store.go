@@ -27,6 +27,7 @@ type store struct {
 	healthy func(context.Context) error // nil, or why nothing can be kept now
 	stats   func() BusStats
 	letters sharedLetters // nil where nothing is shared
+	logins  bus.Logins    // nil where there is one door
 }
 
 // openStore opens the bus that the settings name. It is to be closed, also where another step fails later.
@@ -41,7 +42,7 @@ func openStore(ctx context.Context, o *Options, log *slog.Logger) (*store, error
 			return nil, err
 		}
 		stats := func() BusStats { s := b.Stats(); return BusStats{Kind: "redis", Redis: &s} }
-		return &store{Bus: b, shared: true, healthy: b.Healthy, stats: stats, letters: b}, nil
+		return &store{Bus: b, shared: true, healthy: b.Healthy, stats: stats, letters: b, logins: b}, nil
 	case o.keepsNothing():
 		b, err := bus.NewMemory(o.memory())
 		if err != nil {

@@ -143,7 +143,7 @@ func (p *parts) wireDoor(o *Options, log *slog.Logger) (err error) {
 		}
 		p.broker, err = mqttin.New(mqttin.Options{
 			Inlet: p.store, Listen: o.MQTT.Listen, Ports: ports, Router: p.router, Logger: log, Limits: limits,
-			Auth: p.auth, Required: o.Auth.Device == AuthRequired, Route: o.MQTT.Route,
+			Auth: p.auth, Required: o.Auth.Device == AuthRequired, Route: o.MQTT.Route, Logins: p.store.logins,
 			Listening: p.orders.listening, Replies: p.orders.replies,
 		})
 		p.door = p.broker

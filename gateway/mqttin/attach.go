@@ -206,6 +206,7 @@ func (b *Broker) greet(ctx context.Context, c *conn, cl *mqtt.Client) error {
 	if b.required && !b.auth.Holds(who) { // revoked since it was checked, when it was not among those to be ended yet
 		b.revoke(s, Revoked, packets.ErrAdministrativeAction)
 	}
+	b.announceLogin(s)
 	b.announce(s)
 	return nil
 }

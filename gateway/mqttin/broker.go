@@ -36,6 +36,7 @@ type Broker struct {
 	committer *committer
 	routes    *routes
 	retained  *retained
+	elsewhere elsewhere
 	waiting   atomic.Int64 // bytes of all that waits in mailboxes
 	routing   bool
 	listening func(filter string) // nil: nobody sends commands
@@ -83,6 +84,7 @@ func New(o Options) (*Broker, error) {
 	b.generation.Store(1)
 	b.routes, b.routing, b.listening, b.replies = new(routes), o.Route, o.Listening, o.Replies
 	b.retained = newRetained(&b.limits, b.counters)
+	b.elsewhere.logins, b.elsewhere.wake = o.Logins, make(chan struct{}, 1)
 	var err error
 	if b.ports, err = makePorts(&o); err != nil {
 		return nil, err
@@ -172,6 +174,10 @@ func (b *Broker) Run(ctx context.Context) error {
 	tending.Go(func() { b.tend(acceptCtx) })
 	if b.auth != nil {
 		tending.Go(func() { b.watch(acceptCtx) })
+	}
+	if b.elsewhere.logins != nil {
+		tending.Go(func() { b.tellLogins(acceptCtx) })
+		tending.Go(func() { b.hearLogins(acceptCtx) })
 	}
 
 	var errs []error

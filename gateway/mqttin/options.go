@@ -29,6 +29,8 @@ type Options struct {
 	Required bool
 	// Route delivers what clients publish to the clients that subscribed to it, as far as their rules go. See routes.
 	Route bool
+	// Logins is where doors that share a bus tell each other who signed in. Nil: this is the only door.
+	Logins bus.Logins
 	// Listening, where it is not nil, is told a filter for commands from which on a client listens: it subscribed, or came
 	// back to its session. It must not block.
 	Listening func(filter string)

@@ -26,10 +26,13 @@ type session struct {
 	box       atomic.Pointer[mailbox]  // nil until it subscribes
 	willOut   atomic.Pointer[lastWill] // the will as other clients get it; nil where nothing is routed, or it was dealt with
 
+	elsewhere atomic.Bool // its client is at another door now
+
 	// Guarded by registry.mu.
-	holder  *holder  // of its account; nil in open mode
-	sibling *session // the next one of the holder's list
-	isKept  bool     // the connection has ended
+	holder    *holder  // of its account; nil in open mode
+	sibling   *session // the next one of the holder's list
+	isKept    bool     // the connection has ended
+	announced bool     // all doors have heard of it
 
 	// Owned by the reading goroutine.
 	older     *session // the session before, until the CONNACK says whether it is continued

@@ -60,6 +60,8 @@ const (
 	LoginThrottled                       // refused unseen: the user name or the address failed too often
 	LoginExhausted                       // refused: more logins wait than can be checked
 	LoginUnavailable                     // refused: nobody could check the login in time
+	LoginUnannounced                     // the other doors were not told of a login: an older connection there ends by its keep-alive
+	TakenElsewhere                       // ended: the client has a newer connection at another door
 	LoginRate                            // refused: the account connects too often
 	LoginBroken                          // refused: the login could not be checked, by a fault of ours
 	ClientIDTaken                        // refused: another account uses the client id
@@ -104,7 +106,7 @@ var reasonNames = [...]string{
 	"session_not_kept", "device_not_tracked", "duplicate_joined", "inlet_refused", "append_failed", "uncommitted",
 	"upstream_unreachable", "upstream_refused", "upstream_lost", "upstream_session_lost", "upstream_not_subscribed",
 	"ack_too_late", "login_failed", "login_forbidden", "login_throttled", "login_exhausted", "login_unavailable",
-	"login_rate", "login_broken", "client_id_taken", "account_limit", "flapping", "will_denied", "topic_denied", "device_denied", "device_refused", "device_unknown_yet",
+	"login_unannounced", "taken_elsewhere", "login_rate", "login_broken", "client_id_taken", "account_limit", "flapping", "will_denied", "topic_denied", "device_denied", "device_refused", "device_unknown_yet",
 	"revoked", "credential_expired", "rate_paused", "rate_exceeded", "watch_failed", "proxy_header_bad", "tls_failed",
 	"certificate_bad", "upgrade_refused", "origin_refused", "route_dropped", "route_exhausted",
 	"route_expired", "route_too_large", "route_repeated", "retain_refused", "command_sent", "command_acked",

@@ -98,7 +98,7 @@ func (b *Broker) will(s *session) {
 		return
 	}
 	s.willed = true
-	outdated := b.stopping.Load() || s.revoked.Load()
+	outdated := b.stopping.Load() || s.revoked.Load() || s.elsewhere.Load()
 	switch {
 	case len(s.lastWill) == 0 && s.willOut.Load() == nil:
 	case s.overtaken.Load() || outdated:
@@ -176,7 +176,7 @@ func (b *Broker) willAtTheEnd(s *session) {
 	w := s.willOut.Load()
 	switch {
 	case w == nil || w.due.IsZero():
-	case s.revoked.Load() || b.stopping.Load():
+	case s.revoked.Load() || b.stopping.Load() || s.elsewhere.Load():
 		s.willOut.Store(nil)
 	default:
 		b.sendWill(s, time.Now())
