@@ -196,3 +196,17 @@ func TestAPacketIsWrittenAtOnce(t *testing.T) {
 	_, _ = (&packets.Puback{PacketID: 8, Properties: &packets.Properties{}}).WriteTo(c)
 	<-c.closed
 }
+
+// Row 28.
+func TestRetainedTelemetryIsMarked(t *testing.T) {
+	u, l := unservedUpstream(t)
+	for _, retained := range []bool{true, false} {
+		p := publication(`{"n":1}`)
+		p.Retain = retained
+		u.receive(l, p)
+	}
+	next := u.committer.next.entries
+	if len(next) != 2 || !next[0].Reading.Retained || next[1].Reading.Retained {
+		t.Errorf("%+v", next)
+	}
+}

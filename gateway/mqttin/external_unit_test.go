@@ -133,19 +133,6 @@ func TestTheFormatsDecideWhatIsSubscribedTo(t *testing.T) {
 	}
 }
 
-func TestRetainedTelemetryIsMarked(t *testing.T) {
-	u, l := unservedUpstream(t)
-	for _, retained := range []bool{true, false} {
-		p := publication(`{"n":1}`)
-		p.Retain = retained
-		u.receive(l, p)
-	}
-	next := u.committer.next.entries
-	if len(next) != 2 || !next[0].Reading.Retained || next[1].Reading.Retained {
-		t.Errorf("%+v", next)
-	}
-}
-
 // Without these the broker sends 65,535 messages at once, and forgets us with the connection.
 func TestTheConnectPacketSaysWhatWeBear(t *testing.T) {
 	u, err := NewUpstream(UpstreamOptions{
