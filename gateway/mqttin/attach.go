@@ -195,8 +195,12 @@ func (b *Broker) greet(ctx context.Context, c *conn, cl *mqtt.Client) error {
 	asked := cl.State.Keepalive
 	cl.State.Keepalive = b.limits.keepAlive(asked)
 	cl.State.ServerKeepalive = cl.State.Keepalive != asked // MQTT 5 tells the client; one of 3.1.1 finds out
-	if refused = b.registry.enter(s, time.Now()); refused != nil {
+	evicted, refused := b.registry.enter(s, time.Now())
+	if refused != nil {
 		return b.refuseConnect(c, cl, refused)
+	}
+	if evicted != nil {
+		b.forget(evicted)
 	}
 	c.session = s // from here on goodbye knows that there is something to end
 	b.guard.identify(c)

@@ -46,23 +46,31 @@ const (
 )
 
 // enter makes s the session of its client id. The one before it becomes s.older and is overtaken from now on: its last
-// will and its end no longer speak for the device.
-func (r *registry) enter(s *session, now time.Time) *refusal {
+// will and its end no longer speak for the device. evicted is a kept session of the account that had to make room: it is to
+// be forgotten.
+func (r *registry) enter(s *session, now time.Time) (evicted *session, refused *refusal) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	id, account := s.client.ID, s.who.Account
 	older := r.sessions[id]
 	h := r.accounts[account]
 	foreign := older != nil && older.who.Account != account
+	full := h != nil && h.count >= r.limits.SessionsPerAccount && (older == nil || foreign)
+	if full {
+		evicted = h.firstKept()
+	}
 	switch {
 	case foreign && !s.mayEvict(id):
-		return refusals[ClientIDTaken]
-	case account != "" && h != nil && h.count >= r.limits.SessionsPerAccount && (older == nil || foreign) && !r.dropKept(h):
-		return refusals[AccountLimit]
+		return nil, refusals[ClientIDTaken]
+	case full && evicted == nil:
+		return nil, refusals[AccountLimit]
 	case older != nil && !older.isKept && !r.flaps.take(id, now):
-		return refusals[Flapping]
+		return nil, refusals[Flapping]
 	case h != nil && !h.mayConnect(now, r.limits.LoginsPerMinute):
-		return refusals[LoginRate]
+		return nil, refusals[LoginRate]
+	}
+	if evicted != nil {
+		r.discard(evicted)
 	}
 	if older != nil {
 		older.overtaken.Store(true)
@@ -71,7 +79,7 @@ func (r *registry) enter(s *session, now time.Time) *refusal {
 	}
 	r.sessions[id] = s
 	r.link(s, account)
-	return nil
+	return evicted, nil
 }
 
 // mayConnect counts one connection more of the account against its rate.
@@ -131,15 +139,14 @@ func (h *holder) drop(s *session) bool {
 	return false
 }
 
-// dropKept ends one kept session of the account to make room for a new one. It needs r.mu.
-func (r *registry) dropKept(h *holder) bool {
+// firstKept is a session of the account that is kept, or nil. It needs registry.mu.
+func (h *holder) firstKept() *session {
 	for s := h.first; s != nil; s = s.sibling {
 		if s.isKept {
-			r.discard(s)
-			return true
+			return s
 		}
 	}
-	return false
+	return nil
 }
 
 // discard forgets a kept session. It needs r.mu.

@@ -265,6 +265,33 @@ func TestAWillIsRoutedWhenItsTimeHasCome(t *testing.T) {
 	to.hears("gone")
 }
 
+func TestASessionThatMakesRoomLeavesNothing(t *testing.T) {
+	t.Parallel()
+	h := guarded(t, Options{Route: true, Limits: Limits{SessionsPerAccount: 1}}, newFakeAuth(aDevice("d1", "north"), aClient("op", []string{"#"}, []string{"#"}), aClient("op2", []string{"#"}, []string{"#"})))
+	o := as("d1")
+	o.id, o.keep, o.expiry, o.willTopic, o.will = "first", true, 600, "fleets/north/devices/d1/status", "offline"
+	first := willed(t, h, o, 60, 1)
+	first.subscribe("fleets/north/devices/d1/commands/#", 1, 0)
+	h.away(t, first)
+	op, _ := connect(t, h, as("op"))
+	op.subscribe("fleets/north/#", 1, 0)
+	other := as("op2")
+	from, _ := connect(t, h, other)
+	from.say("fleets/north/devices/d1/commands/1", "waits", 1, false)
+	op.hears("waits")
+	second, _ := connect(t, h, as("d1"))
+	if m := op.message(); m.payload != "offline" { // the delay ends with the session
+		t.Errorf("got %+v", m)
+	} else {
+		op.confirm(m)
+	}
+	if subs := h.routes.match("fleets/north/devices/d1/commands/1"); len(subs) != 1 || subs[0].box.client != "op" {
+		t.Errorf("%d subscriptions", len(subs))
+	}
+	eventually(t, "nothing waits", func() bool { return h.Stats().RoutedBytes == 0 })
+	second.ping()
+}
+
 func TestATakeoverSendsTheWillBeforeItsClientSpeaksAgain(t *testing.T) {
 	t.Parallel()
 	h := routing(t, Limits{})

@@ -132,8 +132,6 @@ func (r *raw) say(topic, payload string, qos byte, retain bool, properties ...by
 	}
 	r.send(frame(first, append(body, payload...)))
 	switch qos {
-	case 0:
-		r.ping()
 	case 1:
 		r.expect(0x40, 5)
 	case 2:
@@ -141,6 +139,7 @@ func (r *raw) say(topic, payload string, qos byte, retain bool, properties ...by
 		r.send([]byte{0x62, 2, 0, 5})
 		r.expect(0x70, 5)
 	}
+	r.ping() // the acknowledgement is the committer's, and may come a moment before
 }
 
 // hears asserts that the next messages have these payloads, and confirms them.
