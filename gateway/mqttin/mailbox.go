@@ -37,6 +37,7 @@ type mailbox struct {
 	here     int                  // how many of sent count against the client's Receive Maximum
 	again    []uint16             // what is to be sent again on this connection, in order
 	retained []retainedFor        // retained messages that a new subscription is still to get
+	swept    time.Time            // when what had expired was looked for last
 }
 
 // inflight is a message with QoS 1 or 2 that was sent and is not acknowledged to its end.
@@ -103,6 +104,7 @@ const (
 	maxCommandsAway  = 16 // commands that a client was sent and has not acknowledged
 	retainedAtOnce   = 64 // retained messages that are looked up at a time
 	retainedForBytes = 40
+	sweepFull        = time.Second // how often a full mailbox is searched for what has expired
 )
 
 // put queues a message, and tells whether it will be sent. What has no room is dropped and counted; nobody waits for it.
@@ -127,8 +129,8 @@ func (x *mailbox) hasRoom(o *outgoing) bool {
 	full := func() bool {
 		return x.waiting.len() >= limits.ClientMessages || x.bytes+o.size() > limits.ClientBytes && x.bytes > 0
 	}
-	if full() {
-		x.forgetExpired(time.Now())
+	if now := time.Now(); full() && now.Sub(x.swept) >= sweepFull { // not for each message that finds no room
+		x.forgetExpired(now)
 	}
 	switch {
 	case full():
@@ -263,6 +265,7 @@ func (x *mailbox) end(by *session) {
 
 // forgetExpired drops what waits and is of no use any more. It needs x.mu.
 func (x *mailbox) forgetExpired(now time.Time) {
+	x.swept = now
 	x.waiting.keep(func(o *outgoing) bool {
 		if !o.hasExpired(now) {
 			return true
