@@ -66,7 +66,7 @@ func (u *Upstream) answer(l *link, p *paho.Publish) {
 }
 
 func (u *Upstream) receive(l *link, p *paho.Publish) {
-	if p.Properties != nil && p.Properties.User.Get(downlinkKey) != "" {
+	if p.Properties != nil && p.Properties.User.Get(downlinkKey) != "" && !isReply(p.Topic) {
 		u.counters.note(Looped, l.conn.host)
 		u.answer(l, p)
 		return

@@ -30,6 +30,7 @@ func TestWhatWeSentIsNotTakenWhenItComesBack(t *testing.T) {
 			bridge.say(m.topic, m.payload, qos, false, mark...)
 			bridge.say("fleets/north/devices/truck-1/telemetry", `{"n":1}`, qos, true, mark...)
 		}
+		device.say("fleets/north/devices/truck-1/replies/7", `{"status":"done"}`, 1, false, mark...) // an answer is the device's word
 		device.ping()
 		bridge.ping()
 		if n := h.event(Looped); n != 6 || len(h.inlet.of(bus.KindReading, "truck-1")) != 0 || h.Stats().Retained != 0 {

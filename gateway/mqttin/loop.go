@@ -26,3 +26,6 @@ func isDownlink(user []packets.UserProperty) bool {
 	}
 	return false
 }
+
+// isReply tells whether a topic is one of answers: a client may well give back the user properties of what it answers.
+func isReply(topic string) bool { return covers(repliesFilter, topic) }

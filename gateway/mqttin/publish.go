@@ -96,7 +96,7 @@ func (b *Broker) receive(s *session, m message) {
 	}
 	b.judge(s, r)
 	switch {
-	case m.looped:
+	case m.looped && !isReply(r.topic):
 		b.counters.note(Looped, s.conn.remote)
 		d.bytes = 0
 		b.offer(s, &d)
