@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -247,7 +248,7 @@ func TestRow47AClientThatNeverAnswersAPingIsClosed(t *testing.T) {
 
 // Row 47: a client that never reads keeps nobody waiting, holds a position and no queue, and is closed when nothing moves.
 func TestRow47AClientThatNeverReadsIsClosedAndHoldsNobodyUp(t *testing.T) {
-	s := newSite(t, func(o *Options) { o.Stall = 500 * time.Millisecond })
+	s := newSite(t, func(o *Options) { o.Stall = time.Second })
 	stands := s.raw()
 	if err := stands.(*net.TCPConn).SetReadBuffer(4 << 10); err != nil {
 		t.Fatal(err)
@@ -256,18 +257,29 @@ func TestRow47AClientThatNeverReadsIsClosedAndHoldsNobodyUp(t *testing.T) {
 		t.Fatal(err)
 	}
 	good := s.dial()
-	good.say(`{"action":"subscribe","every":100}`)
-	good.untilEvent("ready")
-	for i := 0; s.h.Stats().Ended[Stalled.String()]+s.h.Stats().Ended[Silent.String()] == 0; i++ {
+	good.say(`{"action":"subscribe","fleets":["south"],"every":100}`) // little, so that only a server that waits keeps it from it
+	var heard atomic.Int64
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for good.read() {
+			heard.Add(1)
+		}
+	}()
+	ended := func() bool { n := s.h.Stats().Ended; return n[Stalled.String()]+n[Silent.String()] > 0 }
+	for i := 0; !ended(); i++ {
+		before := heard.Load()
 		for j := range 500 {
 			s.put("north", fmt.Sprintf("%d-%s", j, strings.Repeat("x", 90)), float64(i%90), 1)
 		}
-		good.until("a round", func() bool { return len(good.assets) >= 500 })
-		clear(good.assets)
-		if i > 2000 {
-			t.Fatalf("%+v", s.h.Stats())
-		}
+		s.put("south", "small", float64(i%90), 1)
+		eventually(t, "the other hears of it", func() bool { return heard.Load() > before })
 	}
+	if st := s.h.Stats(); st.Open != 1 || st.Ended[Stalled.String()] != 1 {
+		t.Errorf("%+v", st)
+	}
+	_ = good.conn.CloseNow()
+	<-done
 }
 
 // A client that is as slow as it likes is only late, also when it asks whether the server is there.
