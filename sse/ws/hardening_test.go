@@ -168,7 +168,7 @@ func TestRow46TooManyMessagesAreRefused(t *testing.T) {
 // Row 46: compression is not negotiated, and a frame that says it is compressed ends the connection.
 func TestRow46NothingIsCompressed(t *testing.T) {
 	s := newSite(t, nil)
-	conn, resp, err := websocket.Dial(t.Context(), s.url, &websocket.DialOptions{CompressionMode: websocket.CompressionContextTakeover}) //nolint:bodyclose // the library closes it
+	conn, resp, err := websocket.Dial(t.Context(), s.url, &websocket.DialOptions{CompressionMode: websocket.CompressionContextTakeover})
 	if err != nil || resp.Header.Get("Sec-WebSocket-Extensions") != "" {
 		t.Fatalf("%v, %v", resp.Header, err)
 	}

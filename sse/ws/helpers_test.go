@@ -137,7 +137,7 @@ type page struct {
 
 func dialWith(t testing.TB, url string, header http.Header) (*page, *http.Response, error) {
 	t.Helper()
-	conn, resp, err := websocket.Dial(t.Context(), url, &websocket.DialOptions{HTTPHeader: header}) //nolint:bodyclose // the library closes it
+	conn, resp, err := websocket.Dial(t.Context(), url, &websocket.DialOptions{HTTPHeader: header})
 	if err != nil {
 		return nil, resp, err
 	}
@@ -148,7 +148,7 @@ func dialWith(t testing.TB, url string, header http.Header) (*page, *http.Respon
 
 func (s *site) dial() *page {
 	s.t.Helper()
-	p, _, err := dialWith(s.t, s.url, nil) //nolint:bodyclose // the library closes it
+	p, _, err := dialWith(s.t, s.url, nil)
 	if err != nil {
 		s.t.Fatal(err)
 	}

@@ -226,7 +226,7 @@ func TestADrainSaysWhenToComeBack(t *testing.T) {
 	if err := <-done; err != nil {
 		t.Error(err)
 	}
-	if _, resp, err := dialWith(t, s.url, nil); err == nil || resp.StatusCode != http.StatusServiceUnavailable || resp.Header.Get("Retry-After") == "" { //nolint:bodyclose // the library closes it
+	if _, resp, err := dialWith(t, s.url, nil); err == nil || resp.StatusCode != http.StatusServiceUnavailable || resp.Header.Get("Retry-After") == "" {
 		t.Errorf("%v", err)
 	}
 	if n := s.h.Stats().Ended[Drained.String()]; n != 2 {
