@@ -78,7 +78,7 @@ func New(o Options) (*Handler, error) {
 	o.MaxPerClient = orDefault(o.MaxPerClient, DefaultMaxPerClient)
 	o.Stall = orDefault(o.Stall, sse.DefaultStall)
 	o.Ping = orDefault(o.Ping, DefaultPing)
-	o.Pong = orDefault(o.Pong, max(o.Stall, o.Ping))
+	o.Pong = orDefault(o.Pong, max(o.Stall, 2*o.Ping))
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
