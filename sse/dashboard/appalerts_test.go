@@ -29,7 +29,6 @@ const operator = `{"name":"ann","role":"operator","all_fleets":true}`
 
 func TestAppShowsAlertsAndAcknowledgesThem(t *testing.T) {
 	t.Parallel()
-	t.Parallel()
 	stream := newFakeStream()
 	stream.put(asset(t, "a", 1, 1, nil), asset(t, "b", 2, 2, nil))
 	var acknowledged atomic.Int32
@@ -64,7 +63,6 @@ func TestAppShowsAlertsAndAcknowledgesThem(t *testing.T) {
 
 // axe finds nothing to object to: roles, names, contrast, in light and dark, on a phone too.
 func TestAppIsAccessible(t *testing.T) {
-	t.Parallel()
 	t.Parallel()
 	axe, err := os.ReadFile(filepath.Join(browsertest.Packages(t), "axe-core", "axe.min.js"))
 	if err != nil {
