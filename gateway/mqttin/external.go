@@ -41,7 +41,7 @@ type UpstreamOptions struct {
 	Group string
 	// Unshared subscribes without a group, for a broker that has no shared subscriptions. Then one door only.
 	Unshared bool
-	// Topics and StatusTopics are filters in place of those of the formats that are understood. Every door hears the
+	// Topics and StatusTopics are filters in place of those of the formats that are understood, and of answers to commands. Every door hears the
 	// status topics.
 	Topics, StatusTopics []string
 	// Listening and Replies are those of the embedded broker's Options; what a device says of itself by its status topic is

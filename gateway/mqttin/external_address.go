@@ -68,7 +68,9 @@ func subscriptions(o *UpstreamOptions, router *dialect.Router) ([]paho.Subscribe
 			topics = append(topics, f.Topic)
 		}
 	}
-	topics = append(slices.Clip(topics), repliesFilter)
+	if len(o.Topics) == 0 {
+		topics = append(slices.Clip(topics), repliesFilter)
+	}
 	if strings.ContainsAny(o.Group, "/+#\x00") {
 		return nil, devices.Errorf(devices.Invalid, "group", "holds a character that a topic has a meaning for")
 	}
