@@ -23,7 +23,7 @@ import (
 //	FLEETCAST_SCREENSHOTS=$PWD/bench-out/page go test -run 'TestScreenshots$' ./sse/dashboard
 //
 // They show a made-up fleet, or with FLEETCAST_SCREENSHOT_URL what a running gateway shows, for example one that was
-// started with --demo 200. The picture of the README is dark.png.
+// started with --demo 200. The picture of the README is light.png of such a one.
 func TestScreenshots(t *testing.T) {
 	dir := os.Getenv("FLEETCAST_SCREENSHOTS")
 	if dir == "" {

@@ -63,7 +63,7 @@ function worldLayers(p: Palette): LayerSpecification[] {
       id: 'cities', type: 'symbol', source: 'places', minzoom: 3.5, filter: cities,
       layout: {
         'text-field': ['get', 'name'], 'text-font': FONT, 'text-size': ['interpolate', ['linear'], ['zoom'], 4, 10.5, 8, 13], 'text-padding': 4,
-        'symbol-sort-key': ['-', 0, ['get', 'rank']], 'text-max-width': 9, 'text-variable-anchor': ['left', 'top', 'right', 'bottom'], 'text-radial-offset': 0.9,
+        'symbol-sort-key': ['-', 0, ['get', 'rank']], 'text-max-width': 9, 'text-variable-anchor': ['left', 'top', 'right', 'bottom'], 'text-radial-offset': 1.3,
       },
       paint: { 'text-color': p.city, 'text-halo-color': p.halo, 'text-halo-width': 1.2 },
     },
