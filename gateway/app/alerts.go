@@ -50,11 +50,11 @@ func (a *App) startWebhooks(ctx context.Context, b *rulebook.Book) (*webhook.Sen
 	return s, nil
 }
 
-// startRules follows what people want to be told of.
-func (a *App) startRules(ctx context.Context, kept config.Store) (*rulebook.Book, error) {
+// startRules follows what people want to be told of, and tells webhooks.
+func (a *App) startRules(ctx context.Context, kept config.Store) (*rulebook.Book, *webhook.Sender, error) {
 	b, err := rulebook.New(rulebook.Options{Store: kept, Logger: a.log.With("part", "rules")})
 	if err != nil {
-		return nil, fmt.Errorf("make rules: %w", err)
+		return nil, nil, fmt.Errorf("make rules: %w", err)
 	}
 	a.stack.push("rules", hubBound, a.runner.start(context.WithoutCancel(ctx), "rules", b.Run))
 	loading, cancel := context.WithTimeout(ctx, loadBound)
@@ -62,7 +62,8 @@ func (a *App) startRules(ctx context.Context, kept config.Store) (*rulebook.Book
 	if err := b.Wait(loading, 0); err != nil {
 		a.log.WarnContext(ctx, "the rules are not loaded yet; nothing is judged meanwhile", "error", err)
 	}
-	return b, nil
+	hooks, err := a.startWebhooks(ctx, b)
+	return b, hooks, err
 }
 
 // applied is how far this process has what people configure, as owners commit it.

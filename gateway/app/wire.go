@@ -242,11 +242,7 @@ func (a *App) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	book, err := a.startRules(ctx, a.config.Load())
-	if err != nil {
-		return err
-	}
-	hooks, err := a.startWebhooks(ctx, book)
+	book, hooks, err := a.startRules(ctx, a.config.Load())
 	if err != nil {
 		return err
 	}
