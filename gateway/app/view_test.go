@@ -116,7 +116,7 @@ func (g *gateway) socketOf(t rapid.TB, token, message string) (int, *heard) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(g.t.Context(), patience)
 	defer cancel()
-	conn, _, err := websocket.Dial(ctx, g.url("/stream/ws"), &websocket.DialOptions{ //nolint:bodyclose // the library closes it
+	conn, _, err := websocket.Dial(ctx, g.url("/stream/ws"), &websocket.DialOptions{
 		HTTPClient: &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}, HTTPHeader: http.Header{"Authorization": {"Bearer " + token}},
 	})
 	if err != nil {
@@ -243,14 +243,14 @@ func TestAWebSocketListensToAWholeGateway(t *testing.T) {
 	if status, h := g.socketOf(t, "", `{"action":"subscribe","fleets":["north"]}`); status != http.StatusOK || !slices.Equal(h.ids(), []string{"truck-17"}) {
 		t.Errorf("%d %v", status, h.ids())
 	}
-	conn, _, err := websocket.Dial(t.Context(), g.url("/stream/ws"), nil) //nolint:bodyclose // the library closes it
+	conn, _, err := websocket.Dial(t.Context(), g.url("/stream/ws"), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer conn.CloseNow() //nolint:errcheck // it may be closed
 
 	foreign := &websocket.DialOptions{HTTPHeader: http.Header{"Origin": {"https://evil.example"}}}
-	if _, _, err := websocket.Dial(t.Context(), g.url("/stream/ws"), foreign); err == nil { //nolint:bodyclose // the library closes it
+	if _, _, err := websocket.Dial(t.Context(), g.url("/stream/ws"), foreign); err == nil {
 		t.Error("a page of another site connects")
 	}
 	ended := make(chan error, 1)
