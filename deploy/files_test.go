@@ -3,6 +3,7 @@ package deploy
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -51,17 +52,16 @@ var programs = sync.OnceValues(func() (string, error) {
 	path := filepath.Join(dir, "gateway")
 	out, err := exec.CommandContext(context.Background(), "go", "build", "-o", path, "../gateway").CombinedOutput()
 	if err != nil {
-		os.Stderr.Write(out)
+		err = fmt.Errorf("build gateway: %w: %s", err, out)
 	}
 	return path, err
 })
 
 func TestMain(m *testing.M) {
-	code := m.Run()
+	m.Run() // the caller exits with its code
 	if path, err := programs(); err == nil {
 		_ = os.RemoveAll(filepath.Dir(path)) // what stays is in the folder for temporary files
 	}
-	os.Exit(code)
 }
 
 func gatewayProgram(t *testing.T) string {

@@ -61,10 +61,10 @@ func (b *Bus) FollowLogins(ctx context.Context, heard func(bus.DoorID, []bus.Log
 		after, err = b.moreLogins(ctx, after, heard)
 	}
 	switch {
-	case ctx.Err() != nil:
-		return nil
+	case ctx.Err() != nil: // it was to end
+		err = nil
 	case b.isClosed():
-		return bus.ErrClosed
+		err = bus.ErrClosed
 	}
 	return err
 }

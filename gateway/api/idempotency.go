@@ -12,6 +12,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"strings"
 	"time"
@@ -164,7 +165,10 @@ type recorder struct {
 	body   bytes.Buffer
 }
 
+// Header, WriteHeader and Write are those of an http.ResponseWriter.
 func (r *recorder) Header() http.Header { return r.header }
+
+// WriteHeader is the first status that is given.
 func (r *recorder) WriteHeader(status int) {
 	if r.status == 0 {
 		r.status = status
@@ -230,6 +234,7 @@ func (a *API) once(f callerHandler) callerHandler {
 
 type readCloser struct{ *bytes.Reader }
 
+// Close has nothing to close.
 func (readCloser) Close() error { return nil }
 
 // carryOut has the request done, remembers the answer and gives it.
@@ -253,9 +258,7 @@ func (p *Repeats) carryOut(w http.ResponseWriter, r *http.Request, c *devices.Ca
 	} else {
 		p.keep(r.Context(), k, at, answer)
 	}
-	for name, values := range rec.header {
-		w.Header()[name] = values
-	}
+	maps.Copy(w.Header(), rec.header)
 	answer.write(w, false)
 	return nil
 }

@@ -43,6 +43,9 @@ func TestEveryCounterIsAMetric(t *testing.T) {
 	}
 }
 
+// adminClient is one whose connections do not outlive a test.
+var adminClient = &http.Client{Timeout: patience, Transport: &http.Transport{DisableKeepAlives: true}}
+
 // fetch returns the status and the body of a GET.
 func fetch(t *testing.T, url string) (status int, body string) {
 	t.Helper()
@@ -50,7 +53,7 @@ func fetch(t *testing.T, url string) (status int, body string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	res, err := http.DefaultClient.Do(req)
+	res, err := adminClient.Do(req)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -155,7 +158,7 @@ func TestAnAdminAddressThatIsForThisMachineAnswersNoOtherNames(t *testing.T) {
 		t.Fatal(err)
 	}
 	req.Host = "evil.example"
-	res, err := http.DefaultClient.Do(req)
+	res, err := adminClient.Do(req)
 	if err != nil {
 		t.Fatal(err)
 	}

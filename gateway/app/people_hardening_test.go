@@ -169,7 +169,12 @@ func (g *gateway) askJSONAs(method, path, body string, header ...string) (int, m
 // signIn signs in and returns the cookie as a browser sends it.
 func (g *gateway) signIn(t *testing.T, name, password string) (status int, cookie string) {
 	t.Helper()
-	res, err := http.Post(g.url("/api/session"), "application/json", strings.NewReader(fmt.Sprintf(`{"name":%q,"password":%q}`, name, password)))
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, g.url("/api/session"), strings.NewReader(fmt.Sprintf(`{"name":%q,"password":%q}`, name, password)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/json")
+	res, err := adminClient.Do(req)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -245,8 +245,7 @@ func (l *Log) List(q Query) (entries []Entry, next string) {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
 	last := ""
-	for i := len(l.ids) - 1; i >= 0; i-- {
-		id := l.ids[i]
+	for _, id := range slices.Backward(l.ids) {
 		e := l.held[id]
 		switch {
 		case q.After != "" && id >= q.After:

@@ -47,7 +47,7 @@ func eventually(t *testing.T, what string, is func() bool) {
 
 func TestEveryEdgeShowsTheSameEntriesTheNewestFirst(t *testing.T) {
 	s := store.NewMemory(store.MemoryOptions{})
-	defer s.Close()
+	defer func() { _ = s.Close() }()
 	here, there := start(t, s, 0), start(t, s, 0)
 	device, err := devices.ParseDeviceID("truck-17")
 	if err != nil {
@@ -83,7 +83,7 @@ func TestEveryEdgeShowsTheSameEntriesTheNewestFirst(t *testing.T) {
 
 func TestTheOldestEntriesGo(t *testing.T) {
 	s := store.NewMemory(store.MemoryOptions{})
-	defer s.Close()
+	defer func() { _ = s.Close() }()
 	const most = 200
 	l := start(t, s, most)
 	for n := range 3 * most {

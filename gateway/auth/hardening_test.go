@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -123,9 +124,7 @@ func TestTheHeaderOfATokenChoosesNothing(t *testing.T) {
 		token := jwt.NewWithClaims(method, jwt.MapClaims{
 			"sub": "ann", "iss": "https://id.example", "aud": "fleetcast", "exp": time.Now().Add(time.Hour).Unix(), "role": "admin", "all_fleets": true,
 		})
-		for name, value := range header {
-			token.Header[name] = value
-		}
+		maps.Copy(token.Header, header)
 		text, err := token.SignedString(key)
 		if err != nil {
 			t.Fatal(err)

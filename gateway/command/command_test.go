@@ -314,7 +314,7 @@ func TestAnAppendWhoseAnswerIsLostIsRepeatedUnderItsNumber(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer b.Close()
+	defer func() { _ = b.Close() }()
 	inlet := &awayInlet{Memory: b, away: 2}
 	desk := NewDesk(inlet, nil)
 	if _, _, err := desk.Send(t.Context(), Request{Device: deviceID(t, "truck-1"), Fleet: fleetID(t, "north"), Name: "go"}); err != nil {
