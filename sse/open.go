@@ -80,7 +80,7 @@ func (h *Handler) takeOver(conn net.Conn, header http.Header, r *http.Request, p
 		conn.Close()
 		return nil, fmt.Errorf("write head: %w", err)
 	}
-	if err := boundKernel(conn, h.options.Stall); err != nil {
+	if err := boundKernel(conn); err != nil {
 		h.log.Debug("the kernel's buffers are not bounded", "error", err)
 	}
 	return takenSink(conn, r.TLS != nil, h.options.Stall), nil

@@ -267,3 +267,44 @@ func TestASlowViewerThatTakesGzipIsCurrentInTheEnd(t *testing.T) {
 		shown.read(lines.Text())
 	}
 }
+
+// A reader whose kernel has little room opens its window by less than a segment at a time, and the sender's kernel then
+// counts the whole time as one in which nothing was acknowledged: with TCP_USER_TIMEOUT it ended such streams though bytes
+// moved all the time.
+func TestTheKernelDoesNotEndAStreamThatMovesSlowly(t *testing.T) {
+	t.Parallel()
+	const stall, portion = 2 * time.Second, 100
+	fleet, edge, _ := startBusyFleet(t)
+	h, err := New(Options{Hub: edge, Stall: stall})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = h.Close() })
+	dialer := net.Dialer{Control: func(_, _ string, c syscall.RawConn) error {
+		var set error
+		err := c.Control(func(fd uintptr) { set = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF, 4<<10) })
+		return errors.Join(err, set)
+	}}
+	conn, err := dialer.DialContext(t.Context(), "tcp", serve(t, h))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := io.WriteString(conn, get); err != nil {
+		t.Fatal(err)
+	}
+	for n := 1; n <= 20; n++ {
+		fleet.round(n)
+	}
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for began := time.Now(); time.Since(began) < 4*stall; {
+		<-tick.C
+		if err := conn.SetReadDeadline(time.Now().Add(patience)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.CopyN(io.Discard, conn, portion); err != nil {
+			t.Fatalf("cut after %v: %v; %+v", time.Since(began), err, h.Stats())
+		}
+	}
+}

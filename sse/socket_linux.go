@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net"
 	"syscall"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -18,15 +17,15 @@ const (
 	notSent    = 16 << 10 // TCP_NOTSENT_LOWAT: of these, waiting; the socket takes more when half of it went
 )
 
-// boundKernel bounds the kernel's part of a stream, in bytes and, for a host that vanished without a word and never
-// acknowledges, in time (TCP_USER_TIMEOUT; without it 15 minutes and more). That time also ends a connection whose
-// window stays closed, so it must not be shorter than ours for a stream that stands.
-func boundKernel(conn net.Conn, stall time.Duration) error {
+// boundKernel bounds the kernel's part of a stream. A host that vanished without a word is found by the kernel's own time for
+// what is never acknowledged, some 15 minutes, or sooner where its buffer fills and nothing moves for the stall time. There is no
+// TCP_USER_TIMEOUT: it also ends a connection whose reader has little room and opens its window by less than a segment at
+// a time, though bytes move all the while.
+func boundKernel(conn net.Conn) error {
 	return control(conn, func(fd int) error {
 		return errors.Join(
 			unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, sendBuffer),
 			unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, notSent),
-			unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int((2*stall).Milliseconds())),
 		)
 	})
 }

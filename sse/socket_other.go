@@ -2,13 +2,10 @@
 
 package sse
 
-import (
-	"net"
-	"time"
-)
+import "net"
 
 // boundKernel bounds the send buffer. The rest has no portable name.
-func boundKernel(conn net.Conn, _ time.Duration) error {
+func boundKernel(conn net.Conn) error {
 	if c, ok := conn.(interface{ SetWriteBuffer(bytes int) error }); ok {
 		return c.SetWriteBuffer(64 << 10)
 	}

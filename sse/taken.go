@@ -17,7 +17,7 @@ var ErrStalled = errStalled
 
 // Take bounds what the kernel holds of a connection and returns it.
 func Take(conn net.Conn, isTLS bool, stall time.Duration, log *slog.Logger) Taken {
-	if err := boundKernel(conn, stall); err != nil {
+	if err := boundKernel(conn); err != nil {
 		log.Debug("the kernel's buffers are not bounded", "error", err)
 	}
 	return Taken{takenSink(conn, isTLS, stall)}

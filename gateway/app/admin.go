@@ -76,7 +76,7 @@ func (a *App) startAdmin(ctx context.Context) error {
 	}
 	a.stack.push("admin", acceptBound, a.runner.start(context.WithoutCancel(ctx), "admin", func(ctx context.Context) error {
 		stop := context.AfterFunc(ctx, func() {
-			cancel() // a profile that is being taken ends
+			cancel()           // a profile that is being taken ends
 			_ = server.Close() // what it could not close ends with the process
 		})
 		defer stop()
