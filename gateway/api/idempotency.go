@@ -165,7 +165,7 @@ type recorder struct {
 	body   bytes.Buffer
 }
 
-// Header, WriteHeader and Write are those of an http.ResponseWriter.
+// Header is what the answer will have.
 func (r *recorder) Header() http.Header { return r.header }
 
 // WriteHeader is the first status that is given.

@@ -265,6 +265,26 @@ func (a *App) start(ctx context.Context) error {
 			return fmt.Errorf("bind mqtt-listen: %w", err)
 		}
 	}
+	a.startParts(ctx)
+	if p.broker != nil { // only now: a broker that was bound must run to let go of its port
+		if err := a.opts.mayServeDevicesAt(p.broker.Addrs()); err != nil {
+			return fmt.Errorf("bind mqtt-listen: %w", err)
+		}
+	}
+	a.startHTTP(ctx, listener)
+	a.addrs = Addrs{MQTT: p.mqttAddr(), HTTP: listener.Addr()}
+	if err := a.startAdmin(ctx); err != nil {
+		return err
+	}
+	if a.opts.Report.Banner != nil {
+		writeBanner(a.opts.Report.Banner, &a.opts, a.addrs, a.setupLink(ctx))
+	}
+	return nil
+}
+
+// startParts runs the parts, those first on which others rest.
+func (a *App) startParts(ctx context.Context) {
+	p := a.parts
 	life := context.WithoutCancel(ctx)
 	if p.repeats != nil {
 		a.stack.push("repeats", hubBound, a.runner.start(life, "repeats", p.repeats.Run))
@@ -290,20 +310,6 @@ func (a *App) start(ctx context.Context) error {
 		a.stack.push("door's lease, kept", acceptBound, a.runner.start(life, "door's lease", lease.run))
 		a.stack.push("mqtt", mqttBound, a.runner.start(life, "mqtt", p.door.Run))
 	}
-	if p.broker != nil { // only now: a broker that was bound must run to let go of its port
-		if err := a.opts.mayServeDevicesAt(p.broker.Addrs()); err != nil {
-			return fmt.Errorf("bind mqtt-listen: %w", err)
-		}
-	}
-	a.startHTTP(ctx, listener)
-	a.addrs = Addrs{MQTT: p.mqttAddr(), HTTP: listener.Addr()}
-	if err := a.startAdmin(ctx); err != nil {
-		return err
-	}
-	if a.opts.Report.Banner != nil {
-		writeBanner(a.opts.Report.Banner, &a.opts, a.addrs, a.setupLink(ctx))
-	}
-	return nil
 }
 
 func (a *App) startHTTP(ctx context.Context, listener net.Listener) {
