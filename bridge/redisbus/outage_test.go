@@ -239,8 +239,10 @@ func TestAStoreWithAnotherNumberOfPartitionsIsRefused(t *testing.T) {
 // for a next owner after a handover.
 func restart(t *testing.T, args ...string) {
 	s := startServer(t, args...)
-	b := open(t, s.url(), quick)
-	other := open(t, s.url(), quick, sameStore(b))
+	// The lease must not lapse because the machine does other things: that would rightly move the partition.
+	patient := func(o *Options) { o.LeaseTTL = 5 * time.Second }
+	b := open(t, s.url(), quick, patient)
+	other := open(t, s.url(), quick, patient, sameStore(b))
 	f := fleetIn(0, 1)
 	o := runOwner(t, b, f)
 	o.waitFor(t)
