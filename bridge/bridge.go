@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -196,16 +197,19 @@ type Stats struct {
 	Devices    int `json:"devices"`    // held in the owned partitions, as of the last flush
 	// Counts are by reason, all reasons present.
 	Counts map[string]uint64 `json:"counts"`
+	// Offsets are how far the owned partitions were published, by partition.
+	Offsets map[string]uint64 `json:"offsets"`
 	// Fresh is for metrics.
 	Fresh Freshness `json:"-"`
 }
 
 // Stats returns the sums over all partitions.
 func (b *Bridge) Stats() Stats {
-	s := Stats{Partitions: len(b.partitions), Counts: make(map[string]uint64, reasonCount), Fresh: b.fresh.snapshot()}
+	s := Stats{Partitions: len(b.partitions), Counts: make(map[string]uint64, reasonCount), Offsets: map[string]uint64{}, Fresh: b.fresh.snapshot()}
 	for _, p := range b.partitions {
 		if p.owned.Load() {
 			s.Owned++
+			s.Offsets[strconv.Itoa(p.id)] = p.offset.Load()
 		}
 		s.Devices += int(p.devices.Load())
 		for r := range reasonCount {

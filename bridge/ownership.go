@@ -311,6 +311,7 @@ func (o *ownership) publish(ctx context.Context, f *bus.Flush) error {
 		o.counters.add(reasonPublishError)
 		return fmt.Errorf("publish flush: %w", err)
 	}
+	o.offset.Store(at.Offset)
 	if o.opts.Sink != nil && len(f.Events) > 0 {
 		o.opts.Sink.Published(o.id, at, slices.Clone(f.Events))
 	}

@@ -33,6 +33,7 @@ type partition struct {
 	counters counters
 	owned    atomic.Bool
 	devices  atomic.Int64
+	offset   atomic.Uint64 // of the last publish
 
 	told report
 }

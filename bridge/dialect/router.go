@@ -3,6 +3,7 @@ package dialect
 import (
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/fleetcast/fleetcast/devices"
@@ -31,6 +32,7 @@ type Router struct {
 	now   func() time.Time
 
 	sparkplug sparkplug
+	taken     map[string]*atomic.Uint64 // by dialect: see Taken. The map is not changed
 }
 
 type boundRow struct {
@@ -39,6 +41,7 @@ type boundRow struct {
 	rule     string // what people know it by; "" is the template
 	fleet    fleetRule
 	template template
+	taken    *atomic.Uint64 // the router's, of its preset
 }
 
 // New returns a router. It starts nothing. An error is a devices.Error of kind Invalid that names what of the options is
@@ -56,7 +59,7 @@ func New(o Options) (*Router, error) {
 }
 
 func newRouter(rows []boundRow) (*Router, error) {
-	r := &Router{names: newInterner(), texts: newInterner(), now: time.Now}
+	r := &Router{names: newInterner(), texts: newInterner(), now: time.Now, taken: map[string]*atomic.Uint64{}}
 	r.sparkplug.now = time.Now
 	for _, each := range rows {
 		t, err := parseTemplate(each.row.template)
@@ -70,6 +73,10 @@ func newRouter(rows []boundRow) (*Router, error) {
 		if each.fleet.level != "" && !t.has(each.fleet.level) {
 			return nil, devices.Errorf(devices.Invalid, "fleet", "{%s} is no level of %s", each.fleet.level, t.text)
 		}
+		if r.taken[each.preset] == nil {
+			r.taken[each.preset] = new(atomic.Uint64)
+		}
+		each.taken = r.taken[each.preset]
 		r.rows = append(r.rows, each)
 	}
 	slices.SortStableFunc(r.rows, func(a, b boundRow) int {
@@ -82,6 +89,16 @@ func newRouter(rows []boundRow) (*Router, error) {
 		return 0
 	})
 	return r, nil
+}
+
+// Taken are the messages that each dialect took, those that it then rejected included; every dialect that is turned on is
+// there. A dialect is a preset's name, or "mapping" for what people wrote themselves.
+func (r *Router) Taken() map[string]uint64 {
+	out := make(map[string]uint64, len(r.taken))
+	for dialect, n := range r.taken {
+		out[dialect] = n.Load()
+	}
+	return out
 }
 
 // Route is what a topic says: whose it is and who reads its payloads. It is made once a topic and may be kept and
@@ -187,6 +204,7 @@ func (r *Route) decode(in *input, out *Result) {
 		in.device, in.fleet, in.topic = c.device, c.fleet, c
 		if c.row.decode(in, out) {
 			out.taker = c.row
+			c.row.taken.Add(1)
 			if out.speaksOf(c.device) {
 				out.Device, out.Fleet = c.device, c.fleet
 			}

@@ -4,7 +4,7 @@ import "github.com/fleetcast/fleetcast/gateway/metrics"
 
 // metricsTable says what each number of Stats is to Prometheus. A test holds that none is forgotten.
 var metricsTable = join(
-	busMetrics, mqttMetrics, bridgeMetrics, edgeMetrics, peopleMetrics, storeMetrics("file"), storeMetrics("memory"), storeMetrics("redis"),
+	busMetrics, mqttMetrics, commandMetrics, bridgeMetrics, edgeMetrics, peopleMetrics, storeMetrics("file"), storeMetrics("memory"), storeMetrics("redis"),
 )
 
 func join(parts ...[]metrics.Metric) (all []metrics.Metric) {
@@ -71,6 +71,7 @@ var mqttMetrics = []metrics.Metric{
 	{Path: "mqtt.commits", Name: "mqtt_commits", Help: "Appends to the inlet that succeeded."},
 	{Path: "mqtt.entries", Name: "mqtt_entries", Help: "Entries in these."},
 	{Path: "mqtt.messages.*", Name: "mqtt_messages", Label: "kind", Help: "Messages by what they were; rejected ones are not understood."},
+	{Path: "mqtt.dialects.*", Name: "mqtt_dialect_messages", Label: "dialect", Help: "Messages by the format that took them, those that it then rejected included."},
 	{Path: "mqtt.rejected.*", Name: "mqtt_decode_failures", Label: "reason", Help: "Messages that were not understood, by reason."},
 	{Path: "mqtt.events.*", Name: "mqtt_events", Label: "reason", Help: "What the door refused, dropped or ended, and what it sent to devices, by reason."},
 	{Path: "mqtt.sparkplug.nodes", Name: "sparkplug_nodes", Kind: metrics.Gauge, Help: "Sparkplug nodes whose session is held."},
@@ -84,9 +85,20 @@ var mqttMetrics = []metrics.Metric{
 	{Path: "mqtt.sparkplug.refused", Name: "sparkplug_refused", Help: "Nodes, devices and aliases above the limits."},
 }
 
+var commandMetrics = []metrics.Metric{
+	{Path: "commands.open", Name: "commands_open", Kind: metrics.Gauge, Help: "Commands that wait for their device or its answer, of all fleets."},
+	{Path: "commands.sent", Name: "commands_sent", Help: "Commands that this door gave to a client or to the external broker."},
+	{Path: "commands.sent_again", Name: "commands_sent_again", Help: "Of these, those that it had sent before."},
+	{Path: "commands.delivered", Name: "commands_delivered", Help: "Commands whose client acknowledged them to this door."},
+	{Path: "commands.nobody_listens", Name: "commands_unheard", Help: "Tries that found nobody who listens."},
+	{Path: "commands.no_room", Name: "commands_refused", Help: "Tries for which the client or the external broker had no room."},
+	{Path: "commands.reports_refused", Name: "commands_reports_refused", Help: "Sightings of commands that the inlet refused for good."},
+}
+
 var bridgeMetrics = []metrics.Metric{
 	{Path: "bridge.partitions", Name: "bridge_partitions", Kind: metrics.Gauge, Help: "Partitions that there are."},
 	{Path: "bridge.owned", Name: "bridge_partitions_owned", Kind: metrics.Gauge, Help: "Partitions that this process owns."},
+	{Path: "bridge.offsets.*", Name: "bridge_partition_offset", Kind: metrics.Gauge, Label: "partition", Help: "How far a partition that this process owns was published, in batches of its epoch."},
 	{Path: "bridge.devices", Name: "bridge_devices", Kind: metrics.Gauge, Help: "Devices whose state this process owns."},
 	{Path: "bridge.counts.*", Name: "bridge_events", Label: "reason", Help: "What owners did, and what of their input they did not believe, by reason."},
 	{Path: "bridge.counts.*", Key: "readings", Name: "bridge_readings", Help: "Readings that were applied, duplicates and late ones included."},
@@ -106,6 +118,8 @@ var edgeMetrics = []metrics.Metric{
 	{Path: "hub.shared_slices", Name: "hub_slices_shared", Help: "Times that such a piece was given to another viewer again."},
 	{Path: "hub.slice_bytes", Name: "hub_slice_bytes", Kind: metrics.Gauge, Help: "Bytes of pieces that are kept to be given again."},
 	{Path: "hub.queued", Name: "hub_queued", Help: "Viewers that waited for their turn to begin."},
+	{Path: "hub.conflated", Name: "hub_conflations", Help: "Times that a viewer fell behind; what it missed it gets as one newest value of each device."},
+	{Path: "hub.offsets.*", Name: "hub_partition_offset", Kind: metrics.Gauge, Label: "partition", Help: "How far the partition has come at this edge, in batches of its epoch."},
 	{Path: "hub.watch_failures", Name: "hub_watch_failures", Help: "Times that following a partition failed."},
 	{Path: "hub.refused_viewers", Name: "hub_viewers_refused", Help: "Viewers that were refused because of their number."},
 	{Path: "hub.refused_filters", Name: "hub_filters_refused", Help: "Viewers that were refused because of the number of filters."},

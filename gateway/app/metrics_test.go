@@ -41,6 +41,9 @@ func TestEveryCounterIsAMetric(t *testing.T) {
 	if missing := metrics.Missing(all, metricsTable); missing != nil {
 		t.Errorf("metricsTable does not say what these are: %s", strings.Join(missing, ", "))
 	}
+	if idle := metrics.Idle(all, metricsTable); idle != nil {
+		t.Errorf("metricsTable names what nobody counts: %s", strings.Join(idle, ", "))
+	}
 }
 
 // adminClient is one whose connections do not outlive a test.

@@ -1,6 +1,8 @@
 package app
 
 import (
+	"strconv"
+
 	"github.com/fleetcast/fleetcast/bridge"
 	"github.com/fleetcast/fleetcast/bridge/dialect"
 	"github.com/fleetcast/fleetcast/bridge/redisbus"
@@ -8,6 +10,7 @@ import (
 	"github.com/fleetcast/fleetcast/devices/rulebook"
 	"github.com/fleetcast/fleetcast/gateway/api"
 	"github.com/fleetcast/fleetcast/gateway/auth"
+	"github.com/fleetcast/fleetcast/gateway/command"
 	"github.com/fleetcast/fleetcast/gateway/mqttin"
 	"github.com/fleetcast/fleetcast/gateway/webhook"
 	"github.com/fleetcast/fleetcast/sse/ws"
@@ -25,6 +28,8 @@ type Stats struct {
 	SSE    *SSEStats     `json:"sse,omitempty"`       // of the role edge
 	WS     *ws.Stats     `json:"websocket,omitempty"` // of the role edge
 	HTTP   HTTPStats     `json:"http"`
+
+	Commands *command.Stats `json:"commands,omitempty"` // of the role broker
 
 	Registry *registry.Stats `json:"registry,omitempty"`
 	Rules    *rulebook.Stats `json:"rules,omitempty"`
@@ -97,6 +102,7 @@ type MQTTStats struct {
 	Commits  uint64            `json:"commits"`
 	Entries  uint64            `json:"entries"`
 	Messages map[string]uint64 `json:"messages"` // by what they were
+	Dialects map[string]uint64 `json:"dialects"` // by the format that took them
 	Rejected map[string]uint64 `json:"rejected"` // by reason
 	Events   map[string]uint64 `json:"events"`   // by reason
 
@@ -117,17 +123,20 @@ type HubStats struct {
 	SliceBytes     int64             `json:"slice_bytes"`
 	Queued         uint64            `json:"queued"`
 	Moves          uint64            `json:"moves"`
+	Conflated      uint64            `json:"conflated"`
 	WatchFailures  uint64            `json:"watch_failures"`
 	RefusedViewers uint64            `json:"refused_viewers"`
 	RefusedFilters uint64            `json:"refused_filters"`
-	Resets         map[string]uint64 `json:"resets"` // by reason
-	LagMS          int64             `json:"lag_ms"` // now
+	Resets         map[string]uint64 `json:"resets"`  // by reason
+	LagMS          int64             `json:"lag_ms"`  // now
+	Offsets        map[string]uint64 `json:"offsets"` // by partition, now
 }
 
 // SSEStats are the streams'.
 type SSEStats struct {
 	Open    int               `json:"open"` // now
 	Opened  uint64            `json:"opened"`
+	Bytes   uint64            `json:"bytes"`
 	Ended   map[string]uint64 `json:"ended"`   // by reason
 	Refused map[string]uint64 `json:"refused"` // by reason
 	Views   map[string]uint64 `json:"views"`   // changes of what streams show, by outcome
@@ -153,7 +162,12 @@ func (a *App) stats() Stats {
 		if sparkplug := p.router.SparkplugStats(); sparkplug != (dialect.SparkplugStats{}) {
 			s.Sparkplug = &sparkplug
 		}
+		s.Dialects = p.router.Taken()
 		stats.MQTT = &s
+	}
+	if p.orders != nil && p.orders.dispatcher != nil {
+		s := p.orders.dispatcher.Stats()
+		stats.Commands = &s
 	}
 	if a.parts != nil && a.parts.viewers != nil {
 		people := a.parts.viewers.Stats()
@@ -183,12 +197,12 @@ func (a *App) stats() Stats {
 		h, s := p.hub.Stats(), p.stream.Stats()
 		stats.Hub = &HubStats{
 			Viewers: h.Viewers, Views: h.Views, Assets: h.Assets, Batches: h.Batches, Changes: h.Changes, Snapshots: h.Snapshots,
-			Ticks: h.Ticks, Slices: h.Slices, SharedSlices: h.SharedSlices, SliceBytes: h.SliceBytes, Queued: h.Queued, Moves: h.Moves, WatchFailures: h.WatchFailures,
+			Ticks: h.Ticks, Slices: h.Slices, SharedSlices: h.SharedSlices, SliceBytes: h.SliceBytes, Queued: h.Queued, Moves: h.Moves, Conflated: h.Conflated, Offsets: byPartition(h.Offsets), WatchFailures: h.WatchFailures,
 			RefusedViewers: h.RefusedViewers, RefusedFilters: h.RefusedFilters, Resets: h.Resets, LagMS: p.hub.Lag().Milliseconds(),
 		}
 		sockets := p.ws.Stats()
 		stats.WS = &sockets
-		stats.SSE = &SSEStats{Open: s.Open, Opened: s.Opened, Ended: s.Ended, Refused: s.Refused, Views: p.views.Stats()}
+		stats.SSE = &SSEStats{Open: s.Open, Opened: s.Opened, Bytes: s.Bytes, Ended: s.Ended, Refused: s.Refused, Views: p.views.Stats()}
 	}
 	if door := a.http.Load(); door != nil {
 		stats.HTTP = HTTPStats{Open: door.open.Load(), Refused: door.refused.Load(), Limits: p.limiter.Stats()}
@@ -201,6 +215,15 @@ func (a *App) stats() Stats {
 		}
 	}
 	return stats
+}
+
+// byPartition names what is told of each partition.
+func byPartition(offsets []uint64) map[string]uint64 {
+	out := make(map[string]uint64, len(offsets))
+	for partition, offset := range offsets {
+		out[strconv.Itoa(partition)] = offset
+	}
+	return out
 }
 
 func mqttStats(m mqttin.Stats) MQTTStats {

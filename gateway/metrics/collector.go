@@ -93,6 +93,23 @@ func Missing(stats any, metrics []Metric) (paths []string) {
 	return paths
 }
 
+// Idle are the names of metrics for which a tree has nothing, each once.
+func Idle(stats any, metrics []Metric) (names []string) {
+	there := map[string]bool{}
+	walk(stats, func(l leaf) { there[l.path] = true })
+	fed := map[string]bool{}
+	for _, m := range metrics {
+		fed[m.Name] = fed[m.Name] || there[m.Path]
+	}
+	for _, m := range metrics {
+		if !fed[m.Name] {
+			fed[m.Name] = true
+			names = append(names, m.Name)
+		}
+	}
+	return names
+}
+
 // Doc is a metric as documents list it.
 type Doc struct {
 	Name, Kind, Label, Help string

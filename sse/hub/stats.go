@@ -17,15 +17,18 @@ type Stats struct {
 	SliceBytes                     int64  // kept now, to be given again
 	Queued                         uint64 // viewers that waited for their turn to begin
 	Moves                          uint64 // views that viewers were asked to go to
+	Conflated                      uint64 // times that a viewer fell behind, and gets what it missed as one newest value of each device
 	WatchFailures                  uint64
 	RefusedViewers, RefusedFilters uint64
 	Resets                         map[string]uint64 // by reason
 	// Bus is how old what was published was when it came here, by fleet, by the clocks of the owner and of this process.
 	Bus map[string]latency.Snapshot
+	// Offsets are how far each partition has come here.
+	Offsets []uint64
 }
 
 type stats struct {
-	batches, changes, snapshots, ticks, slices, shared, moves, queued, watchFailures, refusedViewers, refusedViews atomic.Uint64
+	batches, changes, snapshots, ticks, slices, shared, moves, conflated, queued, watchFailures, refusedViewers, refusedViews atomic.Uint64
 
 	resets [len(resetReasons)]atomic.Uint64
 	bus    latency.ByFleet
@@ -59,7 +62,7 @@ func (h *Hub) Stats() Stats {
 	out := Stats{
 		Batches: s.batches.Load(), Changes: s.changes.Load(), Snapshots: s.snapshots.Load(), Ticks: s.ticks.Load(),
 		Slices: s.slices.Load(), SharedSlices: s.shared.Load(),
-		SliceBytes: h.sliceBytes.Load(), Queued: s.queued.Load(), Moves: s.moves.Load(), WatchFailures: s.watchFailures.Load(),
+		SliceBytes: h.sliceBytes.Load(), Queued: s.queued.Load(), Moves: s.moves.Load(), Conflated: s.conflated.Load(), WatchFailures: s.watchFailures.Load(),
 		RefusedViewers: s.refusedViewers.Load(), RefusedFilters: s.refusedViews.Load(),
 		Resets: map[string]uint64{}, Bus: s.bus.Snapshot(),
 	}
@@ -72,6 +75,7 @@ func (h *Hub) Stats() Stats {
 	for _, t := range h.tables {
 		t.mu.RLock()
 		out.Assets += t.live
+		out.Offsets = append(out.Offsets, t.position.Offset)
 		t.mu.RUnlock()
 	}
 	return out

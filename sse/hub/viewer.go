@@ -159,6 +159,7 @@ func (v *Viewer) heartbeat(s *viewState) []byte {
 
 // fall makes an up-to-date viewer one that is behind: the view's head has moved on without it.
 func (v *Viewer) fall() {
+	v.hub.stats.conflated.Add(1)
 	parts := make([]markPart, len(v.at.at))
 	for i, p := range v.at.at {
 		parts[i] = markPart{partition: v.view.tables[i].partition, at: p}
