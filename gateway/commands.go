@@ -18,6 +18,7 @@ import (
 // commands are what the program does besides serving. Each is one file cmd_….go with a struct of its flags and
 // a method Run, whose parameters kong fills: a context that ends with the first signal, and the terminal.
 type commands struct {
+	Config      configCommand      `cmd:"" help:"Check, show and list settings."`
 	Version     versionCommand     `cmd:"" help:"Print the version."`
 	Devices     devicesCommand     `cmd:"" help:"Register, list, change and delete devices of a running gateway."`
 	Commands    commandsCommand    `cmd:"" help:"Send commands to devices, and see what became of them."`
@@ -77,6 +78,9 @@ func runCommand(args []string, t *terminal) int {
 	if err := command.Run(t); err != nil {
 		fmt.Fprintf(t.err, "gateway: %v\n", err)
 		if wrong, ok := errors.AsType[*devices.Error](err); ok && wrong.Kind == devices.Invalid {
+			return exitUsage
+		}
+		if _, ok := errors.AsType[usageError](err); ok {
 			return exitUsage
 		}
 		return exitFailure

@@ -169,3 +169,34 @@ func waitForAssets(ctx context.Context, t *testing.T, url string, want int) {
 		got = len(collection.Features)
 	}
 }
+
+func TestSettingsAreCheckedShownAndListed(t *testing.T) {
+	t.Setenv("FLEETCAST_WINDW", "1s")
+	file := filepath.Join(t.TempDir(), "f.yaml")
+	if err := os.WriteFile(file, []byte("window: 200ms\nmqtt-lisen: x\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		args      string
+		code      int
+		out, errs string
+	}{
+		{"config check", 0, "the settings are good", `FLEETCAST_WINDW is no setting; did you mean "FLEETCAST_WINDOW"?`},
+		{"config check --window=1s --max-devices 5", 0, "good", ""},
+		{"config check --help", 0, "FLEETCAST_WINDOW", ""},
+		{"config check --window=1h", exitUsage, "", "--window: "},
+		{"config check --http-cert=none.pem --http-key=none.pem", exitUsage, "", "none.pem"},
+		{"config check --config=" + file, exitUsage, "", file + `:2: there is no setting "mqtt-lisen"; did you mean "mqtt-listen"?`},
+		{"config show --config=" + file, exitUsage, "", "mqtt-lisen"},
+		{"config show --window=1s", 0, "# --window", ""},
+		{"config default", 0, "#window: 100ms", ""},
+		{"config docs", 0, "| `--window` | `FLEETCAST_WINDOW` |", ""},
+		{"version --json", 0, `"go": "go1`, ""},
+	} {
+		var out, errs bytes.Buffer
+		code := run(strings.Fields(c.args), nil, &out, &errs)
+		if code != c.code || !strings.Contains(out.String(), c.out) || !strings.Contains(errs.String(), c.errs) {
+			t.Errorf("%s: code %d, %q, %q", c.args, code, out.String(), errs.String())
+		}
+	}
+}

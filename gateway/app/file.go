@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"reflect"
 	"slices"
@@ -35,7 +36,7 @@ func (configFile) BeforeResolve(file *settingsFile, k *kong.Kong, ctx *kong.Cont
 	if err := file.parse(string(path), text); err != nil {
 		return err
 	}
-	return file.checkNames(k.Model)
+	return file.check(k.Model, ctx)
 }
 
 func readBounded(path string) ([]byte, error) {
@@ -132,37 +133,45 @@ func (s *settingsFile) add(key, value *yaml.Node) error {
 // flag; refusing aliases also refuses documents that grow when they are expanded.
 func isText(n *yaml.Node) bool { return n.Kind == yaml.ScalarNode && n.Tag != "!!null" }
 
-// checkNames refuses what is no setting: a misspelt name must not be a silent default.
-func (s *settingsFile) checkNames(model *kong.Application) error {
-	known := map[string]bool{}
+// check refuses what is no setting, as a misspelt name must not be a silent default, and values that a setting cannot
+// have. It names all of them, in the order of the file, but for those that a flag or a variable replaces.
+func (s *settingsFile) check(model *kong.Application, ctx *kong.Context) error {
+	known := map[string]*kong.Flag{}
 	for _, f := range model.Flags {
-		known[f.Name] = len(f.Envs) > 0 && f.Name != "config" // as variables: all but help, version and the file itself
-	}
-	wrong := make([]string, 0, len(s.values))
-	for name := range s.values {
-		if !known[name] {
-			wrong = append(wrong, name)
+		if s, ok := settingOf(f); ok && s.File {
+			known[f.Name] = f
 		}
 	}
-	if len(wrong) == 0 {
-		return nil
+	names := slices.SortedFunc(maps.Keys(s.values), func(a, b string) int { return s.values[a].line - s.values[b].line })
+	var wrong []error
+	for _, name := range names {
+		f, at := known[name], s.at(s.values[name].line)
+		switch {
+		case f == nil:
+			wrong = append(wrong, fmt.Errorf("%s: there is no setting %q%s", at, name, didYouMean(name, slices.Sorted(maps.Keys(known)))))
+		case !isReplaced(ctx, f):
+			if err := try(f, s.values[name].value); err != nil {
+				wrong = append(wrong, fmt.Errorf("%s: %s: %w", at, name, err))
+			}
+		}
 	}
-	slices.SortFunc(wrong, func(a, b string) int { return s.values[a].line - s.values[b].line })
-	return fmt.Errorf("%s: there is no setting %q", s.at(s.values[wrong[0]].line), wrong[0])
+	return errors.Join(wrong...)
 }
 
-// Validate is a part of kong.Resolver; names are checked when the file is loaded.
+// isReplaced tells whether the arguments or the environment have a flag, so that the file's value is not asked for.
+func isReplaced(ctx *kong.Context, f *kong.Flag) bool {
+	return variableOf(f) != "" || slices.ContainsFunc(ctx.Path, func(p *kong.Path) bool { return p.Flag == f && !p.Resolved })
+}
+
+// Validate is a part of kong.Resolver; the file is checked when it is loaded.
 func (s *settingsFile) Validate(*kong.Application) error { return nil }
 
 // Resolve gives kong the file's value of a flag that neither the arguments nor the environment set. Left to itself,
-// kong would let the file win over the environment. A wrong value is refused here, where its line is known.
+// kong would let the file win over the environment.
 func (s *settingsFile) Resolve(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
 	v, ok := s.values[flag.Name]
 	if !ok || variableOf(flag) != "" {
 		return nil, nil //nolint:nilnil // kong's word for "not from here"
-	}
-	if err := try(flag, v.value); err != nil {
-		return nil, fmt.Errorf("%s: %w", s.at(v.line), err)
 	}
 	return v.value, nil
 }

@@ -46,7 +46,7 @@ func (o *Options) httpCerts(log *slog.Logger) (*certs.Files, error) {
 		Bad: func() { log.Warn("the changed certificate of http-cert cannot be used; the one before stays in use") },
 	})
 	if err != nil {
-		return nil, &devices.Error{Kind: devices.Invalid, Field: "http-cert", Detail: "cannot be used with its key: " + err.Error(), Err: err}
+		return nil, &devices.Error{Kind: devices.Invalid, Field: "http-cert", Detail: "cannot be used: " + err.Error()}
 	}
 	return files, nil
 }

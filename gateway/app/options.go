@@ -20,24 +20,24 @@ import (
 // Options are the settings of a gateway, each defined once: the tags give the flag, the same name in upper case after
 // FLEETCAST_ is the variable and the same name is the key in the settings file. Defaults gives a complete set.
 type Options struct {
-	Config configFile `help:"YAML file with settings of the same names. Flags win over variables, variables over the file." placeholder:"FILE"`
+	Config configFile `group:"Process" help:"YAML file with settings of the same names. Flags win over variables, variables over the file." placeholder:"FILE"`
 
-	Roles  []Role        `help:"What this process does: ${roles}. With less than all of them it needs --redis." default:"${roles}"`
-	MQTT   MQTTOptions   `embed:"" prefix:"mqtt-"`
-	HTTP   HTTPOptions   `embed:"" prefix:"http-"`
-	Admin  AdminOptions  `embed:"" prefix:"admin-"`
-	Auth   AuthOptions   `embed:""`
-	Store  StoreOptions  `embed:""`
-	Fleet  FleetOptions  `embed:""`
-	Log    LogOptions    `embed:"" prefix:"log-"`
+	Roles  []Role        `group:"Process" help:"What this process does: ${roles}. With less than all of them it needs --redis." default:"${roles}"`
+	MQTT   MQTTOptions   `group:"Devices" embed:"" prefix:"mqtt-"`
+	HTTP   HTTPOptions   `group:"Viewers and the API" embed:"" prefix:"http-"`
+	Admin  AdminOptions  `group:"Operators" embed:"" prefix:"admin-"`
+	Auth   AuthOptions   `group:"Devices" embed:""`
+	Store  StoreOptions  `group:"State" embed:""`
+	Fleet  FleetOptions  `group:"Fleets" embed:""`
+	Log    LogOptions    `group:"Operators" embed:"" prefix:"log-"`
 	Report ReportOptions `kong:"-"`
 
-	Map      MapOptions      `embed:"" prefix:"map-"`
-	Registry RegistryOptions `embed:""`
-	Dialects DialectOptions  `embed:""`
-	People   PeopleOptions   `embed:""`
-	Alerts   AlertOptions    `embed:""`
-	Guard    GuardOptions    `embed:""`
+	Map      MapOptions      `group:"Viewers and the API" embed:"" prefix:"map-"`
+	Registry RegistryOptions `group:"Devices" embed:""`
+	Dialects DialectOptions  `group:"Devices" embed:""`
+	People   PeopleOptions   `group:"Viewers and the API" embed:""`
+	Alerts   AlertOptions    `group:"Alerts" embed:""`
+	Guard    GuardOptions    `group:"Viewers and the API" embed:""`
 }
 
 // MQTTOptions are the devices' door: a broker of our own, or another that is consumed.
@@ -47,7 +47,7 @@ type MQTTOptions struct {
 	Limits MQTTLimits `embed:""`
 
 	Route    bool     `help:"Deliver what MQTT clients publish to MQTT clients that subscribed to it, as far as their credentials go, as a general broker does; sessions, what waits and what is retained are in memory. Off, the broker only takes in what devices say and sends commands."`
-	Upstream []string `help:"External broker (MQTT 5) that is consumed in place of the embedded one: mqtt://user:password@host:1883 or mqtts://…; several are nodes of one broker. A password is better set by the variable or the file." placeholder:"URL"`
+	Upstream []string `secret:"" help:"External broker (MQTT 5) that is consumed in place of the embedded one: mqtt://user:password@host:1883 or mqtts://…; several are nodes of one broker. A password is better set by the variable or the file." placeholder:"URL"`
 	ClientID string   `help:"Client id at the external broker: the same over restarts, another for each door. Without it, one is made of the host's name and a file in the data directory." placeholder:"ID"`
 	Group    string   `help:"Group of the shared subscription at the external broker, for several doors that share the messages, such as fleetcast. Without one every door hears all. Mosquitto 2 forgets the subscriptions of groups when it restarts, and drops what it acknowledges until a door is back; those without a group it keeps. Each change wants a new client id." default:"${mqtt_group}" placeholder:"NAME"`
 }
@@ -82,7 +82,7 @@ type StoreOptions struct {
 	DataDir  string        `help:"Directory for what the gateway keeps, made where it is missing; one process at a time. Without it: ${data_dir}, but with --demo nothing is kept." placeholder:"DIR"`
 	Fsync    diskbus.Fsync `help:"When the directory's log is synced: always, before anything is acknowledged; 1s, so that a loss of power costs about a second; never. A killed process loses nothing in any mode." default:"${fsync}"`
 	InMemory bool          `help:"Keep everything in memory: a restart forgets it."`
-	Redis    string        `help:"Keep the state in Redis in place of the directory: redis://user:password@host:6379, redis+sentinel://host,host/master or redis+cluster://host,host (rediss for TLS). A password is better set by the variable or the file." placeholder:"URL"`
+	Redis    string        `secret:"" help:"Keep the state in Redis in place of the directory: redis://user:password@host:6379, redis+sentinel://host,host/master or redis+cluster://host,host (rediss for TLS). A password is better set by the variable or the file." placeholder:"URL"`
 }
 
 // LogOptions are what the program says about itself, on standard error.

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"runtime/debug"
 	"strconv"
 	"strings"
 
@@ -18,52 +17,66 @@ import (
 var ErrShown = errors.New("shown")
 
 // Commands are named where the settings are listed. The program's main has them.
-const Commands = "gateway version, decode, presets, devices, commands, fleets, credentials, rules, fences, alerts, webhooks, token, keys, users"
+const Commands = "gateway config, doctor, version, completion, decode, presets, devices, commands, fleets, credentials, rules, fences, alerts, webhooks, token, keys, users"
 
 // envPrefix begins every variable: --mqtt-listen is FLEETCAST_MQTT_LISTEN.
 const envPrefix = "FLEETCAST"
 
-// Parse reads the settings from the arguments (without the program's name), the environment and the settings file. An
-// error names the flag, the variable, or the file with the line, that has to change. ErrShown is no failure.
-func Parse(args []string, stdout io.Writer) (Options, error) {
-	var grammar struct {
-		Options
-		Version kong.VersionFlag `help:"Print the version and stop." env:"-"`
-	}
-	shown, file := false, &settingsFile{}
+// grammar is everything that a command line without a command may say.
+type grammar struct {
+	Options
+	Version kong.VersionFlag `help:"Print the version and stop." env:"-"`
+}
+
+// newParser makes the parser of the settings, which is also their list.
+func newParser(g *grammar, file *settingsFile, stdout io.Writer, exit func(int)) (*kong.Kong, error) {
 	k, err := kong.New(
-		&grammar, kong.Name("gateway"),
+		g, kong.Name("gateway"),
 		kong.Description("Takes telemetry of devices in over MQTT and shows their live state to browsers. Other commands, each with --help: "+Commands+"."),
-		kong.Writers(stdout, stdout),
-		kong.Exit(func(int) { shown = true }), // parsing goes on after it; its result is dropped below
+		kong.Writers(stdout, stdout), kong.Exit(exit),
 		kong.DefaultEnvars(envPrefix),
 		defaultVars(), kong.Vars{"version": Version()},
 		kong.Bind(file), kong.Resolvers(file),
 	)
 	if err != nil {
-		return Options{}, fmt.Errorf("build the flags: %w", err)
+		return nil, fmt.Errorf("build the flags: %w", err)
+	}
+	return k, nil
+}
+
+// Parse reads the settings from the arguments (without the program's name), the environment and the settings file. An
+// error names the flag, the variable, or the file with the line, that has to change. ErrShown is no failure.
+func Parse(args []string, stdout io.Writer) (Options, error) {
+	s, err := Load(args, stdout)
+	if err != nil {
+		return Options{}, err
+	}
+	return s.Options, nil
+}
+
+// Load is Parse that says as well whence each setting comes.
+func Load(args []string, stdout io.Writer) (*Loaded, error) {
+	g, shown, file := &grammar{}, false, &settingsFile{}
+	k, err := newParser(g, file, stdout, func(int) { shown = true }) // parsing goes on after it; its result is dropped below
+	if err != nil {
+		return nil, err
 	}
 	ctx, err := k.Parse(args)
 	switch {
 	case shown:
-		return Options{}, ErrShown
+		return nil, ErrShown
 	case err != nil:
-		return Options{}, err
+		return nil, err
 	}
-	grammar.Dialects.Mappings = file.mappings
-	if err := grammar.Check(); err != nil {
-		return Options{}, withOrigin(ctx, file, err)
+	secrets, err := readSecrets(ctx, file)
+	if err != nil {
+		return nil, err
 	}
-	return grammar.Options, nil
-}
-
-// Version is the module's version as the build recorded it.
-func Version() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok || info.Main.Version == "" {
-		return "unknown"
+	g.Dialects.Mappings = file.mappings
+	if err := g.Check(); err != nil {
+		return nil, withOrigin(ctx, file, err)
 	}
-	return info.Main.Version
+	return &Loaded{Options: g.Options, Applied: appliedOf(ctx, file, secrets)}, nil
 }
 
 // defaultVars gives the tags the values of Defaults, so that a default stands in one place.
@@ -118,7 +131,16 @@ func withOrigin(ctx *kong.Context, file *settingsFile, err error) error {
 	return err
 }
 
+// origin names where a setting's value comes from, as the one who has to change it knows it.
 func origin(ctx *kong.Context, file *settingsFile, f *kong.Flag) string {
+	if where := whence(ctx, file, f); where != "" {
+		return where
+	}
+	return "--" + f.Name
+}
+
+// whence is origin, or "" for a default.
+func whence(ctx *kong.Context, file *settingsFile, f *kong.Flag) string {
 	for _, p := range ctx.Path {
 		if p.Flag == f && !p.Resolved {
 			return "--" + f.Name
@@ -130,7 +152,7 @@ func origin(ctx *kong.Context, file *settingsFile, f *kong.Flag) string {
 	if v, ok := file.values[f.Name]; ok {
 		return file.at(v.line) + ": " + f.Name
 	}
-	return "--" + f.Name
+	return ""
 }
 
 // variableOf returns the name of the variable that sets the flag, or "".

@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -136,6 +137,19 @@ func (a *App) newRepeats() *api.Repeats {
 	return api.NewRepeats(kept, a.log.With("part", "api"))
 }
 
+// authOptions are how who asks is known.
+func (o *Options) authOptions(kept config.Store, local string, log *slog.Logger) (auth.Options, error) {
+	options := auth.Options{Store: kept, LocalToken: local, SessionTTL: o.People.SessionTTL, Logger: log, SecureCookies: o.byHTTPS()}
+	var err error
+	if options.JWT, err = o.People.jwt(); err != nil {
+		return options, err
+	}
+	if o.People.JWKSURL != "" {
+		options.JWKS = []auth.JWKSOptions{{URL: o.People.JWKSURL, Issuer: o.People.JWKSIssuer, Audience: o.People.JWKSAudience, Leeway: jwtLeeway}}
+	}
+	return options, nil
+}
+
 // startPeople follows who may ask; nil in open mode.
 func (a *App) startPeople(ctx context.Context, kept config.Store) (*auth.Authority, error) {
 	o := &a.opts
@@ -146,15 +160,9 @@ func (a *App) startPeople(ctx context.Context, kept config.Store) (*auth.Authori
 	if err != nil {
 		return nil, err
 	}
-	options := auth.Options{
-		Store: kept, LocalToken: local, SessionTTL: o.People.SessionTTL, Logger: a.log.With("part", "auth"),
-		SecureCookies: o.byHTTPS(),
-	}
-	if options.JWT, err = o.People.jwt(); err != nil {
+	options, err := o.authOptions(kept, local, a.log.With("part", "auth"))
+	if err != nil {
 		return nil, err
-	}
-	if o.People.JWKSURL != "" {
-		options.JWKS = []auth.JWKSOptions{{URL: o.People.JWKSURL, Issuer: o.People.JWKSIssuer, Audience: o.People.JWKSAudience, Leeway: jwtLeeway}}
 	}
 	people, err := auth.New(options)
 	if err != nil {
