@@ -44,33 +44,32 @@ func exists(path string) bool {
 	return err == nil
 }
 
-var programs = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "fleetcast-deploy-")
-	if err != nil {
-		return "", err
-	}
-	path := filepath.Join(dir, "gateway")
-	out, err := exec.CommandContext(context.Background(), "go", "build", "-o", path, "../gateway").CombinedOutput()
-	if err != nil {
-		err = fmt.Errorf("build gateway: %w: %s", err, out)
-	}
-	return path, err
-})
+// bin is the folder of both programs, once one was asked for.
+var bin string
 
 func TestMain(m *testing.M) {
-	m.Run() // the caller exits with its code
-	if path, err := programs(); err == nil {
-		_ = os.RemoveAll(filepath.Dir(path)) // what stays is in the folder for temporary files
-	}
+	m.Run()               // the caller exits with its code
+	_ = os.RemoveAll(bin) // what stays is in the folder for temporary files
 }
+
+// programs builds both.
+var programs = sync.OnceValue(func() (err error) {
+	if bin, err = os.MkdirTemp("", "fleetcast-deploy-"); err != nil {
+		return err
+	}
+	out, err := exec.CommandContext(context.Background(), "go", "build", "-o", bin+"/", "../gateway", "../simulator").CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("build programs: %w: %s", err, out)
+	}
+	return nil
+})
 
 func gatewayProgram(t *testing.T) string {
 	t.Helper()
-	path, err := programs()
-	if err != nil {
+	if err := programs(); err != nil {
 		t.Fatal(err)
 	}
-	return path
+	return filepath.Join(bin, "gateway")
 }
 
 // settings are the names of the variables that the program reads.
