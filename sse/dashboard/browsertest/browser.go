@@ -18,14 +18,11 @@ import (
 )
 
 const (
-	startTimeout  = time.Minute      // a cold Chromium on a busy machine
 	actionTimeout = 30 * time.Second // one command to it
 	waitTimeout   = 30 * time.Second // until a condition holds
-	stopTimeout   = 10 * time.Second // from the polite request to the kill
+	stopTimeout   = 10 * time.Second // until a page is closed
 	pollInterval  = 50 * time.Millisecond
 )
-
-var chromiumNames = []string{"chromium", "chromium-browser", "google-chrome-stable", "google-chrome", "chrome"}
 
 // Browser is one Chromium with one page, of one test. Its methods end the test where they fail, so they are for the
 // test's own goroutine.
@@ -37,44 +34,21 @@ type Browser struct {
 	errors []string
 }
 
-// Start starts a headless Chromium with a profile of its own and stops it when the test ends.
+// Start opens a page in a headless Chromium, with a profile of its own, and closes it when the test ends. Where TestMain
+// has called Sharing all tests of the process use one Chromium; else it is the test's own.
 func Start(t testing.TB) *Browser {
 	t.Helper()
-	path := find(t, "Chromium", chromiumNames...)
-	// chromedp makes the profile in a temporary folder and removes it once the last of Chromium's processes is gone;
-	// t.TempDir would try while some of them still write, and fail the test.
-	options := append(chromedp.DefaultExecAllocatorOptions[:],
-		chromedp.ExecPath(path),
-		chromedp.Flag("headless", "new"),
-		chromedp.NoSandbox, // containers and CI run tests as root, for whom Chromium refuses its sandbox
-		// The map is drawn with WebGL, which a machine without a graphics card does in software.
-		chromedp.Flag("use-angle", "swiftshader"),
-		chromedp.Flag("enable-unsafe-swiftshader", true),
-		chromedp.Flag("disable-quic", true),
-		chromedp.Flag("disable-component-update", true),
-		chromedp.WindowSize(1280, 800),
-	)
-	allocator, freeAllocator := chromedp.NewExecAllocator(context.Background(), options...)
-	ctx, cancel := chromedp.NewContext(allocator, chromedp.WithLogf(t.Logf), chromedp.WithErrorf(t.Logf))
+	ctx := newPage(t)
 	b := &Browser{t: t, ctx: ctx}
 	var watching sync.WaitGroup
 	t.Cleanup(func() {
 		polite, stop := context.WithTimeout(ctx, stopTimeout)
 		defer stop()
 		if err := chromedp.Cancel(polite); err != nil {
-			t.Logf("close chromium: %v", err)
+			t.Logf("close page: %v", err)
 		}
-		cancel()
-		freeAllocator()
 		watching.Wait()
 	})
-	// The first command starts the browser and must carry its whole life's context, so it gets no timeout of its own.
-	giveUp := time.AfterFunc(startTimeout, cancel)
-	err := chromedp.Do(ctx)
-	giveUp.Stop()
-	if err != nil {
-		t.Fatalf("start chromium: %v", err)
-	}
 	messages := chromedp.Console(ctx)
 	watching.Go(func() {
 		for m, err := range messages {
