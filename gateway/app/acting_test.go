@@ -130,8 +130,9 @@ func (g *gateway) userOf(t *testing.T, name string, role devices.Role, fleets ..
 // shown once; roles hide what they may not do.
 func TestActingOnThePage(t *testing.T) {
 	program(t, "mosquitto_pub")
-	g := startGateway(t, requireViewers)
+	g := startGateway(t, requireViewers, func(o *Options) { o.Alerts.WebhookInsecure, o.Alerts.WebhookAllow = true, []string{"127.0.0.1/32"} })
 	g.userOf(t, "root", devices.Admin)
+	g.userOf(t, "nora", devices.Admin, "north")
 	g.userOf(t, "vera", devices.Viewer, "north")
 	page, err := dashboard.New(dashboard.Options{Dist: os.DirFS(browsertest.BuildApp(t))})
 	if err != nil {
@@ -143,6 +144,9 @@ func TestActingOnThePage(t *testing.T) {
 	g.telemetry("north", "truck-1", `{"lat":48.85,"lon":2.35,"speed":8,"battery":80}`)
 	root := sit(t, b, address, "root")
 	registersAPhone(t, root, g)
+	registersAGateway(t, root, g)
+	setsAFleet(t, root)
+	tellsAnAddress(t, root)
 	managesPeople(root)
 	id := drawsAFence(root)
 	watchesIt(t, root, g, id)
@@ -153,10 +157,12 @@ func TestActingOnThePage(t *testing.T) {
 	vera.goes("map/truck-1")
 	vera.WaitFor(`document.querySelector('.details h2').textContent === 'truck-1'`)
 	vera.WaitFor(`button('Send a command') === undefined`)
-	for _, hidden := range []string{"devices", "people", "fences", "rules"} { // nor by the address
+	for _, hidden := range []string{"devices", "people", "webhooks", "fences", "rules"} { // nor by the address
 		vera.goes(hidden)
 		vera.WaitFor(`document.querySelector('.panel.board') !== null && document.querySelector('.acting, .fences, .rules') === null`)
 	}
+	nora := sit(t, b, address, "nora") // who rules one fleet does not rule people
+	nora.WaitFor(`rail() === '#/,#/alerts,#/fences,#/rules,#/devices'`)
 	for _, e := range b.Errors() {
 		t.Errorf("the console says %q", e)
 	}
@@ -247,6 +253,7 @@ func drawsAFence(p *person) (id string) {
 	p.Eval(`document.querySelector('.things li').dataset.id`, &id)
 	p.WaitFor(`fleetcast.map().map.querySourceFeatures('fences').length > 0`)
 	p.photo("fences")
+	keepsAHole(p, id)
 	// The corridor, of which only the shape is looked at.
 	p.does(`press('New geofence')`, `pick('shape', 'corridor')`, `fill('geometry', '48.84, 2.35\n48.85, 2.36\n48.845, 2.38')`, `fill('geometry.width', '300')`, `fill('name', 'Road')`)
 	p.photo("fence-corridor")

@@ -4,6 +4,8 @@ import { changesOf, draftOf, ruleOf } from '../src/acting/draft.ts'
 import { circleRing, corridorRing, metresBetween, outlineOf, parsePlaces, tidy, writePlaces, type Place } from '../src/acting/geometry.ts'
 import type { Rule } from '../src/acting/lists.ts'
 import { ownTracksId, ownTracksLink } from '../src/acting/owntracks.ts'
+import { Sketch } from '../src/acting/sketch.ts'
+import { numbersOf, parseMetadata, parseRules, textsOf, writeMetadata, writeRules } from '../src/acting/texts.ts'
 import { fromBase, inWords, secondsInWords, splitSeconds, toBase, unitsOf } from '../src/acting/units.ts'
 
 test('speeds are typed in km/h and kept in m/s, and come back as they were typed', () => {
@@ -117,4 +119,35 @@ test('the link of OwnTracks holds the configuration', () => {
   expect(JSON.parse(new TextDecoder().decode(Uint8Array.from(atob(inline), c => c.charCodeAt(0))))).toMatchObject({
     _type: 'configuration', mode: 0, host: 'h.example', port: 8883, tls: true, auth: true, username: 'änn:phone', password: 't+/', deviceId: 'phone', pubTopicBase: 'owntracks/änn/phone',
   })
+})
+
+test('a hole of a polygon outlives the edit of its corners, and can be filled', () => {
+  const hole: [number, number][] = [[2.352, 48.852], [2.354, 48.852], [2.354, 48.854], [2.352, 48.852]]
+  const outer: [number, number][] = [[2.35, 48.85], [2.36, 48.85], [2.36, 48.86], [2.35, 48.85]]
+  const sketch = new Sketch({ type: 'polygon', coordinates: [outer, hole] })
+  expect(sketch.geometry().coordinates).toEqual([outer, hole])
+  sketch.setPlaces([[2.34, 48.85], ...sketch.places.slice(1)])
+  expect(sketch.geometry().coordinates?.[1]).toEqual(hole)
+  sketch.setType('circle')
+  sketch.setType('polygon')
+  expect(sketch.geometry().coordinates).toHaveLength(2)
+  sketch.fillHoles()
+  expect(sketch.geometry().coordinates).toHaveLength(1)
+  sketch.undo()
+  expect(sketch.geometry().coordinates?.[1]).toEqual(hole)
+})
+
+test('numbers that may be left out, notes and topics come back as they were', () => {
+  const fleet = { limits: { burst_s: 0, bytes_per_second: 1000 }, silence_s: 60 }
+  const paths = ['limits.burst_s', 'limits.bytes_per_second', 'limits.messages_per_second', 'silence_s']
+  expect(numbersOf(textsOf(fleet, paths))).toEqual(fleet)
+  expect(numbersOf({ 'limits.burst_s': ' ', silence_s: '' })).toEqual({})
+  expect(() => numbersOf({ 'limits.burst_s': 'many' })).toThrow()
+  const notes = { plate: 'AB 1 = 2', owner: 'Ann' }
+  expect(parseMetadata(writeMetadata(notes))).toEqual(notes)
+  expect(parseMetadata('\n')).toBeUndefined()
+  expect(() => parseMetadata('plate')).toThrow('Line 1')
+  const rules = [{ filter: 'a/#', publish: true }, { filter: 'b/+/c d', subscribe: true }, { filter: 'e', publish: true, subscribe: true }]
+  expect(parseRules(writeRules(rules))).toEqual(rules)
+  for (const bad of ['a/#', 'pub', 'all a/#']) expect(() => parseRules(`sub ok\n${bad}`)).toThrow('Line 2')
 })

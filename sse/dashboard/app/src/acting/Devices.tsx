@@ -6,13 +6,14 @@ import { m } from '../messages.ts'
 import { call } from '../state/api.ts'
 import { clock, fleet as live, look } from '../state/live.ts'
 import { hrefOf } from '../state/route.ts'
-import { may } from '../state/session.ts'
+import { may, seesAll } from '../state/session.ts'
 import { useSignal } from '../state/store.ts'
 import { Icon } from '../ui/Icon.tsx'
+import { Accounts } from './Accounts.tsx'
 import { wordsOf } from './api.ts'
 import { DeviceForm, FleetForm } from './DeviceForms.tsx'
 import { Confirm, Nothing, Segments } from './forms.tsx'
-import { fleets, seesAll, type DeviceItem, type FleetItem } from './lists.ts'
+import { fleets, type DeviceItem, type FleetItem } from './lists.ts'
 import { SecretDialog, type DeviceSecret } from './Secret.tsx'
 import { Waiting } from './Waiting.tsx'
 import { acting as a } from './words.ts'
@@ -20,18 +21,18 @@ import { acting as a } from './words.ts'
 const PAGE = 100
 const TYPING = 250
 
-type Tab = 'devices' | 'fleets' | 'waiting'
+type Tab = 'devices' | 'fleets' | 'accounts' | 'waiting'
 
 export function DevicesPage() {
   const [tab, setTab] = useState<Tab>('devices')
   const [secret, setSecret] = useState<DeviceSecret | null>(null)
   const tabs: (readonly [Tab, string])[] = [['devices', a.device.tabs.devices], ['fleets', a.device.tabs.fleets]]
-  if (may('admin') && seesAll()) tabs.push(['waiting', a.device.tabs.waiting])
+  if (may('admin') && seesAll()) tabs.push(['accounts', a.device.tabs.accounts], ['waiting', a.device.tabs.waiting])
   return (
     <main className="page acting" aria-label={a.device.title}>
       <div className="sheet-page">
         <header className="page-head"><h1>{a.device.title}</h1><Segments label={a.device.title} name="tab" value={tab} set={setTab} options={tabs} /></header>
-        {tab === 'devices' ? <Devices told={setSecret} /> : tab === 'fleets' ? <Fleets /> : <Waiting told={setSecret} />}
+        {tab === 'devices' ? <Devices told={setSecret} /> : tab === 'fleets' ? <Fleets /> : tab === 'accounts' ? <Accounts /> : <Waiting told={setSecret} />}
       </div>
       {secret && <SecretDialog secret={secret} close={() => setSecret(null)} />}
     </main>

@@ -94,6 +94,9 @@ function FenceForm({ fence, close }: { fence: Fence | null, close(): void }) {
           <p className="how"><Icon name="target" size={16} />{HOW[sketch.type]}</p>
           <Size form={form} sketch={sketch} />
           <Places form={form} sketch={sketch} />
+          {sketch.type === 'polygon' && sketch.holes.length > 0 && (
+            <div className="tools-row holes"><span className="hint">{a.fence.holes(sketch.holes.length)}</span><button type="button" className="button small" onClick={() => sketch.fillHoles()}>{a.fence.fill}</button></div>
+          )}
           <Chips form={form} name="fleets" label={a.fence.seenBy} hint={a.fence.seenByHint} options={fleetNames()} value={seenBy} set={setSeenBy} />
         </div>
         <Buttons form={form} submit={a.save} cancel={close} />
@@ -135,7 +138,7 @@ function Places({ form, sketch }: Part) {
       </Field>
       <div className="tools-row">
         <button type="button" className="button small" disabled={!sketch.canUndo} onClick={() => { setTyped(null); sketch.undo() }}>{a.fence.undo}</button>
-        <button type="button" className="button small" disabled={sketch.places.length === 0} onClick={() => { setTyped(null); sketch.setPlaces([]) }}>{a.fence.clear}</button>
+        <button type="button" className="button small" disabled={sketch.places.length === 0} onClick={() => { setTyped(null); sketch.clear() }}>{a.fence.clear}</button>
         <button type="button" className="button small" disabled={!outlineOf(sketch.geometry())} onClick={() => show({ id: '', geometry: sketch.geometry() })}>{a.fence.show}</button>
       </div>
     </>

@@ -1,14 +1,15 @@
 // Who may sign in, and which programs. For admins of all fleets.
 
-import { useEffect, useState } from 'react'
+import { useState } from 'react'
 import { call } from '../state/api.ts'
 import { session } from '../state/session.ts'
 import { useSignal, useValue } from '../state/store.ts'
 import { Icon } from '../ui/Icon.tsx'
-import { newKey, readAll, wordsOf } from './api.ts'
+import { newKey } from './api.ts'
 import { Buttons, Check, Chips, Confirm, Dialog, Form, Nothing, Segments, SelectField, TextField, useFormState, type FormState } from './forms.tsx'
 import { fleetNames, fleets } from './lists.ts'
 import { KeyDialog } from './Secret.tsx'
+import { useList } from './uselist.ts'
 import { m } from '../messages.ts'
 import { acting as a } from './words.ts'
 
@@ -31,14 +32,6 @@ export function PeoplePage() {
       </div>
     </main>
   )
-}
-
-function useList<T>(path: string, member: string): { list: T[] | null, trouble: string, read(): Promise<void> } {
-  const [list, setList] = useState<T[] | null>(null)
-  const [trouble, setTrouble] = useState('')
-  const read = () => readAll<T>(path, member).then(all => { setList(all); setTrouble('') }, (error: unknown) => setTrouble(wordsOf(error)))
-  useEffect(() => { void read(); void fleets.load() }, [])
-  return { list, trouble, read }
 }
 
 function Users() {
@@ -135,7 +128,7 @@ function Keys() {
         </tbody></table>
       )}
       {open && <KeyForm close={() => setOpen(false)} done={token => { setOpen(false); setMade(token); void read() }} />}
-      {made !== '' && <KeyDialog token={made} close={() => setMade('')} />}
+      {made !== '' && <KeyDialog token={made} title={a.secret.key} name={a.secret.keyName} hint={a.secret.secretIs} close={() => setMade('')} />}
       {removing && (
         <Confirm title={a.sure(removing.note ?? removing.id)} text={a.people.deleteKey(removing.id)} close={() => setRemoving(null)} act={async () => {
           await call('DELETE', `/api/keys/${encodeURIComponent(removing.id)}`)

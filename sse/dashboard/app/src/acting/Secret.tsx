@@ -60,14 +60,15 @@ export function Qr({ text, label }: { text: string, label: string }) {
   )
 }
 
-/** A key of a program, shown once. */
-export function KeyDialog({ token, close }: { token: string, close(): void }) {
+/** A secret of a program, shown once: a key, the token of an MQTT account, what a webhook signs with. */
+export function KeyDialog({ token, title, name, hint, user, close }: { token: string, title: string, name: string, hint?: string, user?: string, close(): void }) {
   return (
-    <Dialog title={a.secret.key} close={close}>
+    <Dialog title={title} close={close}>
       <div className="form secret">
         <p className="note">{a.secret.once}</p>
-        <Value label={a.secret.keyName} value={token} secret />
-        <p className="hint">{a.secret.secretIs}</p>
+        {user !== undefined && <Value label={a.secret.user} value={user} />}
+        <Value label={name} value={token} secret />
+        {hint !== undefined && <p className="hint">{hint}</p>}
         <footer className="buttons"><span /><button type="button" className="button primary" onClick={close}>{a.done}</button></footer>
       </div>
     </Dialog>

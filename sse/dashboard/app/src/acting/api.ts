@@ -51,23 +51,26 @@ export class Things<T extends Item> extends Signal {
     this.emit()
   }
 
-  async create(body: unknown): Promise<void> {
-    await call('POST', this.path, body, { 'idempotency-key': newKey() })
+  /** Returns what the gateway answers: a secret is only there. */
+  async create(body: unknown): Promise<unknown> {
+    const made = await call('POST', this.path, body, { 'idempotency-key': newKey() })
     await this.load(true)
+    return made
   }
 
-  async change(item: T, patch: unknown): Promise<void> {
-    await this.guarded('PATCH', item, patch)
+  async change(item: T, patch: unknown): Promise<unknown> {
+    return await this.guarded('PATCH', item, patch)
   }
 
   async remove(item: T): Promise<void> {
     await this.guarded('DELETE', item)
   }
 
-  private async guarded(method: string, item: T, body?: unknown): Promise<void> {
+  private async guarded(method: string, item: T, body?: unknown): Promise<unknown> {
     const tag: Record<string, string> = item.revision ? { 'if-match': `"${item.revision}"` } : {}
+    let answer: unknown
     try {
-      await call(method, `${this.path}/${encodeURIComponent(item.id)}`, body, tag)
+      answer = await call(method, `${this.path}/${encodeURIComponent(item.id)}`, body, tag)
     } catch (error) {
       if (!(error instanceof ApiError) || (error.status !== 409 && error.status !== 412) || !item.revision) throw error
       await this.load(true)
@@ -76,6 +79,7 @@ export class Things<T extends Item> extends Signal {
       throw error
     }
     await this.load(true)
+    return answer
   }
 }
 

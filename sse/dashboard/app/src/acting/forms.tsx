@@ -152,7 +152,7 @@ export function Segments<T extends string>({ label, value, set, options, name }:
 }
 
 /** Any of some, as chips. */
-export function Chips({ form, name, label, hint, options, value, set }: FieldProps & { options: readonly string[], value: readonly string[], set(value: string[]): void }) {
+export function Chips({ form, name, label, hint, options, value, set, names = {} }: FieldProps & { options: readonly string[], value: readonly string[], set(value: string[]): void, names?: Record<string, string> }) {
   const all = [...new Set([...options, ...value])].sort()
   const error = form.errors[name]
   return (
@@ -162,7 +162,7 @@ export function Chips({ form, name, label, hint, options, value, set }: FieldPro
         <div className="chips">
           {all.map(one => (
             <button key={one} type="button" className="chip" aria-pressed={value.includes(one)}
-              onClick={() => { form.clear(name); set(value.includes(one) ? value.filter(v => v !== one) : [...value, one]) }}>{one}</button>
+              onClick={() => { form.clear(name); set(value.includes(one) ? value.filter(v => v !== one) : [...value, one]) }}>{names[one] ?? one}</button>
           ))}
         </div>
       )}

@@ -16,6 +16,8 @@ export class Sketch extends Signal {
   places: Place[]
   radius: number
   width: number
+  /** What is cut out of a polygon. It was drawn elsewhere, and stays as it is. */
+  holes: readonly [number, number][][]
   private live: LiveMap | null = null
   private dragged = -1
   private addedAt = 0
@@ -28,6 +30,7 @@ export class Sketch extends Signal {
     this.width = from?.width ?? 200
     this.places = from?.type === 'circle' ? (from.center ? [from.center] : [])
       : from?.type === 'corridor' ? from.line ?? [] : from?.coordinates?.[0]?.slice(0, -1) ?? []
+    this.holes = from?.type === 'polygon' ? from.coordinates?.slice(1) ?? [] : []
   }
 
   /** How many places the shape needs. */
@@ -57,11 +60,23 @@ export class Sketch extends Signal {
     this.changed()
   }
 
+  fillHoles(): void {
+    this.remember()
+    this.holes = []
+    this.changed()
+  }
+
+  clear(): void {
+    this.remember()
+    this.places = []
+    this.holes = []
+    this.changed()
+  }
+
   undo(): void {
     const last = this.before.pop()
     if (last === undefined) return
-    const { type, places, radius } = JSON.parse(last) as { type: ShapeType, places: Place[], radius: number }
-    Object.assign(this, { type, places, radius })
+    Object.assign(this, JSON.parse(last) as Pick<Sketch, 'type' | 'places' | 'radius' | 'holes'>)
     this.changed()
   }
 
@@ -71,7 +86,7 @@ export class Sketch extends Signal {
     const [first] = places
     if (this.type === 'circle') return { type: 'circle', ...(first && { center: first }), radius: Math.round(this.radius * 10) / 10 }
     if (this.type === 'corridor') return { type: 'corridor', line: places, width: this.width }
-    return { type: 'polygon', coordinates: first ? [[...places, first]] : [] }
+    return { type: 'polygon', coordinates: first ? [[...places, first], ...this.holes] : [] }
   }
 
   /** Draws on a map until what it returns is called. Pins cannot be chosen meanwhile. */
@@ -174,8 +189,8 @@ export class Sketch extends Signal {
   }
 
   private remember(): void {
-    const { type, places, radius } = this
-    this.before.push(JSON.stringify({ type, places, radius }))
+    const { type, places, radius, holes } = this
+    this.before.push(JSON.stringify({ type, places, radius, holes }))
     if (this.before.length > 100) this.before.shift()
   }
 

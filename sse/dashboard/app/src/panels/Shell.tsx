@@ -7,7 +7,7 @@ import { ASSET_SECTIONS } from '../state/app.ts'
 import { alerts, announcement, selected, streamState } from '../state/live.ts'
 import { theme, type Theme } from '../state/prefs.ts'
 import { hrefOf, route } from '../state/route.ts'
-import { may, session, signOut } from '../state/session.ts'
+import { session, signOut } from '../state/session.ts'
 import { useSignal, useValue } from '../state/store.ts'
 import { Icon, type IconName } from '../ui/Icon.tsx'
 import { Menu } from '../ui/Menu.tsx'
@@ -15,7 +15,7 @@ import { Details } from './Details.tsx'
 import { Empty } from './Empty.tsx'
 import { Freshness, StaleBanner } from './Freshness.tsx'
 import { MapView } from './MapView.tsx'
-import { sectionOf, SECTIONS, type Section } from './registry.ts'
+import { isFor, sectionOf, SECTIONS, type Section } from './registry.ts'
 import { SignIn } from './SignIn.tsx'
 
 export function Shell() {
@@ -53,7 +53,7 @@ function Rail({ section }: { section: Section }) {
     <nav className="rail" aria-label={m.nav.main}>
       <a className="brand" href={hrefOf('map')} aria-label={m.product}><Mark /></a>
       <ul>
-        {SECTIONS.filter(s => may(s.role) || s.role === 'viewer').map(s => (
+        {SECTIONS.filter(isFor).map(s => (
           <li key={s.name}>
             <a href={hrefOf(s.name, ASSET_SECTIONS.includes(s.name) ? chosen : '')} aria-current={s === section ? 'page' : undefined} title={s.title}>
               <Icon name={s.icon} size={22} /><span>{s.title}</span>

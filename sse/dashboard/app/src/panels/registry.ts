@@ -3,7 +3,7 @@
 
 import { lazy, type ComponentType } from 'react'
 import { m } from '../messages.ts'
-import { may, type Role } from '../state/session.ts'
+import { may, seesAll, type Role } from '../state/session.ts'
 import type { IconName } from '../ui/Icon.tsx'
 import { AlertsPanel } from './Alerts.tsx'
 import { Board } from './Board.tsx'
@@ -14,6 +14,7 @@ export interface Section {
   icon: IconName
   kind: 'panel' | 'page'
   role: Role
+  all?: true // only for those of every fleet
   component: ComponentType
 }
 
@@ -23,10 +24,16 @@ export const SECTIONS: Section[] = [
   { name: 'fences', title: m.acting.fence.title, icon: 'fence', kind: 'panel', role: 'operator', component: lazy(async () => ({ default: (await import('../acting/Fences.tsx')).FencesPanel })) },
   { name: 'rules', title: m.acting.rule.title, icon: 'rules', kind: 'panel', role: 'operator', component: lazy(async () => ({ default: (await import('../acting/Rules.tsx')).RulesPanel })) },
   { name: 'devices', title: m.acting.device.title, icon: 'device', kind: 'page', role: 'admin', component: lazy(async () => ({ default: (await import('../acting/Devices.tsx')).DevicesPage })) },
-  { name: 'people', title: m.acting.people.title, icon: 'people', kind: 'page', role: 'admin', component: lazy(async () => ({ default: (await import('../acting/People.tsx')).PeoplePage })) },
+  { name: 'people', title: m.acting.people.title, icon: 'people', kind: 'page', role: 'admin', all: true, component: lazy(async () => ({ default: (await import('../acting/People.tsx')).PeoplePage })) },
+  { name: 'webhooks', title: m.acting.hook.title, icon: 'hook', kind: 'page', role: 'admin', all: true, component: lazy(async () => ({ default: (await import('../acting/Webhooks.tsx')).WebhooksPage })) },
 ]
 
+/** Whether this person sees it in the navigation, and may go there. */
+export function isFor(section: Section): boolean {
+  return (section.role === 'viewer' || may(section.role)) && (!section.all || seesAll())
+}
+
 export function sectionOf(name: string): Section {
-  return SECTIONS.find(section => section.name === name && (section.role === 'viewer' || may(section.role))) ?? SECTIONS[0]!
+  return SECTIONS.find(section => section.name === name && isFor(section)) ?? SECTIONS[0]!
 }
 

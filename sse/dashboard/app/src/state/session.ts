@@ -62,3 +62,9 @@ export function may(role: Role): boolean {
   const state = session.get()
   return state.kind === 'in' && RANK[state.session.role] >= RANK[role]
 }
+
+// Whether this person may act on every fleet, also on those to come.
+export function seesAll(): boolean {
+  const state = session.get()
+  return state.kind === 'in' && (state.session.all_fleets === true || state.session.open === true)
+}
