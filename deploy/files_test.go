@@ -197,3 +197,23 @@ func TestTheDashboardIsOne(t *testing.T) {
 		t.Errorf("%q has %d panels", dashboard.Title, len(ids))
 	}
 }
+
+func TestSystemdReadsItsUnit(t *testing.T) {
+	t.Parallel()
+	analyze := find(t, "systemd-analyze")
+	unit := strings.ReplaceAll(read(t, "systemd", "fleetcast.service"), "/usr/local/bin/gateway", gatewayProgram(t)) // it must be there
+	path := filepath.Join(t.TempDir(), "fleetcast.service")
+	if err := os.WriteFile(path, []byte(unit), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range []string{"Type=notify\n", "WatchdogSec=", "ExecReload=", "RestartPreventExitStatus=2\n", "TimeoutStopSec=30\n"} {
+		if !strings.Contains(unit, "\n"+line) {
+			t.Errorf("the unit has no %s", line)
+		}
+	}
+	// What it says of units that are installed here is not about ours.
+	out, err := exec.CommandContext(t.Context(), analyze, "verify", "--recursive-errors=no", "--man=no", path).CombinedOutput()
+	if err != nil || strings.Contains(string(out), "fleetcast.service") {
+		t.Errorf("systemd-analyze verify: %v\n%s", err, out)
+	}
+}

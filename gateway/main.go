@@ -41,7 +41,8 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	// The first signal asks for a stop; from then on signals mean again what they always mean, so the second kills.
 	context.AfterFunc(ctx, release)
 
-	opts.Report.Logger, opts.Report.Banner = app.NewLogger(opts.Log, stderr), stdout
+	opts.Report.Logger, opts.Report.Level = app.NewLogger(opts.Log, stderr)
+	opts.Report.Banner, opts.Report.Reload = stdout, func() (app.Options, error) { return app.Parse(args, io.Discard) }
 	if err := serve(ctx, opts); err != nil {
 		fmt.Fprintf(stderr, "gateway: %v\n", err)
 		return exitFailure
@@ -51,25 +52,35 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 
 // serve runs the gateway, and the demo fleet against it, until ctx ends or a part fails.
 func serve(ctx context.Context, opts app.Options) error {
+	keeper := newKeeper(opts.Report.Logger)
+	defer keeper.close()
 	gateway, err := app.New(opts)
 	if err != nil {
 		return err
 	}
-	if opts.Fleet.Demo == 0 {
-		return gateway.Run(ctx)
-	}
 	if err := gateway.Start(ctx); err != nil {
 		return err
+	}
+	keeper.start(ctx, gateway)
+	err = serveDemo(ctx, opts, gateway)
+	keeper.stop()
+	return errors.Join(err, gateway.Stop(context.WithoutCancel(ctx)))
+}
+
+// serveDemo waits for the end, with the demo fleet where there is to be one.
+func serveDemo(ctx context.Context, opts app.Options, gateway *app.App) error {
+	if opts.Fleet.Demo == 0 {
+		return gateway.Wait(ctx)
 	}
 	if err := gateway.SeedDemo(ctx); err != nil {
 		opts.Report.Logger.WarnContext(ctx, "the demo has no rules", "error", err)
 	}
 	demo, err := startDemo(ctx, opts, gateway.Addrs().MQTT.String())
-	if err == nil {
-		err = gateway.Wait(ctx)
-		demo.stop() // devices say goodbye while there is somebody to hear it
+	if err != nil {
+		return err
 	}
-	return errors.Join(err, gateway.Stop(context.WithoutCancel(ctx)))
+	defer demo.stop() // devices say goodbye while there is somebody to hear it
+	return gateway.Wait(ctx)
 }
 
 // demoFleets are what the demo's devices are dealt over, so that filters have something to show.

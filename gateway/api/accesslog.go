@@ -23,10 +23,11 @@ type requestKey struct{}
 // accessLog writes a line for every request that was answered; for a stream over HTTP/1.1 when it was opened, over
 // HTTP/2 when it ended. No header is in it, and of the query no ticket: it proves who asks.
 func (a *API) accessLog(next http.Handler) http.Handler {
-	if !a.options.AccessLog {
-		return next
-	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !a.live.Load().AccessLog {
+			next.ServeHTTP(w, r)
+			return
+		}
 		began := time.Now()
 		known := &request{}
 		ww := middleware.NewWrapResponseWriter(w, r.ProtoMajor) // passes Hijack and Flush on; buffers nothing

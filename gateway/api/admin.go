@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"net/http"
@@ -30,7 +31,9 @@ type AdminOptions struct {
 	// need a proof.
 	Open bool
 	// Hosts are names of this machine besides the loopback ones, for a Local address.
-	Hosts  []string
+	Hosts []string
+	// Reload reads the settings again and returns, as JSON, what became of them; nil: nothing is at /-/reload.
+	Reload func(ctx context.Context) (any, error)
 	Logger *slog.Logger
 }
 
@@ -47,11 +50,18 @@ func NewAdmin(o AdminOptions) (http.Handler, error) {
 	if o.Local {
 		a.options.Auth = nil
 	}
-	a.mux.Use(a.recoverPanics, a.secure, hosts.guard, limitBody, private, a.identify)
+	if err := a.SetLive(Live{}); err != nil {
+		return nil, err
+	}
+	a.mux.Use(a.recoverPanics, a.secure, hosts.guard, limitBody, a.crossOrigin, private, a.identify)
 	a.mux.NotFound(func(w http.ResponseWriter, r *http.Request) {
 		problem.Write(w, r, devices.Errorf(devices.NotFound, "", "there is nothing at this path"))
 	})
 	a.mux.MethodNotAllowed(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == reloadPath {
+			problem.MethodNotAllowed(http.MethodPost).Write(w, r)
+			return
+		}
 		problem.MethodNotAllowed(http.MethodGet, http.MethodHead).Write(w, r)
 	})
 	get := func(path string, h http.Handler) {
@@ -79,6 +89,9 @@ func NewAdmin(o AdminOptions) (http.Handler, error) {
 	if o.Stalest != nil {
 		get("/stalest", guarded(devices.Operator, limitTime(a.handle(stalest(o.Stalest)))))
 	}
+	if o.Reload != nil {
+		a.mux.Method(http.MethodPost, reloadPath, guarded(devices.Admin, limitTime(a.handle(reload(o.Reload)))))
+	}
 	// No bound on their time: a profile takes as long as it is asked to.
 	get("/debug/pprof/*", guarded(devices.Admin, http.HandlerFunc(pprof.Index)))
 	for path, h := range map[string]http.HandlerFunc{
@@ -87,6 +100,23 @@ func NewAdmin(o AdminOptions) (http.Handler, error) {
 		get(path, guarded(devices.Admin, h))
 	}
 	return a, nil
+}
+
+// reloadPath is where the settings are read again.
+const reloadPath = "/-/reload"
+
+// reload answers what changed, or which setting is wrong: nothing changed then.
+func reload(again func(ctx context.Context) (any, error)) handlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		if _, err := parseQuery(r); err != nil {
+			return err
+		}
+		done, err := again(r.Context())
+		if err != nil {
+			return err
+		}
+		return writeValue(w, http.StatusOK, done)
+	}
 }
 
 // staleView is a device that was not heard.

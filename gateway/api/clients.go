@@ -66,7 +66,7 @@ func networkOf(addr netip.Addr) string {
 
 // addressOf is where a request comes from, as text: what guessing is counted by, and what is logged.
 func (a *API) addressOf(r *http.Request) string {
-	if addr := a.options.Proxies.Address(r); addr.IsValid() {
+	if addr := a.live.Load().Proxies.Address(r); addr.IsValid() {
 		return addr.String()
 	}
 	return r.RemoteAddr

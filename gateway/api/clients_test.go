@@ -129,20 +129,20 @@ func TestCallersWhoAreForgottenAreThoseWhoWouldBeLetIn(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i := range maxBuckets {
-		l.take(fmt.Sprint(i))
+		l.take(fmt.Sprint(i), l.options.Load())
 	}
 	for range 20 {
-		l.take("busy")
+		l.take("busy", l.options.Load())
 	}
 	if s := l.Stats(); s.Callers > maxBuckets {
 		t.Errorf("%+v", s)
 	}
 	now = now.Add(5 * time.Second) // all but the busy one are full again
-	l.take("new")
+	l.take("new", l.options.Load())
 	if s := l.Stats(); s.Callers != 2 {
 		t.Errorf("%+v", s)
 	}
-	if left, _, ok := l.take("busy"); !ok || left > 5 {
+	if left, _, ok := l.take("busy", l.options.Load()); !ok || left > 5 {
 		t.Errorf("the busy one starts anew: %d %v", left, ok)
 	}
 }

@@ -29,14 +29,16 @@ const (
 // cors lets pages of the origins that are listed read what is answered, with their cookies. No origin is repeated that
 // is not listed; without any, nothing is said, and browsers keep every page but our own out.
 func (a *API) cors(next http.Handler) http.Handler {
-	if len(a.options.Origins) == 0 {
-		return next
-	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		origins := a.live.Load().Origins
+		if len(origins) == 0 {
+			next.ServeHTTP(w, r)
+			return
+		}
 		h := w.Header()
 		h.Add("Vary", "Origin") // also where there is none: a cache must not give one's answer to another
 		origin := r.Header.Get("Origin")
-		if origin == "" || !slices.Contains(a.options.Origins, origin) {
+		if origin == "" || !slices.Contains(origins, origin) {
 			next.ServeHTTP(w, r)
 			return
 		}

@@ -37,7 +37,7 @@ type LimitOptions struct {
 // Limiter counts what callers ask. It is shared by the API and by what opens streams; its methods may be called
 // concurrently. A nil one bounds nothing.
 type Limiter struct {
-	o       LimitOptions
+	options atomic.Pointer[LimitOptions]
 	refused atomic.Uint64
 	streams atomic.Uint64 // that were refused
 
@@ -54,13 +54,21 @@ type bucket struct {
 
 // NewLimiter checks the options.
 func NewLimiter(o LimitOptions) (*Limiter, error) {
+	l := &Limiter{buckets: map[string]bucket{}, open: map[string]int{}}
+	return l, l.Set(o)
+}
+
+// Set replaces the options. Callers keep the tokens that they have, up to the new burst; streams that are open stay. After
+// an error nothing has changed.
+func (l *Limiter) Set(o LimitOptions) error {
 	if o.Rate < 0 || o.Burst < 0 || o.StreamsPerCaller < 0 || o.Rate > 0 && o.Burst < 1 {
-		return nil, errors.New("make limiter: a limit is negative, or a rate has no burst")
+		return errors.New("set limits: one is negative, or a rate has no burst")
 	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &Limiter{o: o, buckets: map[string]bucket{}, open: map[string]int{}}, nil
+	l.options.Store(&o)
+	return nil
 }
 
 // LimitStats are numbers about callers.
@@ -82,7 +90,7 @@ func (l *Limiter) keyOf(r *http.Request, c *devices.Caller) string {
 	if c != nil && c.Proof != "" {
 		return "caller " + c.Subject
 	}
-	addr := l.o.Proxies.Address(r)
+	addr := l.options.Load().Proxies.Address(r)
 	if c != nil && (addr.IsLoopback() || !addr.IsValid()) {
 		return ""
 	}
@@ -90,39 +98,39 @@ func (l *Limiter) keyOf(r *http.Request, c *devices.Caller) string {
 }
 
 // take takes a token of a caller's. left is what remains, and again how long until there is one.
-func (l *Limiter) take(key string) (left int, again time.Duration, ok bool) {
+func (l *Limiter) take(key string, o *LimitOptions) (left int, again time.Duration, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	now := l.o.Now()
+	now := o.Now()
 	b, known := l.buckets[key]
 	switch {
 	case known:
-		b = l.filled(b, now)
+		b = o.filled(b, now)
 	case len(l.buckets) >= maxBuckets:
-		l.forget(now)
+		l.forget(now, o)
 		fallthrough
 	default:
-		b = bucket{float64(l.o.Burst), now}
+		b = bucket{float64(o.Burst), now}
 	}
 	if ok = b.tokens >= 1; ok {
 		b.tokens--
 	} else {
-		again = time.Duration((1 - b.tokens) / l.o.Rate * float64(time.Second))
+		again = time.Duration((1 - b.tokens) / o.Rate * float64(time.Second))
 		l.refused.Add(1)
 	}
 	l.buckets[key] = b
 	return int(b.tokens), again, ok
 }
 
-func (l *Limiter) filled(b bucket, now time.Time) bucket {
-	return bucket{min(b.tokens+max(0, now.Sub(b.at).Seconds())*l.o.Rate, float64(l.o.Burst)), now}
+func (o *LimitOptions) filled(b bucket, now time.Time) bucket {
+	return bucket{min(b.tokens+max(0, now.Sub(b.at).Seconds())*o.Rate, float64(o.Burst)), now}
 }
 
 // forget drops the callers who have asked nothing for so long that their bucket is full, and one more where there are
 // none: whoever fills the list with addresses has more of them than it could hold.
-func (l *Limiter) forget(now time.Time) {
+func (l *Limiter) forget(now time.Time, o *LimitOptions) {
 	for key, b := range l.buckets {
-		if l.filled(b, now).tokens >= float64(l.o.Burst) {
+		if o.filled(b, now).tokens >= float64(o.Burst) {
 			delete(l.buckets, key)
 		}
 	}
@@ -135,29 +143,33 @@ func (l *Limiter) forget(now time.Time) {
 }
 
 // windowSeconds is how long an empty bucket takes to fill.
-func (l *Limiter) windowSeconds() int { return max(1, int(float64(l.o.Burst)/l.o.Rate)) }
+func (o *LimitOptions) windowSeconds() int { return max(1, int(float64(o.Burst)/o.Rate)) }
 
 // describe tells the caller where they stand (draft-ietf-httpapi-ratelimit-headers-10 sections 3 and 4).
-func (l *Limiter) describe(h http.Header, left int) {
-	h.Set("RateLimit-Policy", fmt.Sprintf(`"requests";q=%d;w=%d`, l.o.Burst, l.windowSeconds()))
-	h.Set("RateLimit", fmt.Sprintf(`"requests";r=%d;t=%d`, left, int(float64(l.o.Burst-left)/l.o.Rate)))
+func (o *LimitOptions) describe(h http.Header, left int) {
+	h.Set("RateLimit-Policy", fmt.Sprintf(`"requests";q=%d;w=%d`, o.Burst, o.windowSeconds()))
+	h.Set("RateLimit", fmt.Sprintf(`"requests";r=%d;t=%d`, left, int(float64(o.Burst-left)/o.Rate)))
 }
 
 // allow takes a request into account, and says no where there are too many.
 func (l *Limiter) allow(h http.Header, r *http.Request, c *devices.Caller) (again time.Duration, err error) {
-	if l == nil || l.o.Rate == 0 {
+	if l == nil {
+		return 0, nil
+	}
+	o := l.options.Load()
+	if o.Rate == 0 {
 		return 0, nil
 	}
 	key := l.keyOf(r, c)
 	if key == "" {
 		return 0, nil
 	}
-	left, again, ok := l.take(key)
+	left, again, ok := l.take(key, o)
 	if h != nil {
-		l.describe(h, left)
+		o.describe(h, left)
 	}
 	if !ok {
-		return again, devices.Errorf(devices.Exhausted, "", "too many requests: %g a second and %d at once are for one caller", l.o.Rate, l.o.Burst)
+		return again, devices.Errorf(devices.Exhausted, "", "too many requests: %g a second and %d at once are for one caller", o.Rate, o.Burst)
 	}
 	return 0, nil
 }
@@ -192,14 +204,15 @@ func (l *Limiter) admit(r *http.Request, c *devices.Caller) (begin func() (end f
 	if _, err := l.allow(nil, r, c); err != nil {
 		return nil, err
 	}
-	if l == nil || l.o.StreamsPerCaller == 0 || c.Proof == "" {
+	if l == nil || c.Proof == "" {
 		return func() func() { return func() {} }, nil
 	}
+	most := l.options.Load().StreamsPerCaller
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.open[c.Subject] >= l.o.StreamsPerCaller {
+	if most > 0 && l.open[c.Subject] >= most {
 		l.streams.Add(1)
-		return nil, devices.Errorf(devices.Exhausted, "", "%d streams of one caller are open", l.o.StreamsPerCaller)
+		return nil, devices.Errorf(devices.Exhausted, "", "%d streams of one caller are open", most)
 	}
 	return func() func() {
 		l.count(c.Subject, 1)

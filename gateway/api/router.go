@@ -71,16 +71,11 @@ type Options struct {
 	AnyHost bool
 	// Auth says who asks, and lets nobody in who cannot show it; nil: open mode, in which everybody may everything.
 	Auth *auth.Authority
-	// Proxies say for whom they ask, and are believed.
-	Proxies Proxies
+	Live // as it is at first
 	// Limiter bounds what one caller asks; nil: nothing does.
 	Limiter *Limiter
-	// Origins are those whose pages may read answers here, beside our own; see CheckOrigin.
-	Origins []string
 	// Repeats remembers answers to requests with an Idempotency-Key; nil: the header means nothing.
 	Repeats *Repeats
-	// AccessLog says that every request is logged.
-	AccessLog bool
 	// HTTPSOnly says that people come by https: browsers are told to stay with it.
 	HTTPSOnly bool
 	// Checks say whether the roles of this process are ready, beside the edge's own tables.
@@ -95,6 +90,7 @@ type API struct {
 	options Options
 	log     *slog.Logger
 	mux     *chi.Mux
+	live    atomic.Pointer[live] // set by New
 
 	door      bus.DoorID
 	seq       atomic.Uint64
@@ -118,11 +114,6 @@ func New(o Options) (*API, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	for _, origin := range o.Origins {
-		if err := CheckOrigin(origin); err != nil {
-			return nil, fmt.Errorf("make api: %w", err)
-		}
-	}
 	hosts, err := newHostGuard(o.Hosts, o.AnyHost)
 	if err != nil {
 		return nil, err
@@ -139,24 +130,19 @@ func New(o Options) (*API, error) {
 		options: o, log: o.Logger, mux: chi.NewMux(),
 		door: bus.NewDoorID(), appending: make(chan struct{}, 1), importing: make(chan struct{}, 1), looking: make(chan struct{}, looking), needs: map[string]need{},
 	}
-	return a, a.routes(hosts)
+	if err := a.SetLive(o.Live); err != nil {
+		return nil, fmt.Errorf("make api: %w", err)
+	}
+	a.routes(hosts)
+	return a, nil
 }
 
 // ServeHTTP serves everything.
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) { a.mux.ServeHTTP(w, r) }
 
-func (a *API) routes(hosts hostGuard) error {
-	crossOrigin := http.NewCrossOriginProtection()
-	crossOrigin.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		problem.Write(w, r, devices.Errorf(devices.Forbidden, "", "a page of another site must not change anything here"))
-	}))
-	for _, origin := range a.options.Origins {
-		if err := crossOrigin.AddTrustedOrigin(origin); err != nil {
-			return fmt.Errorf("trust origin: %w", err)
-		}
-	}
+func (a *API) routes(hosts hostGuard) {
 	// Whatever stands here is also around the stream: it must neither buffer nor bound the time of an answer.
-	a.mux.Use(a.accessLog, a.recoverPanics, a.secure, hosts.guard, a.cors, limitBody, crossOrigin.Handler, a.identify, a.limitRate)
+	a.mux.Use(a.accessLog, a.recoverPanics, a.secure, hosts.guard, a.cors, limitBody, a.crossOrigin, a.identify, a.limitRate)
 	a.mux.NotFound(a.elsewhere)
 	a.mux.MethodNotAllowed(a.methodNotAllowed)
 	isEdge := a.options.Assets != nil
@@ -197,7 +183,6 @@ func (a *API) routes(hosts hostGuard) error {
 			a.edgeRoutes(route)
 		}
 	})
-	return nil
 }
 
 // repeatsItself are the routes that know a repeated request by themselves: a command's id follows from its key.

@@ -101,6 +101,9 @@ func (a *App) adminHandler(local bool) (http.Handler, error) {
 	if a.parts.hub != nil {
 		o.Stalest = a.parts.hub.Stalest
 	}
+	if a.opts.Report.Reload != nil {
+		o.Reload = func(ctx context.Context) (any, error) { return a.Reload(ctx, "admin") }
+	}
 	return api.NewAdmin(o)
 }
 

@@ -41,6 +41,9 @@ type App struct {
 	stopErr  error         // valid once stopped is closed
 
 	stack stack // Start's, then Stop's
+
+	reloads reloads
+	asked   chan struct{} // by Alive, one at a time
 }
 
 // Addrs are the addresses that the ports are bound to. MQTT is nil where devices do not connect to this process, Admin where
@@ -58,10 +61,14 @@ func New(opts Options) (*App, error) {
 		opts.Report.Logger = slog.New(slog.DiscardHandler)
 	}
 	log := opts.Report.Logger
-	return &App{
+	a := &App{
 		opts: opts, log: log, runner: newRunner(log),
 		started: make(chan struct{}), stopped: make(chan struct{}),
-	}, nil
+		asked:   make(chan struct{}, 1),
+		reloads: reloads{turn: make(chan struct{}, 1), current: opts},
+	}
+	a.reloads.lastGood.Store(time.Now().UnixMilli())
+	return a, nil
 }
 
 // Start opens the store, binds the ports, starts every part and returns; the parts run until Stop, whatever becomes of ctx. After an

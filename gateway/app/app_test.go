@@ -100,7 +100,7 @@ func TestAPortInUseIsAClearErrorAndNothingIsLeftRunning(t *testing.T) {
 
 func TestOpenStreamsAndConnectedDevicesDoNotHoldAStopUp(t *testing.T) {
 	var log syncBuffer
-	g := startGateway(t, func(o *Options) { o.Report.Logger = NewLogger(o.Log, &log) })
+	g := startGateway(t, func(o *Options) { o.Report.Logger, _ = NewLogger(o.Log, &log) })
 	var streams []*stream
 	for i := range 50 {
 		streams = append(streams, g.open(fmt.Sprintf("/stream/assets?fleet=f-%d&fleet=north", i%3), ""))

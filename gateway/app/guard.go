@@ -9,12 +9,12 @@ import (
 
 // GuardOptions are what is asked of those who come over HTTP, beside who they are.
 type GuardOptions struct {
-	TrustedProxies   []string `name:"trusted-proxies" help:"Addresses or prefixes of proxies whose X-Forwarded-For is believed: what is counted by address, and logged, then is whom they ask for." placeholder:"PREFIX"`
-	CORSOrigins      []string `name:"cors-origins" help:"Origins whose pages may use the API and the streams, with cookies: https://app.example.org. Without any, only our own page may." placeholder:"ORIGIN"`
-	Rate             float64  `name:"rate-limit" help:"Requests a second that one caller may make, by name or, without a proof, by address; 0: any. Without credentials loopback is not counted." default:"${rate_limit}"`
-	Burst            int      `name:"rate-burst" help:"Requests of one caller that may come at once." default:"${rate_burst}"`
-	StreamsPerCaller int      `name:"max-streams-per-caller" help:"Streams that one caller who shows a proof may have open on this process; 0: any." default:"${streams_per_caller}"`
-	AccessLog        bool     `name:"access-log" help:"Log every request, without headers and without what proves anything."`
+	TrustedProxies   []string `name:"trusted-proxies" reload:"" help:"Addresses or prefixes of proxies whose X-Forwarded-For is believed: what is counted by address, and logged, then is whom they ask for." placeholder:"PREFIX"`
+	CORSOrigins      []string `name:"cors-origins" reload:"" help:"Origins whose pages may use the API and the streams, with cookies: https://app.example.org. Without any, only our own page may." placeholder:"ORIGIN"`
+	Rate             float64  `name:"rate-limit" reload:"" help:"Requests a second that one caller may make, by name or, without a proof, by address; 0: any. Without credentials loopback is not counted." default:"${rate_limit}"`
+	Burst            int      `name:"rate-burst" reload:"" help:"Requests of one caller that may come at once." default:"${rate_burst}"`
+	StreamsPerCaller int      `name:"max-streams-per-caller" reload:"" help:"Streams that one caller who shows a proof may have open on this process; 0: any." default:"${streams_per_caller}"`
+	AccessLog        bool     `name:"access-log" reload:"" help:"Log every request, without headers and without what proves anything."`
 }
 
 // Bounds of the settings.
@@ -74,9 +74,14 @@ func parsePrefixes(field string, texts []string) (prefixes []netip.Prefix, err e
 	return prefixes, nil
 }
 
-// limiter bounds what callers ask of this process.
-func (o *Options) limiter(proxies api.Proxies) (*api.Limiter, error) {
-	return api.NewLimiter(api.LimitOptions{
+// limits bound what callers ask of this process.
+func (o *Options) limits(proxies api.Proxies) api.LimitOptions {
+	return api.LimitOptions{
 		Rate: o.Guard.Rate, Burst: o.Guard.Burst, StreamsPerCaller: o.Guard.StreamsPerCaller, Proxies: proxies,
-	})
+	}
+}
+
+// live is what of the people's door may change while it serves.
+func (o *Options) live(proxies api.Proxies) api.Live {
+	return api.Live{Proxies: proxies, Origins: o.Guard.CORSOrigins, AccessLog: o.Guard.AccessLog}
 }

@@ -45,7 +45,7 @@ type gateway struct {
 func startGateway(t *testing.T, change ...func(*Options)) *gateway {
 	t.Helper()
 	o := testOptions(t)
-	o.Report.Logger = NewLogger(o.Log, testWriter{t})
+	o.Report.Logger, o.Report.Level = NewLogger(o.Log, testWriter{t})
 	for _, f := range change {
 		f(&o)
 	}

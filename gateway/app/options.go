@@ -87,7 +87,7 @@ type StoreOptions struct {
 
 // LogOptions are what the program says about itself, on standard error.
 type LogOptions struct {
-	Level  slog.Level `help:"Least level that is logged: debug, info, warn or error." default:"${log_level}"`
+	Level  slog.Level `reload:"" help:"Least level that is logged: debug, info, warn or error." default:"${log_level}"`
 	Format string     `help:"Form of the log: ${enum}." enum:"text,json" default:"${log_format}"`
 }
 
@@ -95,6 +95,10 @@ type LogOptions struct {
 type ReportOptions struct {
 	// Logger takes the log of every part; nil discards it.
 	Logger *slog.Logger
+	// Level is that of Logger, which a reload changes; nil leaves it as it is.
+	Level *slog.LevelVar
+	// Reload reads the settings again, as they were read for the start; nil: they cannot be.
+	Reload func() (Options, error)
 	// Banner takes the few lines for people that say where to look, once the ports are bound; nil discards them.
 	Banner io.Writer
 }

@@ -29,6 +29,8 @@ type Stats struct {
 	WS     *ws.Stats     `json:"websocket,omitempty"` // of the role edge
 	HTTP   HTTPStats     `json:"http"`
 
+	Settings SettingsStats `json:"settings"` // and their reloads
+
 	Commands *command.Stats `json:"commands,omitempty"` // of the role broker
 
 	Registry *registry.Stats `json:"registry,omitempty"`
@@ -204,6 +206,7 @@ func (a *App) stats() Stats {
 		stats.WS = &sockets
 		stats.SSE = &SSEStats{Open: s.Open, Opened: s.Opened, Bytes: s.Bytes, Ended: s.Ended, Refused: s.Refused, Views: p.views.Stats()}
 	}
+	stats.Settings = a.reloads.stats()
 	if door := a.http.Load(); door != nil {
 		stats.HTTP = HTTPStats{Open: door.open.Load(), Refused: door.refused.Load(), Limits: p.limiter.Stats()}
 		if p.repeats != nil {

@@ -5,6 +5,9 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
+	"net/netip"
+	"sync/atomic"
 	"time"
 
 	"github.com/fleetcast/fleetcast/bridge"
@@ -43,7 +46,7 @@ type parts struct {
 	views   *sse.Views // of streams, that people change
 	api     *api.API
 	dead    *deadLetters // nil where there are none
-	proxies api.Proxies
+	proxies atomic.Pointer[api.Proxies]
 	limiter *api.Limiter
 	repeats *api.Repeats // of the role edge
 	certs   *certs.Files // of the HTTP port; nil: it speaks no TLS
@@ -76,11 +79,12 @@ func wire(o *Options, s *store, who known, log *slog.Logger, stats func() Stats)
 		p.auth = authenticator{who.people}
 	}
 	part := func(name string) *slog.Logger { return log.With("part", name) }
-	var err error
-	if p.proxies, err = o.trustedProxies(); err != nil {
+	proxies, err := o.trustedProxies()
+	if err != nil {
 		return nil, err
 	}
-	if p.limiter, err = o.limiter(p.proxies); err != nil {
+	p.proxies.Store(&proxies)
+	if p.limiter, err = api.NewLimiter(o.limits(proxies)); err != nil {
 		return nil, err
 	}
 	if o.roles().Has(RoleBroker) || o.roles().Has(RoleEdge) {
@@ -106,6 +110,9 @@ func wire(o *Options, s *store, who known, log *slog.Logger, stats func() Stats)
 	return p, p.wireAPI(o, part("api"), stats)
 }
 
+// client is whom a stream is for, by address.
+func (p *parts) client(r *http.Request) netip.Addr { return p.proxies.Load().Address(r) }
+
 // wireStreams makes what viewers see.
 func (p *parts) wireStreams(o *Options, part func(name string) *slog.Logger) (err error) {
 	edge := bus.NewEdgeID()
@@ -117,12 +124,12 @@ func (p *parts) wireStreams(o *Options, part func(name string) *slog.Logger) (er
 		return err
 	}
 	admit := api.AdmitStream(p.viewers, p.limiter)
-	p.stream, err = sse.New(sse.Options{Hub: p.hub, NoGzip: !o.HTTP.Gzip, Admit: admit, Client: p.proxies.Address, Views: p.views, Logger: part("sse")})
+	p.stream, err = sse.New(sse.Options{Hub: p.hub, NoGzip: !o.HTTP.Gzip, Admit: admit, Client: p.client, Views: p.views, Logger: part("sse")})
 	if err != nil {
 		return err
 	}
 	p.ws, err = ws.New(ws.Options{
-		Hub: p.hub, Views: p.views, Admit: admit, Commander: commander{p}, Client: p.proxies.Address, Hosts: o.pageHosts(), Origins: o.Guard.CORSOrigins, Logger: part("websocket"),
+		Hub: p.hub, Views: p.views, Admit: admit, Commander: commander{p}, Client: p.client, Hosts: o.pageHosts(), Origins: o.Guard.CORSOrigins, Logger: part("websocket"),
 	})
 	return err
 }
@@ -190,8 +197,8 @@ func (p *parts) wireAPI(o *Options, log *slog.Logger, stats func() Stats) (err e
 	if p.certs, err = o.httpCerts(log); err != nil {
 		return err
 	}
-	options.HTTPSOnly, options.Origins, options.AccessLog = o.byHTTPS(), o.Guard.CORSOrigins, o.Guard.AccessLog
-	options.Proxies, options.Limiter, options.Repeats = p.proxies, p.limiter, p.repeats
+	options.HTTPSOnly, options.Live = o.byHTTPS(), o.live(*p.proxies.Load())
+	options.Limiter, options.Repeats = p.limiter, p.repeats
 	p.api, err = api.New(options)
 	return err
 }

@@ -37,7 +37,7 @@ type Options struct {
 	Commander Commander
 	// Hosts are host names whose pages may connect, besides a page's own host.
 	Hosts []string
-	// Origins are those whose pages may connect, exactly.
+	// Origins are those whose pages may connect, exactly; see SetOrigins.
 	Origins []string
 	Client  func(*http.Request) netip.Addr // as for streams of events
 
@@ -55,6 +55,7 @@ type Handler struct {
 	empty    chan struct{} // closed when draining and no connection is open
 	messages [actions]atomic.Uint64
 	errors   atomic.Uint64
+	origins  atomic.Pointer[[]string]
 
 	mu       sync.Mutex
 	draining bool
@@ -87,10 +88,15 @@ func New(o Options) (*Handler, error) {
 			return sse.Admission{Caller: &devices.Caller{Subject: "local", Role: devices.Admin, Scope: devices.AllFleets()}}, nil
 		}
 	}
-	return &Handler{
+	h := &Handler{
 		options: o, log: o.Logger, empty: make(chan struct{}), conns: map[*conn]struct{}{}, clients: map[netip.Prefix]int{},
-	}, nil
+	}
+	h.SetOrigins(o.Origins)
+	return h, nil
 }
+
+// SetOrigins replaces those whose pages may connect. It may be called at any time; connections that are open stay.
+func (h *Handler) SetOrigins(origins []string) { h.origins.Store(&origins) }
 
 func orDefault[T comparable](value, fallback T) T {
 	var zero T
@@ -186,7 +192,7 @@ func (h *Handler) mayOrigin(r *http.Request) bool {
 	if len(origins) == 0 {
 		return true
 	}
-	if len(origins) == 1 && slices.Contains(h.options.Origins, origins[0]) {
+	if len(origins) == 1 && slices.Contains(*h.origins.Load(), origins[0]) {
 		return true
 	}
 	u, err := url.Parse(origins[0])
