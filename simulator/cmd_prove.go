@@ -36,12 +36,34 @@ type proveCommand struct {
 	Reconnect   time.Duration `help:"How long viewers wait before they connect again; 0 is what the stream asks for."`
 	Settle      time.Duration `help:"How long a recovery may take, and all that is owed to be shown." default:"20s"`
 	Fleet       string        `help:"The devices' fleet." default:"prove"`
+	TLSCA       string        `name:"tls-ca" help:"Certificates that https:// trusts besides the system's." type:"existingfile"`
+	Crowd       crowdFlags    `embed:""`
 	Prefix      string        `help:"Begin of the devices' ids; made up where nothing is said."`
 	Credentials string        `help:"A file of user names and passwords, as fleet takes it, of devices of the one fleet." type:"existingfile"`
 	Header      []string      `help:"A header of every request to an edge, repeatable: Authorization: Bearer …" sep:"none"`
 	Seed        uint64        `help:"Decides when which fault is made." default:"1"`
 	JSON        bool          `name:"json" help:"Write the report as JSON."`
 	NoProgress  bool          `help:"No progress."`
+}
+
+// crowdFlags say how the viewers listen, and what they do.
+type crowdFlags struct {
+	HTTP2Share    units.Share    `name:"http2-share" help:"Share of the viewers that share connections of HTTP/2, which a gateway of ours then speaks over TLS." default:"0"`
+	HTTP2OwnShare units.Share    `name:"http2-own-share" help:"Share of the viewers that have a connection of HTTP/2 each." default:"0"`
+	WSShare       units.Share    `name:"websocket-share" help:"Share of the viewers that listen over WebSocket." default:"0"`
+	FilterShare   units.Share    `help:"Share of the viewers that ask for a part of the devices: a list, or a box, in turn." default:"0"`
+	PanEvery      time.Duration  `help:"Move the viewport of every other viewer with a box so often; 0 never does."`
+	SlowShare     units.Share    `help:"Share of the viewers that read slowly." default:"0"`
+	SlowRate      units.ByteRate `help:"How slowly." default:"16kB/s"`
+	ResumeShare   units.Share    `help:"Share of the viewers that --resume-every cuts; all where nothing is said." default:"0"`
+	GoneShare     units.Share    `help:"Share of the viewers that leave in the middle and never return." default:"0"`
+}
+
+func (f *crowdFlags) crowd() prove.Crowd {
+	return prove.Crowd{
+		HTTP2Share: f.HTTP2Share, HTTP2OwnShare: f.HTTP2OwnShare, WebSocketShare: f.WSShare, FilterShare: f.FilterShare, PanEvery: f.PanEvery,
+		SlowShare: f.SlowShare, SlowRate: f.SlowRate, ResumeShare: f.ResumeShare, GoneShare: f.GoneShare,
+	}
 }
 
 // Exit codes of prove besides those of all commands.
@@ -73,7 +95,9 @@ func (c *proveCommand) Run(ctx context.Context, t *terminal) (err error) {
 		return errors.New("say --gateway, or --url and --mqtt of an installation")
 	}
 	if c.Gateway != "" {
-		g, err := prove.StartGateway(ctx, prove.GatewayOptions{Program: c.Gateway, Args: c.GatewayArg, Dir: c.Dir, Down: c.Down})
+		g, err := prove.StartGateway(ctx, prove.GatewayOptions{
+			Program: c.Gateway, Args: c.GatewayArg, Dir: c.Dir, Down: c.Down, Secure: c.Crowd.HTTP2Share+c.Crowd.HTTP2OwnShare > 0,
+		})
 		if err != nil {
 			return err
 		}
@@ -82,7 +106,7 @@ func (c *proveCommand) Run(ctx context.Context, t *terminal) (err error) {
 				fmt.Fprintln(t.err, "simulator: stop gateway:", stopErr)
 			}
 		}()
-		o.URLs, o.MQTT, o.OneEdge = []string{g.URL()}, []string{g.MQTT()}, true
+		o.URLs, o.MQTT, o.OneEdge, o.TLS = []string{g.URL()}, []string{g.MQTT()}, true, g.Trust()
 		if c.KillEvery > 0 {
 			o.Faults = append(o.Faults, g.KillFault())
 		}
@@ -109,6 +133,11 @@ func (c *proveCommand) Run(ctx context.Context, t *terminal) (err error) {
 
 // access reads what devices and viewers show.
 func (c *proveCommand) access(o *prove.Options) (err error) {
+	if c.TLSCA != "" {
+		if o.TLS, err = (&accessFlags{TLSCA: c.TLSCA}).config(); err != nil {
+			return err
+		}
+	}
 	if o.Header, err = headers(c.Header); err != nil || c.Credentials == "" {
 		return err
 	}
@@ -123,7 +152,7 @@ func (c *proveCommand) options(t *terminal) prove.Options {
 	o := prove.Options{
 		URLs: c.URL, MQTT: c.MQTT, Devices: c.Devices, Rate: c.Rate, Viewers: c.Viewers, For: c.For, Fleet: c.Fleet, Prefix: c.Prefix,
 		Seed: c.Seed, FaultEvery: c.KillEvery, FaultCount: c.Kills, QuietShare: c.Quiet, ResumeEvery: c.ResumeEvery, Reconnect: c.Reconnect, Settle: c.Settle,
-		Progress: t.err, Logger: t.log,
+		Crowd: c.Crowd.crowd(), Progress: t.err, Logger: t.log,
 	}
 	o.Durable = c.Durable
 	o.NoResets = c.Resets == "none" || (c.Resets == "auto" && c.Durable && c.Gateway != "" && len(c.Fault) == 0)

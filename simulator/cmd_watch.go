@@ -21,6 +21,7 @@ type watchCommand struct {
 	ResumeEvery time.Duration  `help:"Cut each connection when it is so old, and resume; 0 never does."`
 	Query       []string       `help:"A filter, as fleet=north&fields=lat,lon or bbox=2,48,3,49, repeatable: the viewers take turns." sep:"none"`
 	HTTP2Share  units.Share    `name:"http2-share" help:"Share of the viewers that share connections over HTTP/2." default:"0"`
+	HTTP2Own    units.Share    `name:"http2-own-share" help:"Share of the viewers that have a connection of HTTP/2 each." default:"0"`
 	WSShare     units.Share    `name:"websocket-share" help:"Share of the viewers that listen over WebSocket, at /stream/ws." default:"0"`
 	TLSCA       string         `name:"tls-ca" help:"Certificates that https:// trusts besides the system's." type:"existingfile"`
 	Header      []string       `help:"A header of every request, repeatable: Authorization: Bearer …" sep:"none"`
@@ -58,7 +59,7 @@ func (c *watchCommand) Run(ctx context.Context, t *terminal) error {
 func (c *watchCommand) options(t *terminal) (watch.Options, error) {
 	o := watch.Options{
 		URL: c.URL, Viewers: c.Viewers, For: c.For, ResumeEvery: c.ResumeEvery, ResumeShare: c.ResumeShare, GoneShare: c.GoneShare,
-		HTTP2Share: c.HTTP2Share, WebSocketShare: c.WSShare, PanEvery: c.PanEvery, SlowShare: c.SlowShare, SlowRate: c.SlowRate,
+		HTTP2Share: c.HTTP2Share, HTTP2OwnShare: c.HTTP2Own, WebSocketShare: c.WSShare, PanEvery: c.PanEvery, SlowShare: c.SlowShare, SlowRate: c.SlowRate,
 		CheckShare: c.CheckShare, ConnectRate: c.ConnectRate, Progress: t.err, Logger: t.log,
 	}
 	if len(c.Query) > 0 {

@@ -75,6 +75,7 @@ var layers = map[string]int{
 	"simulator/play":                5,
 	"simulator/capture":             5,
 	"simulator/units":               5,
+	"simulator/certs":               5,
 	"simulator/internal/testbroker": 5,
 }
 

@@ -2,56 +2,19 @@ package bench
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
-	"math/big"
-	"net"
 	"net/http"
-	"os"
 	"path/filepath"
 	"sync"
 	"time"
 
+	"github.com/fleetcast/fleetcast/simulator/certs"
 	"github.com/fleetcast/fleetcast/simulator/sseclient"
 	"github.com/fleetcast/fleetcast/simulator/watch"
 )
-
-// certificateLife is longer than any bench.
-const certificateLife = 24 * time.Hour
-
-// certificate makes a certificate for 127.0.0.1 and returns its files and who trusts it.
-func (l *lab) certificate() (cert, key string, trust *tls.Config, err error) {
-	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return "", "", nil, fmt.Errorf("make certificate: %w", err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(certificateLife),
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &private.PublicKey, private)
-	if err != nil {
-		return "", "", nil, fmt.Errorf("make certificate: %w", err)
-	}
-	pkcs8, err1 := x509.MarshalPKCS8PrivateKey(private)
-	parsed, err2 := x509.ParseCertificate(der)
-	cert, key = filepath.Join(l.dir, "cert.pem"), filepath.Join(l.dir, "key.pem")
-	err3 := os.WriteFile(cert, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o600)
-	err4 := os.WriteFile(key, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8}), 0o600)
-	if err := errors.Join(err1, err2, err3, err4); err != nil {
-		return "", "", nil, fmt.Errorf("make certificate: %w", err)
-	}
-	trust = &tls.Config{RootCAs: x509.NewCertPool(), MinVersion: tls.VersionTLS12}
-	trust.RootCAs.AddCert(parsed)
-	return cert, key, trust, nil
-}
 
 // startSecure runs a gateway that speaks HTTPS.
 func (l *lab) startSecure(ctx context.Context, cert, key string, trust *tls.Config) (*server, error) {
@@ -87,10 +50,11 @@ func (l *lab) startSecure(ctx context.Context, cert, key string, trust *tls.Conf
 // secureMemory measures viewers over TLS: over HTTP/1.1, over HTTP/2 with a connection of its own each, as browsers that are
 // different people's, and over HTTP/2 with connections that many of them share, as a proxy's.
 func (l *lab) secureMemory(ctx context.Context, count int) (rows []*MemoryRow, err error) {
-	cert, key, trust, err := l.certificate()
+	made, err := certs.Make(l.dir)
 	if err != nil {
 		return nil, err
 	}
+	cert, key, trust := made.Cert, made.Key, made.Trust
 	for _, kind := range []struct {
 		what string
 		open func(*server) (func() error, error)

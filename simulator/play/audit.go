@@ -60,7 +60,7 @@ func (e *engine) look(ctx context.Context, owed map[string]int64) error {
 	defer cancel()
 	query := url.Values{"fields": {"at"}}
 	client, err := sseclient.New(sseclient.Options{
-		URL: e.installation.fill(usualEdge) + usualPath + "?" + query.Encode(), Header: e.options.Header,
+		URL: e.installation.fill(usualEdge) + usualPath + "?" + query.Encode(), Header: e.options.Header, TLS: e.installation.trust,
 		OnEvent: func(event sseclient.Event, _ time.Time) error {
 			if event.Type == "ready" {
 				return errReady

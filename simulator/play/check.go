@@ -76,6 +76,7 @@ func (s *Scenario) check() error {
 }
 
 func (s *Scenario) checkParts(names) error {
+	secure := 0
 	for i := range s.Start {
 		p := &s.Start[i]
 		is := 0
@@ -86,6 +87,12 @@ func (s *Scenario) checkParts(names) error {
 		}
 		if is != 1 {
 			return fmt.Errorf("%s is one of gateway, run and proxy", p.Name)
+		}
+		if p.TLS {
+			secure++
+		}
+		if p.TLS && (p.Gateway == nil || secure > 1) {
+			return fmt.Errorf("%s: tls is of one gateway", p.Name)
 		}
 	}
 	return nil

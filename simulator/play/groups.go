@@ -20,7 +20,7 @@ import (
 // Where a group goes that says nothing.
 const (
 	usualDoor = "{" + gatewayName + ".mqtt}"
-	usualEdge = "http://{" + gatewayName + ".http}"
+	usualEdge = "{" + gatewayName + ".url}"
 	usualPath = "/stream/assets"
 )
 
@@ -127,8 +127,8 @@ func (e *engine) makeViewers() error {
 		}
 		o := watch.Options{
 			URL: base, Viewers: v.Count, ConnectRate: v.ConnectRate, SlowShare: v.SlowShare, SlowRate: v.SlowRate, ResumeEvery: v.ResumeEvery,
-			ResumeShare: v.ResumeShare, GoneShare: v.GoneShare, HTTP2Share: v.HTTP2Share, WebSocketShare: v.WebSocketShare,
-			PanEvery: v.PanEvery, Gzip: v.Gzip, Header: e.options.Header, CheckShare: watch.DefaultCheckShare, Logger: e.options.Logger,
+			ResumeShare: v.ResumeShare, GoneShare: v.GoneShare, HTTP2Share: v.HTTP2Share, HTTP2OwnShare: v.HTTP2OwnShare, WebSocketShare: v.WebSocketShare,
+			TLS: e.installation.trust, PanEvery: v.PanEvery, Gzip: v.Gzip, Header: e.options.Header, CheckShare: watch.DefaultCheckShare, Logger: e.options.Logger,
 			StayFor: e.scenario.For, // it ends with the scenario
 		}
 		if n := len(v.Queries); n > 0 {
@@ -152,6 +152,10 @@ func (e *engine) makeLedger() error {
 	}
 	o := prove.Options{
 		Devices: l.Devices, Viewers: l.Viewers, Rate: l.Rate, For: e.scenario.For, Seed: e.scenario.Seed, ResumeEvery: l.ResumeEvery,
+		TLS: e.installation.trust, Crowd: prove.Crowd{
+			HTTP2Share: l.HTTP2Share, HTTP2OwnShare: l.HTTP2OwnShare, WebSocketShare: l.WebSocketShare, FilterShare: l.FilterShare, PanEvery: l.PanEvery,
+			SlowShare: l.SlowShare, SlowRate: l.SlowRate, ResumeShare: l.ResumeShare, GoneShare: l.GoneShare,
+		},
 		Settle: l.Settle, Fleet: or(l.Fleet, "ledger"), Header: e.options.Header, Terms: prove.Terms{Durable: true}, Reconnect: 200 * time.Millisecond, Logger: e.options.Logger,
 	}
 	if l.Credentials != "" {

@@ -2,6 +2,7 @@ package play
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net/url"
@@ -21,7 +22,8 @@ type installation struct {
 	addresses map[string]string // by name, as {redis} and {gateway.mqtt} say
 	processes map[string]*guarded
 	proxies   map[string]*proxy.Proxy
-	order     []*guarded // as they were started
+	order     []*guarded  // as they were started
+	trust     *tls.Config // who trusts the edge of HTTPS, where there is one
 	running   sync.WaitGroup
 	cancel    context.CancelFunc // ends the proxies
 }
@@ -44,7 +46,7 @@ func install(ctx context.Context, o *Options) (*installation, error) {
 		if err != nil || u.Host == "" {
 			return nil, errors.Join(fmt.Errorf("read address of the edge %q: it is written as http://127.0.0.1:8080", o.URL), in.stop())
 		}
-		in.addresses[gatewayName+".http"] = u.Host
+		in.addresses[gatewayName+".http"], in.addresses[gatewayName+".url"] = u.Host, u.Scheme+"://"+u.Host
 	}
 	for i := range o.Scenario.Start {
 		if err := in.start(ctx, proxying, &o.Scenario.Start[i], o); err != nil {
@@ -78,12 +80,16 @@ func (in *installation) start(ctx, proxying context.Context, p *Part, o *Options
 		for _, arg := range p.Gateway {
 			args = append(args, in.fill(arg))
 		}
-		g, err := prove.StartGateway(ctx, prove.GatewayOptions{Program: o.Gateway, Args: args})
+		g, err := prove.StartGateway(ctx, prove.GatewayOptions{Program: o.Gateway, Args: args, Secure: p.TLS})
 		if err != nil {
 			return fmt.Errorf("start %s: %w", p.Name, err)
 		}
 		in.keep(p.Name, g)
-		in.addresses[p.Name+".mqtt"], in.addresses[p.Name+".http"] = g.MQTT(), strings.TrimPrefix(g.URL(), "http://")
+		in.addresses[p.Name+".mqtt"], in.addresses[p.Name+".http"] = g.MQTT(), g.Host()
+		in.addresses[p.Name+".url"] = g.URL()
+		if p.TLS {
+			in.trust = g.Trust()
+		}
 	}
 	return nil
 }

@@ -51,6 +51,7 @@ type Small struct {
 type Part struct {
 	Name    string            `yaml:"name"`
 	Gateway []string          `yaml:"gateway"` // its flags; [] is none
+	TLS     bool              `yaml:"tls"`     // a gateway's edge speaks HTTPS, which HTTP/2 needs
 	Run     string            `yaml:"run"`     // a program that listens on {port}
 	Args    []string          `yaml:"args"`
 	Files   map[string]string `yaml:"files"` // that it finds in {dir}
@@ -131,6 +132,7 @@ type Viewers struct {
 	ResumeShare    units.Share    `yaml:"resume_share"`
 	GoneShare      units.Share    `yaml:"gone_share"`
 	HTTP2Share     units.Share    `yaml:"http2_share"`
+	HTTP2OwnShare  units.Share    `yaml:"http2_own_share"`
 	WebSocketShare units.Share    `yaml:"websocket_share"`
 	PanEvery       time.Duration  `yaml:"pan_every"`
 	Gzip           bool           `yaml:"gzip"`
@@ -145,6 +147,16 @@ type Ledger struct {
 	Rate        units.Rate    `yaml:"rate"`
 	ResumeEvery time.Duration `yaml:"resume_every"`
 	Settle      time.Duration `yaml:"settle"`
+	// What its viewers are, as of Viewers. Filtered ones ask for a list of devices or for a box, in turn.
+	HTTP2Share     units.Share    `yaml:"http2_share"`
+	HTTP2OwnShare  units.Share    `yaml:"http2_own_share"`
+	WebSocketShare units.Share    `yaml:"websocket_share"`
+	FilterShare    units.Share    `yaml:"filter_share"`
+	PanEvery       time.Duration  `yaml:"pan_every"`
+	SlowShare      units.Share    `yaml:"slow_share"`
+	SlowRate       units.ByteRate `yaml:"slow_rate"`
+	ResumeShare    units.Share    `yaml:"resume_share"`
+	GoneShare      units.Share    `yaml:"gone_share"`
 	// Credentials are a file, as --credentials takes it, of devices of the one fleet that Fleet names.
 	Credentials string `yaml:"credentials"`
 	Fleet       string `yaml:"fleet"`

@@ -26,6 +26,7 @@ func TestScenariosAreCheckedBeforeTheyRun(t *testing.T) {
 		"two of one name":       {"viewers: [", "viewers: [{ name: desk, count: 1 }, "},
 		"a part of two kinds":   {"gateway: [--in-memory]", "gateway: [], run: redis-server"},
 		"a part of no kind":     {", gateway: [--in-memory]", ""},
+		"tls of a program":      {"gateway: [--in-memory]", "run: redis-server, tls: true"},
 		"an empty ledger":       {"viewers:", "ledger: {}\nviewers:"},
 		"a wrong threshold":     {"viewers:", "thresholds: [freshness<1]\nviewers:"},
 		"a wrong small one":     {"viewers:", "small: { thresholds: [x] }\nviewers:"},

@@ -15,6 +15,8 @@ const (
 	// Least numbers of a small form: what there is of everything.
 	leastDevices = 5
 	leastViewers = 2
+	// leastReaders are those of a ledger: with fewer there would not be one of each kind.
+	leastReaders = 12
 	// leastAge is how old a stream of a small form may get at the least, or it would be away more than it is there.
 	leastAge = 3 * time.Second
 )
@@ -50,7 +52,8 @@ func (s *Scenario) small() *Scenario {
 	}
 	if s.Ledger != nil {
 		l := *s.Ledger
-		l.Devices, l.Viewers, l.ResumeEvery = min(l.Devices, 10), min(l.Viewers, 4), z.atLeast(l.ResumeEvery, leastAge)
+		l.Devices, l.Viewers = min(l.Devices, 10), min(l.Viewers, leastReaders)
+		l.ResumeEvery, l.PanEvery = z.atLeast(l.ResumeEvery, leastAge), z.time(l.PanEvery)
 		out.Ledger = &l
 	}
 	out.Faults = append([]Fault(nil), s.Faults...)

@@ -48,9 +48,10 @@ func (r *run) audit(ctx context.Context, owed []uint32) bool {
 	return whole
 }
 
-func covers(held, owed []uint32) bool {
+// covers tells whether all that is owed of the devices that are seen is held; nil sees all.
+func covers(held, owed []uint32, sees []bool) bool {
 	for d, n := range owed {
-		if held[d] < n {
+		if held[d] < n && (sees == nil || sees[d]) {
 			return false
 		}
 	}
@@ -62,16 +63,16 @@ func (r *run) auditAssets(ctx context.Context, edge int, base string, owed []uin
 	var last error
 	ok := until(ctx, func() bool {
 		last = r.readAssets(ctx, base, owed, held)
-		return last == nil && covers(held, owed)
+		return last == nil && covers(held, owed, nil)
 	})
-	r.notKept(fmt.Sprintf("GET from edge %d", edge), held, owed, ok)
+	r.notKept(fmt.Sprintf("GET from edge %d", edge), held, owed, nil, ok)
 	return ok
 }
 
 // notKept records what a reader did not find.
-func (r *run) notKept(who string, held, owed []uint32, ok bool) {
+func (r *run) notKept(who string, held, owed []uint32, sees []bool, ok bool) {
 	for d, n := range owed {
-		if !ok && held[d] < n {
+		if !ok && held[d] < n && (sees == nil || sees[d]) {
 			r.ledger.NotKept(who, d, held[d], n)
 		}
 	}
@@ -82,13 +83,13 @@ func (r *run) auditSnapshot(ctx context.Context, edge int, base string, owed []u
 	ok := until(ctx, func() bool {
 		var err error
 		held, err = r.probe(ctx, "snapshot", base, idKey{}, make([]uint32, len(owed)), nil)
-		return err == nil && covers(held, owed)
+		return err == nil && covers(held, owed, nil)
 	})
 	if len(held) == 0 {
 		held = make([]uint32, len(owed))
 	}
-	r.notKept(fmt.Sprintf("snapshot of edge %d", edge), held, owed, ok)
-	if !ok && covers(held, owed) {
+	r.notKept(fmt.Sprintf("snapshot of edge %d", edge), held, owed, nil, ok)
+	if !ok && covers(held, owed, nil) {
 		r.ledger.Breach(Unrecovered, "edge %d gives no snapshot", edge)
 	}
 	return ok
@@ -97,7 +98,7 @@ func (r *run) auditSnapshot(ctx context.Context, edge int, base string, owed []u
 func (r *run) auditViewers(ctx context.Context, owed []uint32) bool {
 	whole := true
 	for i := range r.viewers {
-		ok := until(ctx, func() bool { return r.ledger.IsReady(i) && !r.ledger.Behind(i, owed) })
+		ok := until(ctx, func() bool { return r.viewers[i].gone.Load() || r.ledger.IsReady(i) && !r.ledger.Behind(i, owed) })
 		whole = whole && ok
 		if ok {
 			continue
@@ -116,14 +117,14 @@ func (r *run) auditID(ctx context.Context, base string, owed []uint32) bool {
 	if !ok {
 		return true
 	}
-	who := "resumed " + key.id
+	who, sees := "resumed "+key.id, r.asks[key.ask].sees
 	held, err := r.probe(ctx, who, base, key, least, owed)
 	if err != nil && ctx.Err() == nil {
 		// A connection that breaks is no answer; another audit asks again.
 		return true
 	}
-	ok = err == nil || covers(held, owed)
-	r.notKept(who, held, owed, ok)
+	ok = err == nil || covers(held, owed, sees)
+	r.notKept(who, held, owed, sees, ok)
 	return ok
 }
 
@@ -135,7 +136,8 @@ func (r *run) probe(ctx context.Context, who, base string, key idKey, held, owed
 		return held, errBusy
 	}
 	floor := r.ledger.Floor()
-	s, err := openStream(ctx, &r.options, base, key.batch, key.id)
+	sees := r.asks[key.ask].sees
+	s, err := r.open(ctx, listening{base: base, ask: &r.asks[key.ask], id: key.id, over: key.over()})
 	if err != nil {
 		return held, err
 	}
@@ -144,7 +146,7 @@ func (r *run) probe(ctx context.Context, who, base string, key idKey, held, owed
 		return held, errBusy
 	}
 	r.probes.Add(1)
-	for ready := false; !ready || !covers(held, owed); {
+	for ready := false; !ready || !covers(held, owed, sees); {
 		e, err := s.next()
 		if err != nil {
 			return held, err
@@ -153,13 +155,13 @@ func (r *run) probe(ctx context.Context, who, base string, key idKey, held, owed
 		case "", "batch":
 			err = assets(e, func(data []byte) { r.probed(who, data, era, held) })
 		case "reset":
-			if r.options.NoResets {
+			if r.options.NoResets && key.ask != askBox {
 				r.ledger.Breach(Declared, "%s: %s", who, reasonOf(e.Data))
 			}
 			clear(held)
 		case "ready":
 			ready = true
-			r.ledger.Told(who, held, era, floor)
+			r.ledger.Told(who, held, era, floor, sees)
 		}
 		if err != nil {
 			r.ledger.Breach(Malformed, "%s: %v", who, err)

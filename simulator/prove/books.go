@@ -19,9 +19,13 @@ type viewerBook struct {
 	owesReset bool
 	ready     bool
 	floor     []uint32
+	sees      []bool // the devices that it is owed; nil is all
+	wanders   bool   // it has a box, and may be told a reset
 
-	delivered, superseded, declared, missing, unpromised, overtaken int64
+	delivered, superseded, declared, missing, unpromised, overtaken, unasked int64
 }
+
+func (v *viewerBook) isOwed(device int) bool { return v.sees == nil || v.sees[device] }
 
 type entry struct {
 	device int
@@ -60,7 +64,7 @@ func (l *Ledger) Reset(viewer int, reason string) {
 	defer l.mu.Unlock()
 	v := &l.viewers[viewer]
 	l.totals.Resets++
-	if l.terms.NoResets {
+	if l.terms.NoResets && !v.wanders {
 		l.breaches.add(Declared, "viewer %d: reset (%s), where none may be", viewer, reason)
 	}
 	v.owesReset, v.ready = false, false
@@ -74,6 +78,46 @@ func (l *Ledger) forgetLocked(v *viewerBook) {
 	for i := range l.devices {
 		v.resetTop[i] = uint32(len(l.devices[i].acks))
 	}
+}
+
+// Look says which devices a viewer is owed from now on; nil is all. What was sent of a device while it was not is nothing
+// that the viewer asked for: when it is seen again, its newest state is owed, and no message before.
+func (l *Ledger) Look(viewer int, sees []bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	v := &l.viewers[viewer]
+	before := v.sees
+	v.sees = sees
+	for d := range l.devices {
+		if v.isOwed(d) == (before == nil || before[d]) {
+			continue
+		}
+		sent := uint32(len(l.devices[d].acks))
+		v.unasked += int64(sent - v.written[d])
+		v.written[d] = sent
+	}
+}
+
+// Wanders says that a viewer's view is one that a device can leave, or that moves: an edge that does not know what it had
+// shown says reset after a reconnection, which no term forbids.
+func (l *Ledger) Wanders(viewer int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.viewers[viewer].wanders = true
+}
+
+// Moving says that a viewer asked for another view; it is ready when that is whole.
+func (l *Ledger) Moving(viewer int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.viewers[viewer].ready = false
+}
+
+// Promise says what the next Ready has to hold, as Open does.
+func (l *Ledger) Promise(viewer int, floor []uint32) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.viewers[viewer].floor = floor
 }
 
 // Removed says that a viewer was told that a device is gone.
@@ -99,7 +143,7 @@ func (l *Ledger) Ready(viewer int) {
 		return
 	}
 	for d, floor := range v.floor {
-		if v.held[d] < floor {
+		if v.held[d] < floor && v.isOwed(d) {
 			l.breaches.add(Hole, "viewer %d: ready with device %d at %d, but %d had been shown before it asked", viewer, d, v.held[d], floor)
 		}
 	}
@@ -126,7 +170,7 @@ func (l *Ledger) Shown(viewer, device int, s State, now time.Duration) {
 	isNew := s.Seq > v.held[device]
 	v.held[device], v.at[device] = s.Seq, s.At
 	l.showLocked(device, s.Seq, v.era)
-	if s.Seq > v.written[device] {
+	if s.Seq > v.written[device] && v.isOwed(device) {
 		l.writeLocked(v, device, s.Seq, now)
 	}
 	if !isNew {
@@ -183,7 +227,7 @@ func (l *Ledger) Behind(viewer int, owed []uint32) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for d, n := range owed {
-		if l.viewers[viewer].held[d] < n {
+		if v := &l.viewers[viewer]; v.held[d] < n && v.isOwed(d) {
 			return true
 		}
 	}
@@ -197,7 +241,7 @@ func (l *Ledger) Settle(viewer int, owed []uint32) {
 	defer l.mu.Unlock()
 	v := &l.viewers[viewer]
 	for d, n := range owed {
-		if v.held[d] < n {
+		if v.held[d] < n && v.isOwed(d) {
 			l.breaches.add(Lost, "viewer %d: device %d is at %d, and %d was acknowledged", viewer, d, v.held[d], n)
 			l.endLocked(v, d, n)
 		}
@@ -207,6 +251,11 @@ func (l *Ledger) Settle(viewer int, owed []uint32) {
 // endLocked gives the messages up to top that nobody showed their end.
 func (l *Ledger) endLocked(v *viewerBook, device int, top uint32) {
 	d := &l.devices[device]
+	if !v.isOwed(device) {
+		v.unasked += int64(top - min(v.written[device], top))
+		v.written[device] = max(v.written[device], top)
+		return
+	}
 	for j := v.written[device] + 1; j <= top; j++ {
 		a := d.acks[j-1]
 		switch {
@@ -238,7 +287,7 @@ func (l *Ledger) Close() {
 }
 
 // Totals are the sums of the books. Entries are one for each message and viewer: after Close, Delivered, Superseded,
-// Declared, Lost and Unpromised make messages times viewers. Overtaken ones are in Superseded or Delivered as well: a newer
+// Declared, Lost, Unpromised and Unasked make messages times viewers. Overtaken ones are in Superseded or Delivered as well: a newer
 // state was shown, which lacks what they had set.
 type Totals struct {
 	Sent    int64 `json:"sent"`
@@ -252,6 +301,7 @@ type Totals struct {
 	Declared   int64 `json:"declared"`
 	Lost       int64 `json:"silently_lost"`
 	Unpromised int64 `json:"not_promised"`
+	Unasked    int64 `json:"not_asked_for"` // of a device that the viewer's filter left out when it was sent, or after it left
 	Overtaken  int64 `json:"overtaken"`
 }
 
@@ -270,6 +320,7 @@ func (l *Ledger) Totals() Totals {
 		t.Declared += v.declared
 		t.Lost += v.missing
 		t.Unpromised += v.unpromised
+		t.Unasked += v.unasked
 		t.Overtaken += v.overtaken
 	}
 	return t

@@ -19,6 +19,7 @@ const (
 	Declared    Kind = "reset"       // a reset where none may be
 	Invented    Kind = "invented"    // a state that no message made
 	Malformed   Kind = "malformed"   // bytes that are no asset or no event of the contract
+	Leaked      Kind = "leaked"      // a viewer was told a device that it had not asked for
 	Unacked     Kind = "unacked"     // messages without a PUBACK long after everything was well
 	Unrecovered Kind = "unrecovered" // the installation, or a viewer, was not back in time
 )

@@ -2,6 +2,7 @@ package prove
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -14,6 +15,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/fleetcast/fleetcast/simulator/certs"
 )
 
 // GatewayOptions say how to run a gateway that is to be killed.
@@ -22,6 +25,8 @@ type GatewayOptions struct {
 	Args    []string // besides the addresses, and the data directory where they say nothing of it
 	// Dir is where its data directory and its output are; "" makes a temporary one, which Stop removes.
 	Dir string
+	// Secure has its edge speak HTTPS, with a certificate that Trust trusts: HTTP/2 needs it.
+	Secure bool
 	// Down is how long it stays away after a kill.
 	Down time.Duration
 }
@@ -32,6 +37,7 @@ type Gateway struct {
 	dir        string
 	mqtt, http string
 	args       []string
+	trust      *tls.Config
 	log        *os.File
 	cmd        *exec.Cmd
 	done       chan struct{} // closed when the program has ended
@@ -55,7 +61,7 @@ func StartGateway(ctx context.Context, o GatewayOptions) (*Gateway, error) {
 	}
 	ready, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
-	probe := &run{options: Options{URLs: []string{g.URL()}}}
+	probe := &run{options: Options{URLs: []string{g.URL()}, TLS: g.trust}}
 	if !until(ready, func() bool { return probe.isReady(ready) || g.hasEnded() }) || g.hasEnded() {
 		output, _ := os.ReadFile(g.log.Name()) // told where it can be read
 		return nil, errors.Join(fmt.Errorf("start gateway: it is not ready: %s", tail(output)), g.Stop())
@@ -83,6 +89,13 @@ func (g *Gateway) prepare(ctx context.Context) (err error) {
 	g.args = append([]string{"--mqtt-listen", g.mqtt, "--http-listen", g.http}, g.options.Args...)
 	if !slices.ContainsFunc(g.options.Args, saysWhereStateIs) {
 		g.args = append(g.args, "--data-dir", filepath.Join(g.dir, "data"))
+	}
+	if g.options.Secure {
+		made, err := certs.Make(g.dir)
+		if err != nil {
+			return fmt.Errorf("start gateway: %w", err)
+		}
+		g.args, g.trust = append(g.args, "--http-cert", made.Cert, "--http-key", made.Key), made.Trust
 	}
 	if g.log, err = os.OpenFile(filepath.Join(g.dir, "gateway.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600); err != nil {
 		return fmt.Errorf("start gateway: %w", err)
@@ -123,8 +136,19 @@ func (g *Gateway) hasEnded() bool {
 	}
 }
 
+// Host is the edge's address, as host:port.
+func (g *Gateway) Host() string { return g.http }
+
 // URL is the edge's address.
-func (g *Gateway) URL() string { return "http://" + g.http }
+func (g *Gateway) URL() string {
+	if g.options.Secure {
+		return "https://" + g.http
+	}
+	return "http://" + g.http
+}
+
+// Trust is who trusts the edge; nil where it speaks plain HTTP.
+func (g *Gateway) Trust() *tls.Config { return g.trust }
 
 // MQTT is the door's address.
 func (g *Gateway) MQTT() string { return g.mqtt }

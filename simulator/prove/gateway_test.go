@@ -22,7 +22,12 @@ func buildGateway(t *testing.T) string {
 
 func startGateway(t *testing.T, program string, args ...string) (*Gateway, Options) {
 	t.Helper()
-	g, err := StartGateway(t.Context(), GatewayOptions{Program: program, Args: append(args, "--window=20ms")})
+	return startOptions(t, GatewayOptions{Program: program, Args: append(args, "--window=20ms")})
+}
+
+func startOptions(t *testing.T, options GatewayOptions) (*Gateway, Options) {
+	t.Helper()
+	g, err := StartGateway(t.Context(), options)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -33,7 +38,7 @@ func startGateway(t *testing.T, program string, args ...string) (*Gateway, Optio
 	})
 	return g, Options{
 		URLs: []string{g.URL()}, MQTT: []string{g.MQTT()}, Devices: 20, Rate: 20, Viewers: 5, Seed: 7, Terms: durable(),
-		ResumeEvery: time.Second, Reconnect: 100 * time.Millisecond,
+		ResumeEvery: time.Second, Reconnect: 100 * time.Millisecond, TLS: g.Trust(),
 	}
 }
 
@@ -63,6 +68,7 @@ func TestTheRealGateway(t *testing.T) {
 			t.Errorf("%v: %+v", err, r)
 		}
 	})
+	t.Run("keeps it for viewers of every kind", func(t *testing.T) { proveCrowd(t, program) })
 }
 
 func TestAProgramThatIsNoGatewayIsTold(t *testing.T) {

@@ -21,20 +21,28 @@ type idTable struct {
 	keys []idKey // at most maxIDs; a new one takes the place of any
 }
 
+// idKey is an id with what it was told for: those of another filter or another transport are kept apart.
 type idKey struct {
-	batch bool // ids of the two formats are kept apart
-	id    string
+	ask       int
+	webSocket bool
+	id        string
 }
 
-func (t *idTable) note(batch bool, id string, held []uint32) {
+func (k idKey) over() transport {
+	if k.webSocket {
+		return overWebSocket
+	}
+	return overHTTP1
+}
+
+func (t *idTable) note(k idKey, held []uint32) {
 	h := fnv.New32a()
-	_, _ = h.Write([]byte(id))
-	if id == "" || h.Sum32()%oneIDIn != 0 {
+	_, _ = h.Write([]byte(k.id))
+	if k.id == "" || h.Sum32()%oneIDIn != 0 {
 		return
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	k := idKey{batch, id}
 	if least, ok := t.byID[k]; ok {
 		for i, n := range held {
 			least[i] = min(least[i], n)

@@ -171,15 +171,15 @@ func (l *Ledger) Read(who string, device int, s State, era int) {
 }
 
 // Told says that a reader who is no viewer has been told all that there is, on a connection of an era, and asked when floor
-// held.
-func (l *Ledger) Told(who string, held []uint32, era int, floor []uint32) {
+// held; sees are the devices that it asked for, nil for all.
+func (l *Ledger) Told(who string, held []uint32, era int, floor []uint32, sees []bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if floor == nil || !l.holdsLocked(era) {
 		return
 	}
 	for d, n := range floor {
-		if held[d] < n {
+		if held[d] < n && (sees == nil || sees[d]) {
 			l.breaches.add(Hole, "%s: device %d is at %d, but %d had been shown before it asked", who, d, held[d], n)
 		}
 	}

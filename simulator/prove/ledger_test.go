@@ -71,7 +71,7 @@ func (h history) end(want map[Kind]int64) Totals {
 		}
 	}
 	t := h.Totals()
-	if sum := t.Delivered + t.Superseded + t.Declared + t.Lost + t.Unpromised; sum != t.Sent*int64(len(h.viewers)) {
+	if sum := t.Delivered + t.Superseded + t.Declared + t.Lost + t.Unpromised + t.Unasked; sum != t.Sent*int64(len(h.viewers)) {
 		h.t.Errorf("the books do not add up: %+v", t)
 	}
 	return t
@@ -230,7 +230,7 @@ func TestReadyWithLessThanWasShownBeforeIsAHole(t *testing.T) {
 	}
 	l.Open(0, 0, -1, nil) // with several edges nothing can be said
 	l.Ready(0)
-	l.Told("reader", []uint32{0}, 0, []uint32{1})
+	l.Told("reader", []uint32{0}, 0, []uint32{1}, nil)
 	if got, _ := l.Breaches(); got[Hole] != 2 {
 		t.Errorf("breaches: %v", got)
 	}
@@ -284,10 +284,10 @@ func TestAnIDIsKeptWithTheLeastThatAnyHolderHolds(t *testing.T) {
 	var table idTable
 	id := "a"
 	for ; len(table.keys) == 0; id += "a" { // until one that is chosen
-		table.note(false, id, []uint32{3, 5})
+		table.note(idKey{askAll, false, id}, []uint32{3, 5})
 	}
 	k, _, _ := table.pick()
-	table.note(false, k.id, []uint32{4, 2})
+	table.note(idKey{askAll, false, k.id}, []uint32{4, 2})
 	if _, least, ok := table.pick(); !ok || least[0] != 3 || least[1] != 2 {
 		t.Errorf("least %v", least)
 	}
@@ -349,4 +349,63 @@ func TestADeviceThatSaidNothingYetIsNoBreachUntilItHasSpoken(t *testing.T) {
 	if counts, _ := h.Breaches(); counts[Backwards] != 1 {
 		t.Errorf("one that spoke is shown as one that did not: %v", counts)
 	}
+}
+
+func TestWhatAViewerDoesNotAskForIsNotOwedAndItsStateIsWhenItDoes(t *testing.T) {
+	h := newHistory(t, durable())
+	h.send(1, 0)
+	h.ack(0, 1)
+	h.show(1)
+	h.Look(0, []bool{false})
+	h.send(2, 0)
+	h.ack(0, 2, 3)
+	if h.Behind(0, []uint32{3}) {
+		t.Error("it is behind with what it does not see")
+	}
+	h.Look(0, nil)
+	if !h.Behind(0, []uint32{3}) {
+		t.Error("it is owed the newest state of what it sees again")
+	}
+	h.show(3)
+	h.send(1, 0)
+	h.ack(0, 4)
+	h.show(4)
+	h.Look(0, []bool{false}) // it leaves
+	h.send(1, 0)
+	h.ack(0, 5)
+	if got := h.end(nil); got.Delivered != 2 || got.Unasked != 3 {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestWhatAMovedViewShowsAtItsReadyIsHeldToItsFloor(t *testing.T) {
+	terms := durable()
+	terms.NoResets = true
+	h := newHistory(t, terms)
+	h.Wanders(0)
+	h.Look(0, []bool{false})
+	h.send(2, 0)
+	h.ack(0, 1, 2)
+	h.Read("somebody else", 0, full(2), 0)
+	h.Moving(0)
+	if h.IsReady(0) {
+		t.Error("it is ready while its view moves")
+	}
+	floor := h.Floor()
+	h.Look(0, nil)
+	h.Promise(0, floor)
+	h.Ready(0)           // and nothing of it was shown
+	h.Reset(0, "filter") // as after a reconnection, which no term forbids
+	h.show(2)
+	h.end(map[Kind]int64{Hole: 1})
+}
+
+func TestAViewerThatSeesADeviceAgainAndIsNotShownItHasLostIt(t *testing.T) {
+	h := newHistory(t, durable())
+	h.Look(0, []bool{false})
+	h.send(1, 0)
+	h.ack(0, 1)
+	h.Look(0, nil)
+	h.Settle(0, h.Owed())
+	h.end(map[Kind]int64{Lost: 1})
 }

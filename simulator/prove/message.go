@@ -17,7 +17,7 @@ const (
 // appendMessage writes telemetry. A device stands near a place of its own and moves a little with each message, so that
 // nothing is implausible and no two messages are alike.
 func appendMessage(dst []byte, device int, seq uint32, at time.Time) []byte {
-	lat := 48 + float64(device%1000)*0.001
+	lat := latitude(device % latitudes)
 	lon := 2 + float64(seq%1000)*0.00001
 	dst = append(dst, `{"at":`...)
 	dst = strconv.AppendInt(dst, at.UnixMilli(), 10)

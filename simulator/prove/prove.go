@@ -2,6 +2,7 @@ package prove
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/fleetcast/fleetcast/devices"
 	"github.com/fleetcast/fleetcast/simulator/measure"
+	"github.com/fleetcast/fleetcast/simulator/sseclient"
 	"github.com/fleetcast/fleetcast/simulator/units"
 )
 
@@ -62,10 +64,13 @@ type Options struct {
 	Identities []Identity
 	// Header is what every request to an edge says.
 	Header http.Header
+	// TLS is for edges of https://; nil trusts what the system trusts.
+	TLS *tls.Config
 	// Seed decides when which fault is made and who is silent.
 	Seed uint64
 
 	Terms
+	Crowd
 
 	// Faults are made at random, one every FaultEvery in the mean after the recovery from the one before, FaultCount in
 	// all; 0 means until the end. No fault is made where there are none.
@@ -114,6 +119,9 @@ func New(o Options) (*Prove, error) {
 			return nil, fmt.Errorf("read options: edge %q does not begin with http:// or https://", u)
 		}
 	}
+	if err := o.Crowd.complete(); err != nil {
+		return nil, err
+	}
 	if o.Fleet == "" {
 		o.Fleet = DefaultFleet
 	}
@@ -150,10 +158,15 @@ type run struct {
 	ids     idTable
 	devices []device
 	viewers []viewer
+	asks    []ask
+	shared  *http.Transport // of those over HTTP/2 that share
 	start   time.Time
 	rand    *rand.Rand // of the goroutine of Run
 
-	heldBack, streams, probes, audits, faults, refusals atomic.Int64
+	opened [transports]atomic.Int64
+	sent   atomic.Bool // all that is sent was sent
+
+	heldBack, moves, probes, audits, faults, refusals atomic.Int64
 
 	mu         sync.Mutex // guards what follows
 	recoveries []Recovery
@@ -184,8 +197,11 @@ func (p *Prove) Run(ctx context.Context) (Report, error) {
 	r := &run{
 		options: o, names: newNames(&o), ledger: NewLedger(o.Devices, o.Viewers, o.Terms), eras: eras{durable: o.Durable},
 		devices: make([]device, o.Devices), viewers: make([]viewer, o.Viewers), start: time.Now(),
-		rand: rand.New(rand.NewPCG(o.Seed, 0)), answers: map[string]int64{},
+		rand: rand.New(rand.NewPCG(o.Seed, 0)), answers: map[string]int64{}, shared: sseclient.NewHTTP2(),
 	}
+	r.shared.TLSClientConfig = o.TLS.Clone()
+	defer r.shared.CloseIdleConnections()
+	r.asks = o.asks(r.names)
 	for i := range r.devices {
 		r.devices[i].init(r, i)
 	}
@@ -231,6 +247,7 @@ func (r *run) whole(ctx context.Context) error {
 	}
 	endSending()
 	pacing.Wait()
+	r.sent.Store(true)
 	if err != nil {
 		return err
 	}

@@ -27,7 +27,7 @@ func prove(t *testing.T, o Options) (Report, error) {
 		t.Fatal(err)
 	}
 	r, err := p.Run(t.Context())
-	if total := r.Delivered + r.Superseded + r.Declared + r.Totals.Lost + r.Unpromised; total != r.Sent*int64(r.Viewers) {
+	if total := r.Delivered + r.Superseded + r.Declared + r.Totals.Lost + r.Unpromised + r.Unasked; total != r.Sent*int64(r.Viewers) {
 		t.Errorf("the books do not add up: %+v", r.Totals)
 	}
 	return r, err

@@ -22,7 +22,9 @@ type Report struct {
 	Durable bool    `json:"durable"`
 	Totals
 	HeldBack int64 `json:"held_back"` // turns at which a device's buffer was full
-	Streams  int64 `json:"streams"`   // that viewers opened
+	Streams  int64 `json:"streams"`   // that viewers opened, over what is said below
+	Moves    int64 `json:"moves"`     // of viewports, that were told to be whole
+	Gone     int64 `json:"gone"`      // viewers that left for good
 	Probes   int64 `json:"probes"`    // streams opened by audits: snapshots, and resumed ids
 	Refusals int64 `json:"refusals"`  // answers that would have ended an EventSource
 	Faults   int64 `json:"faults"`
@@ -36,6 +38,7 @@ type Report struct {
 
 	Recoveries []Recovery       `json:"recoveries,omitempty"`
 	Worst      []DeviceWorst    `json:"worst"`
+	Opened     map[string]int64 `json:"streams_over,omitempty"`
 	Answers    map[string]int64 `json:"refusal_answers,omitempty"`
 	Breaches   map[Kind]int64   `json:"breaches"`
 	Examples   []string         `json:"examples,omitempty"`
@@ -48,9 +51,20 @@ func (r *run) report() Report {
 	out := Report{
 		Seconds: r.now().Seconds(), Devices: len(r.devices), Viewers: len(r.viewers), Prefix: r.names.prefix,
 		Seed: r.options.Seed, Durable: r.options.Durable, Totals: r.ledger.Totals(), HeldBack: r.heldBack.Load(),
-		Streams: r.streams.Load(), Probes: r.probes.Load(), Refusals: r.refusals.Load(), Faults: r.faults.Load(),
+		Moves: r.moves.Load(), Opened: map[string]int64{}, Probes: r.probes.Load(), Refusals: r.refusals.Load(), Faults: r.faults.Load(),
 		Audits: r.audits.Load(), Recoveries: r.recoveries, Worst: r.ledger.Worst(maxWorst), Answers: r.answers,
 		Breaches: counts, Examples: examples,
+	}
+	for over := range r.opened {
+		if n := r.opened[over].Load(); n > 0 {
+			out.Opened[transport(over).String()] = n
+			out.Streams += n
+		}
+	}
+	for i := range r.viewers {
+		if r.viewers[i].gone.Load() {
+			out.Gone++
+		}
 	}
 	var ready, whole []time.Duration
 	for _, rec := range r.recoveries {
@@ -100,9 +114,15 @@ func (r Report) WriteText(w io.Writer) error {
 	}
 	line("run", "%.1f s, %d devices %s-…, %d viewers, seed %d, durable %v", r.Seconds, r.Devices, r.Prefix, r.Viewers, r.Seed, r.Durable)
 	line("messages", "sent %d, acked %d, refused %d, turns with a full buffer %d", r.Sent, r.Acked, r.Refused, r.HeldBack)
-	line("at viewers", "delivered %d, superseded %d, declared %d, not promised %d, silently lost %d, overtaken %d",
-		r.Delivered, r.Superseded, r.Declared, r.Unpromised, r.Lost, r.Overtaken)
+	line("at viewers", "delivered %d, superseded %d, declared %d, not promised %d, not asked for %d, silently lost %d, overtaken %d",
+		r.Delivered, r.Superseded, r.Declared, r.Unpromised, r.Unasked, r.Lost, r.Overtaken)
 	line("streams", "opened %d, resets %d, removed %d, probes %d, refused %d", r.Streams, r.Resets, r.Removed, r.Probes, r.Refusals)
+	for _, over := range slices.Sorted(maps.Keys(r.Opened)) {
+		line("  over", "%s %d", over, r.Opened[over])
+	}
+	if r.Moves+r.Gone > 0 {
+		line("viewers", "viewports moved %d times, %d viewers left for good", r.Moves, r.Gone)
+	}
 	for _, a := range slices.Sorted(maps.Keys(r.Answers)) {
 		line("  answer", "%d times: %s", r.Answers[a], a)
 	}

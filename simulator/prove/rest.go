@@ -2,6 +2,7 @@ package prove
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net/http"
@@ -40,7 +41,7 @@ func get(ctx context.Context, client *http.Client, header http.Header, address s
 
 // isReady tells whether every edge says that it is ready.
 func (r *run) isReady(ctx context.Context) bool {
-	client := newClient()
+	client := newClient(r.options.TLS)
 	defer client.CloseIdleConnections()
 	for _, base := range r.options.URLs {
 		if status, _, err := get(ctx, client, r.options.Header, base+"/readyz"); err != nil || status != http.StatusOK {
@@ -50,11 +51,13 @@ func (r *run) isReady(ctx context.Context) bool {
 	return true
 }
 
-func newClient() *http.Client { return &http.Client{Transport: &http.Transport{}} }
+func newClient(trust *tls.Config) *http.Client {
+	return &http.Client{Transport: &http.Transport{TLSClientConfig: trust.Clone()}}
+}
 
 // readAssets asks an edge for each device that is still owed something and updates held, which says what is known of each.
 func (r *run) readAssets(ctx context.Context, base string, owed, held []uint32) error {
-	client := newClient()
+	client := newClient(r.options.TLS)
 	defer client.CloseIdleConnections()
 	era, ok := r.eras.enter()
 	if !ok {

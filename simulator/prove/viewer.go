@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"math/rand/v2"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/fleetcast/fleetcast/simulator/sseclient"
@@ -12,10 +14,13 @@ import (
 
 // viewer is a dashboard that writes down what it is told. Its watch method is one goroutine, which owns everything.
 type viewer struct {
-	run   *run
-	index int
-	edge  int  // index of the edge that it asks next
-	batch bool // it asks for batches
+	run    *run
+	index  int
+	edge   int // index of the edge that it asks next
+	habits habits
+	sees   []bool // the devices that it asks for; nil is all
+	sight  *sight // nil: it has no box that moves
+	gone   atomic.Bool
 
 	id    string
 	idEra int // in which id was told
@@ -25,9 +30,26 @@ type viewer struct {
 
 func (v *viewer) init(r *run, index int) {
 	v.run, v.index, v.edge, v.idEra = r, index, index, -1
-	v.batch = index%4 == 3
+	v.habits = r.options.habits(index)
+	v.sees = r.asks[v.habits.ask].sees
+	if v.habits.ask == askBox { // an edge that was started since cannot say who left it
+		r.ledger.Wanders(index)
+	}
+	if v.habits.pans {
+		v.sight = &sight{run: r, viewer: index}
+	}
+	r.ledger.Look(index, v.sees)
 	v.held = make([]uint32, r.options.Devices)
 	v.retry = defaultRetry
+}
+
+// hasLeft tells whether it is to be gone for good.
+func (v *viewer) hasLeft() bool { return v.habits.leaves > 0 && v.run.now() >= v.habits.leaves }
+
+// leave is for good: what is sent from now on is nothing that it asked for.
+func (v *viewer) leave() {
+	v.gone.Store(true)
+	v.run.ledger.Look(v.index, make([]bool, len(v.held)))
 }
 
 // watch keeps a stream open until ctx ends, each time at the next edge.
@@ -42,7 +64,11 @@ func (v *viewer) watch(ctx context.Context) {
 		}
 		err := v.once(ctx)
 		v.run.ledger.Closed(v.index)
-		if ctx.Err() != nil {
+		if ctx.Err() != nil || v.gone.Load() {
+			return
+		}
+		if v.hasLeft() {
+			v.leave()
 			return
 		}
 		if refused, ok := errors.AsType[*statusError](err); ok {
@@ -62,7 +88,7 @@ func (v *viewer) once(ctx context.Context) error {
 	if !ok {
 		return errBusy
 	}
-	if age := v.run.options.ResumeEvery; age > 0 {
+	if age := v.run.options.ResumeEvery; age > 0 && v.habits.cut {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, age-rand.N(age/2+1))
 		defer cancel()
@@ -71,7 +97,7 @@ func (v *viewer) once(ctx context.Context) error {
 	base := edges[v.edge%len(edges)]
 	v.edge++
 	floor := v.run.ledger.Floor()
-	s, err := openStream(ctx, &v.run.options, base, v.batch, v.id)
+	s, err := v.run.open(ctx, listening{base, &v.run.asks[v.habits.ask], v.id, v.habits.over, v.habits.paceBytes})
 	if err != nil {
 		return err
 	}
@@ -83,26 +109,49 @@ func (v *viewer) once(ctx context.Context) error {
 	if v.id == "" {
 		clear(v.held)
 	}
-	v.run.streams.Add(1)
+	v.run.opened[v.habits.over].Add(1)
+	if v.sight != nil {
+		v.sight.begin()
+		panning, stop := context.WithCancel(ctx)
+		var running sync.WaitGroup
+		defer running.Wait()
+		defer stop()
+		running.Go(func() { v.sight.pan(panning, s.look) })
+	}
+	return v.listen(ctx, s, era)
+}
+
+// listen writes down what comes until the stream ends.
+func (v *viewer) listen(ctx context.Context, s stream, era int) error {
 	for {
 		e, err := s.next()
-		if retry := s.parser.Retry(); retry > 0 {
+		id, retry := s.at()
+		if retry > 0 {
 			v.retry = retry
 		}
 		if err == nil {
 			v.event(e)
 		}
-		if id := s.parser.LastEventID(); id != "" && id != v.id {
+		if id != "" && id != v.id {
 			v.id, v.idEra = id, era
 		}
 		if err != nil {
 			return err
 		}
-		if e.HasID {
-			v.run.ids.note(v.batch, e.ID, v.held)
+		if e.HasID && v.sight == nil {
+			v.run.ids.note(idKey{v.habits.ask, v.habits.over == overWebSocket, e.ID}, v.held)
+		}
+		if v.hasLeft() {
+			v.leave()
+			if v.habits.silently {
+				<-ctx.Done() // or until the one who opened the stream finds it silent
+			}
+			return errLeft
 		}
 	}
 }
+
+var errLeft = errors.New("the viewer left")
 
 func (v *viewer) event(e sseclient.Event) {
 	l := v.run.ledger
@@ -112,7 +161,14 @@ func (v *viewer) event(e sseclient.Event) {
 			l.Breach(Malformed, "viewer %d: %v", v.index, err)
 		}
 	case "ready":
+		if v.sight != nil {
+			v.sight.ready(e.Data)
+		}
 		l.Ready(v.index)
+	case "view":
+		if v.sight != nil {
+			v.sight.viewed(e.Data)
+		}
 	case "reset":
 		clear(v.held)
 		l.Reset(v.index, reasonOf(e.Data))
@@ -136,6 +192,9 @@ func (v *viewer) asset(data []byte) {
 		return
 	}
 	if ours {
+		if v.sight == nil && v.sees != nil && !v.sees[device] || v.sight != nil && !v.sight.maySee(device) {
+			v.run.ledger.Breach(Leaked, "viewer %d: device %d is none that it asked for", v.index, device)
+		}
 		v.held[device] = s.Seq
 		v.run.ledger.Shown(v.index, device, s, v.run.now())
 	}

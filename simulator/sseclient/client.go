@@ -277,7 +277,7 @@ func (c *Client) dial(ctx context.Context) (net.Conn, error) {
 	}
 	d := net.Dialer{KeepAlive: -1}
 	if c.options.Pace > 0 {
-		d.Control = smallReceiveBuffer
+		d.Control = SmallReceiveBuffer
 	}
 	conn, err := d.DialContext(ctx, "tcp", address)
 	if err != nil {

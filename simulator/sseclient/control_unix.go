@@ -7,8 +7,9 @@ import (
 	"syscall"
 )
 
-// smallReceiveBuffer must be set before connecting: a window that was offered is not taken back.
-func smallReceiveBuffer(_, _ string, c syscall.RawConn) error {
+// SmallReceiveBuffer is the Control of a slow reader's dialer. It must be set before connecting: a window that was offered
+// is not taken back.
+func SmallReceiveBuffer(_, _ string, c syscall.RawConn) error {
 	var set error
 	err := c.Control(func(fd uintptr) {
 		set = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVBUF, slowReceiveBuffer)

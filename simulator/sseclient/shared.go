@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"sync/atomic"
 	"time"
@@ -18,6 +19,15 @@ func NewHTTP2() *http.Transport {
 	t.Protocols.SetHTTP2(true)
 	t.Protocols.SetUnencryptedHTTP2(true)
 	return t
+}
+
+// slowReceive is what HTTP/2 lets a server send ahead to a slow reader, in bytes: the least that Go has.
+const slowReceive = 64 << 10
+
+// Slow has a transport of one slow stream take little ahead of its reader: what lies in buffers is not read slowly.
+func Slow(t *http.Transport) {
+	t.DialContext = (&net.Dialer{KeepAlive: -1, Control: SmallReceiveBuffer}).DialContext
+	t.HTTP2 = &http.HTTP2Config{MaxReceiveBufferPerConnection: slowReceive, MaxReceiveBufferPerStream: slowReceive}
 }
 
 // closeFunc is a Closer.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net"
 	"os"
@@ -98,3 +99,19 @@ func rest(ctx context.Context) error {
 		return nil
 	}
 }
+
+// Paced returns a reader that reads so many bytes a second, until ctx ends. It is for streams that a client of this package
+// does not open.
+func Paced(ctx context.Context, r io.Reader, pace int64) io.Reader {
+	return readFunc(func(p []byte) (int, error) {
+		if err := rest(ctx); err != nil {
+			return 0, err
+		}
+		return r.Read(p[:min(int64(len(p)), max(pace/slowReadsASecond, 1))])
+	})
+}
+
+type readFunc func([]byte) (int, error)
+
+// Read calls it.
+func (f readFunc) Read(p []byte) (int, error) { return f(p) }

@@ -26,10 +26,11 @@ type transport uint8
 const (
 	overSSE transport = iota
 	overHTTP2
+	overOwnHTTP2
 	overWebSocket
 )
 
-func (t transport) String() string { return [...]string{"sse", "http2", "websocket"}[t] }
+func (t transport) String() string { return [...]string{"sse", "http2", "http2_own", "websocket"}[t] }
 
 // webSocketPath is where the WebSocket of a gateway is.
 const webSocketPath = "/stream/ws"
@@ -49,6 +50,8 @@ func (o *Options) transportOf(index int) transport {
 		return overWebSocket
 	case u < float64(o.WebSocketShare+o.HTTP2Share):
 		return overHTTP2
+	case u < float64(o.WebSocketShare+o.HTTP2Share+o.HTTP2OwnShare):
+		return overOwnHTTP2
 	}
 	return overSSE
 }
@@ -138,6 +141,14 @@ func (v *viewer) makeClient(address string, index int) (err error) {
 		}
 		if v.transport == overHTTP2 {
 			c.Transport = v.watch.shared
+		}
+		if v.transport == overOwnHTTP2 {
+			v.own = sseclient.NewHTTP2()
+			v.own.TLSClientConfig = o.TLS.Clone()
+			if v.slow {
+				sseclient.Slow(v.own)
+			}
+			c.Transport = v.own
 		}
 		v.client, err = sseclient.New(c)
 	}

@@ -2,6 +2,7 @@ package watch
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -26,6 +27,8 @@ type dashboards struct {
 	protos  map[string]int
 	moved   map[string]int // by stream
 	streams atomic.Int64
+	http2   int // connections
+	conns   map[string]bool
 }
 
 func (d *dashboards) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -59,6 +62,14 @@ func (d *dashboards) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		_, _, _ = conn.Read(r.Context())
 	default:
 		d.count(r.Proto)
+		if r.ProtoMajor == 2 {
+			d.mu.Lock()
+			if !d.conns[r.RemoteAddr] {
+				d.conns[r.RemoteAddr] = true
+				d.http2++
+			}
+			d.mu.Unlock()
+		}
 		w.Header().Set("Content-Type", "text/event-stream")
 		fmt.Fprintf(w, "%sevent: ready\ndata: {\"sid\":\"s%d\",\"assets\":0,\"position\":\"p\"}\n\ndata: %s\n\n", retry, d.streams.Add(1), text)
 		_ = http.NewResponseController(w).Flush() // the viewer may be gone
@@ -74,14 +85,36 @@ func (d *dashboards) count(proto string) {
 
 func startDashboards(t *testing.T) (*dashboards, string) {
 	t.Helper()
-	d := &dashboards{protos: map[string]int{}, moved: map[string]int{}}
-	server := httptest.NewUnstartedServer(d)
+	d, server := newDashboards(t)
 	server.Config.Protocols = &http.Protocols{}
 	server.Config.Protocols.SetHTTP1(true)
 	server.Config.Protocols.SetUnencryptedHTTP2(true)
 	server.Start()
-	t.Cleanup(server.Close)
 	return d, server.URL + "/stream/assets"
+}
+
+func newDashboards(t *testing.T) (*dashboards, *httptest.Server) {
+	t.Helper()
+	d := &dashboards{protos: map[string]int{}, conns: map[string]bool{}, moved: map[string]int{}}
+	server := httptest.NewUnstartedServer(d)
+	t.Cleanup(server.Close)
+	return d, server
+}
+
+// A transport of HTTP/2 writes into its configuration what it speaks: with the same one the others would ask for it too.
+func TestViewersOverTLSSpeakWhatTheyAreToSpeak(t *testing.T) {
+	d, server := newDashboards(t)
+	server.EnableHTTP2 = true
+	server.StartTLS()
+	o := Options{URL: server.URL + "/stream/assets?bbox=1,2,3,4", Viewers: 20, ConnectRate: 1000, HTTP2Share: 0.3, HTTP2OwnShare: 0.1, WebSocketShare: 0.3, PanEvery: 20 * time.Millisecond}
+	o.TLS = &tls.Config{RootCAs: server.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs, MinVersion: tls.VersionTLS12}
+	if r, err := runUntil(t, o, "all saw the asset and views moved", func(w *Watch) bool {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		return w.Counts().Updates == 20 && len(d.moved) > 0
+	}); err != nil || r.Broken != 0 || len(r.Transports) != 4 {
+		t.Errorf("%+v, %v", r, err)
+	}
 }
 
 func runUntil(t *testing.T, o Options, what string, holds func(*Watch) bool) (Report, error) {
@@ -102,16 +135,20 @@ func runUntil(t *testing.T, o Options, what string, holds func(*Watch) bool) (Re
 
 func TestViewersListenOverEachTransport(t *testing.T) {
 	d, url := startDashboards(t)
-	r, err := runUntil(t, Options{URL: url, Viewers: 30, ConnectRate: 1000, HTTP2Share: 0.3, WebSocketShare: 0.3}, "all saw the asset", func(w *Watch) bool {
+	r, err := runUntil(t, Options{URL: url, Viewers: 30, ConnectRate: 1000, HTTP2Share: 0.2, HTTP2OwnShare: 0.2, WebSocketShare: 0.3}, "all saw the asset", func(w *Watch) bool {
 		return w.Counts().Updates == 30
 	})
 	if err != nil {
 		t.Error(err)
 	}
+	r.Transports["http2"] += r.Transports["http2_own"]
 	for name, n := range map[string]int{"sse": d.protos["HTTP/1.1"], "http2": d.protos["HTTP/2.0"], "websocket": d.protos["websocket"]} {
 		if r.Transports[name] != n || math.Abs(float64(n)-10) > 3 {
 			t.Errorf("%d viewers are over %s, and the server saw %d", r.Transports[name], name, n)
 		}
+	}
+	if own := r.Transports["http2_own"]; d.http2 != own+1 {
+		t.Errorf("%d viewers have a connection of HTTP/2 each and the others share one: the server saw %d", own, d.http2)
 	}
 	if r.Latency.Count != 30 || r.Edge.Count != 30 || r.View.Count != 30 || r.Edge.P50 < 14 || r.Edge.P50 > 16 || r.Violations.Total() != 0 {
 		t.Errorf("%+v", r)

@@ -29,9 +29,9 @@ type Options struct {
 	GoneShare units.Share
 	// StayFor is the time in the middle of which they leave; 0 is For, or a minute where that is 0 too.
 	StayFor time.Duration
-	// HTTP2Share of the viewers share connections, and WebSocketShare of them listen over WebSocket, at /stream/ws of the
-	// same host; the others have a connection of HTTP/1.1 each.
-	HTTP2Share, WebSocketShare units.Share
+	// HTTP2Share of the viewers share connections, HTTP2OwnShare have one of HTTP/2 each, as browsers of different people do,
+	// and WebSocketShare listen over WebSocket, at /stream/ws of the same host; the others have a connection of HTTP/1.1 each.
+	HTTP2Share, HTTP2OwnShare, WebSocketShare units.Share
 	// TLS is for https:// and wss://; nil trusts what the system trusts.
 	TLS *tls.Config
 	// Header is sent with every request, as to say who asks.

@@ -123,7 +123,7 @@ func (w *Watch) pan(ctx context.Context) {
 	if len(all) == 0 {
 		return
 	}
-	transport := &http.Transport{TLSClientConfig: w.options.TLS}
+	transport := &http.Transport{TLSClientConfig: w.options.TLS.Clone()}
 	defer transport.CloseIdleConnections()
 	client := &http.Client{Transport: transport, Timeout: panTimeout}
 	tick := time.NewTicker(max(w.options.PanEvery/time.Duration(len(all)), time.Millisecond))

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -31,6 +32,7 @@ type viewer struct {
 	watch     *Watch
 	client    client
 	transport transport
+	own       *http.Transport // nil unless it has a connection of HTTP/2 of its own
 	slow      bool
 	full      bool          // decode every message
 	parts     bool          // take the parts of the latency too
@@ -79,6 +81,9 @@ func (v *viewer) stay(ctx context.Context) {
 
 func (v *viewer) run(ctx context.Context) {
 	err := v.client.Run(ctx)
+	if v.own != nil {
+		v.own.CloseIdleConnections()
+	}
 	v.flush()
 	v.count.isLive.Store(false)
 	if err != nil {

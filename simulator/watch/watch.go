@@ -79,7 +79,7 @@ func New(o Options) (*Watch, error) {
 	w := &Watch{options: o, ids: newInterner(), fleets: newInterner(), seen: newSeen(o.Viewers), slow: measure.NewHistogram(), returned: measure.NewHistogram(), edge: measure.NewHistogram(), view: measure.NewHistogram()}
 	if o.HTTP2Share > 0 {
 		w.shared = sseclient.NewHTTP2()
-		w.shared.TLSClientConfig = o.TLS
+		w.shared.TLSClientConfig = o.TLS.Clone() // a transport writes into it what it speaks
 	}
 	for range min(o.Viewers, maxHistograms, 2*runtime.GOMAXPROCS(0)) {
 		w.histograms = append(w.histograms, measure.NewHistogram())

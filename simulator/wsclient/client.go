@@ -3,7 +3,6 @@ package wsclient
 import (
 	"context"
 	"crypto/tls"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -14,8 +13,6 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
-
-	"github.com/coder/websocket"
 
 	"github.com/fleetcast/fleetcast/simulator/sseclient"
 )
@@ -98,7 +95,11 @@ func New(o Options) (*Client, error) {
 		c.options.Retry = DefaultRetry
 	}
 	// A transport of its own: what is hijacked is never idle, and nothing is kept open behind the client's back.
-	c.transport = &http.Client{Transport: &http.Transport{TLSClientConfig: o.TLS, DisableKeepAlives: true, DialContext: (&net.Dialer{KeepAlive: -1}).DialContext}}
+	dialer := &net.Dialer{KeepAlive: -1}
+	if o.Pace > 0 {
+		dialer.Control = sseclient.SmallReceiveBuffer
+	}
+	c.transport = &http.Client{Transport: &http.Transport{TLSClientConfig: o.TLS.Clone(), DisableKeepAlives: true, DialContext: dialer.DialContext}}
 	return c, nil
 }
 
@@ -188,22 +189,11 @@ func (c *Client) once(ctx context.Context) (opened bool, err error) {
 			err = errors.Join(why, err)
 		}
 	}()
-	opening := time.AfterFunc(openTimeout, func() { end(context.DeadlineExceeded) })
-	defer opening.Stop()
-	conn, _, err := websocket.Dial(ctx, c.address, &websocket.DialOptions{HTTPClient: c.transport, HTTPHeader: c.options.Header}) //nolint:bodyclose // the library closes it
+	conn, err := c.dial(ctx)
 	if err != nil {
-		return false, fmt.Errorf("dial websocket: %w", err)
+		return false, err
 	}
-	defer conn.CloseNow() //nolint:errcheck // it may be closed
-	conn.SetReadLimit(maxMessage)
-	text, err := json.Marshal(&c.subscribe)
-	if err != nil {
-		return false, fmt.Errorf("write subscription: %w", err)
-	}
-	if err := conn.Write(ctx, websocket.MessageText, text); err != nil {
-		return false, fmt.Errorf("write subscription: %w", err)
-	}
-	opening.Stop()
+	defer conn.Close()
 	if c.options.OnOpen != nil {
 		c.options.OnOpen()
 	}
@@ -213,67 +203,32 @@ func (c *Client) once(ctx context.Context) (opened bool, err error) {
 	return true, c.read(ctx, conn, end)
 }
 
-func (c *Client) read(ctx context.Context, conn *websocket.Conn, end context.CancelCauseFunc) error {
+func (c *Client) read(ctx context.Context, conn *Conn, end context.CancelCauseFunc) error {
 	var watchdog *time.Timer
 	if s := c.options.Silence; s > 0 {
 		watchdog = time.AfterFunc(s, func() { end(sseclient.ErrSilent) })
 		defer watchdog.Stop()
 	}
 	for {
-		_, text, err := conn.Read(ctx)
+		e, size, err := conn.next(ctx)
 		if err != nil {
-			return fmt.Errorf("read websocket: %w", err)
+			return err
 		}
 		arrived := time.Now()
-		c.bytes.Add(int64(len(text)))
+		c.bytes.Add(int64(size))
 		if watchdog != nil {
 			watchdog.Reset(c.options.Silence)
 		}
-		if err := c.tell(text, arrived); err != nil {
+		if err := c.tell(e, arrived); err != nil {
 			return err
 		}
-		if c.options.Pace > 0 {
-			if err := pause(ctx, max(time.Duration(int64(len(text))*int64(time.Second)/c.options.Pace), slowPause)); err != nil {
-				return err
-			}
-		}
 	}
 }
 
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return fmt.Errorf("read slowly: %w", ctx.Err())
-	case <-timer.C:
-		return nil
-	}
-}
-
-// envelope is a message that is no bare array.
-type envelope struct {
-	Event    string          `json:"event"`
-	Position string          `json:"position"`
-	Data     json.RawMessage `json:"data"`
-}
-
-// tell makes events of a message. A reset means that the position is worth nothing.
-func (c *Client) tell(text []byte, arrived time.Time) error {
-	e := sseclient.Event{Type: "batch", Data: text}
-	if len(text) == 0 || text[0] != '[' {
-		var m envelope
-		if err := json.Unmarshal(text, &m); err != nil || m.Event == "" {
-			m = envelope{Event: "batch", Data: text} // the viewer says that it is malformed
-		}
-		if e.Type, e.Data = m.Event, m.Data; e.Type == "assets" {
-			e.Type = "batch"
-		}
-		if m.Position != "" {
-			c.subscribe.Position, e.ID, e.HasID = m.Position, m.Position, true
-		} else if e.Type == "reset" {
-			c.subscribe.Position = ""
-		}
+// tell passes an event on. A reset means that the position is worth nothing.
+func (c *Client) tell(e sseclient.Event, arrived time.Time) error {
+	if e.HasID {
+		c.subscribe.Position = e.ID
 	}
 	if c.options.OnEvent == nil {
 		return nil

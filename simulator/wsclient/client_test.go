@@ -191,21 +191,13 @@ func TestWrongAddressesAreRefused(t *testing.T) {
 	}
 }
 
-func FuzzTell(f *testing.F) {
+func FuzzDecode(f *testing.F) {
 	f.Add(`{"event":"assets","position":"p1","data":[]}`)
+	f.Add(`{"event":"reset"}`)
 	f.Add(`[{"id":"b"}]`)
 	f.Fuzz(func(t *testing.T, text string) {
-		c, err := New(Options{URL: "ws://x/", OnEvent: func(e sseclient.Event, _ time.Time) error {
-			if e.Type == "" {
-				t.Fatalf("%q has no type", text)
-			}
-			return nil
-		}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := c.tell([]byte(text), time.Now()); err != nil {
-			t.Fatal(err)
+		if e := decode([]byte(text)); e.Type == "" || (e.ID != "" && !e.HasID) {
+			t.Fatalf("%q: %+v", text, e)
 		}
 	})
 }
