@@ -24,6 +24,7 @@ type code struct {
 	texts    map[string]bool            // whole string literals
 
 	flags     map[string]bool // of commands, without the dashes
+	commands  map[string]bool // words that name one
 	variables map[string]bool // of the environment, those of tests too
 }
 
@@ -35,7 +36,7 @@ var source = sync.OnceValues(func() (*code, error) {
 	}
 	c := &code{
 		members: map[string]map[string]bool{}, declared: map[string]bool{}, tests: map[string]bool{}, words: map[string]bool{},
-		texts: map[string]bool{}, flags: map[string]bool{}, variables: map[string]bool{},
+		texts: map[string]bool{}, flags: map[string]bool{}, commands: map[string]bool{}, variables: map[string]bool{},
 	}
 	for name := range known {
 		if !strings.HasSuffix(name, ".go") || strings.HasPrefix(name, "deploy/") { // these tests name what is missing
@@ -113,6 +114,10 @@ func (c *code) addFlag(field, literal string) {
 	name := tag.Get("name")
 	if name == "" {
 		name = strings.ToLower(regexp.MustCompile(`([a-z0-9])([A-Z])|([A-Z])([A-Z][a-z])`).ReplaceAllString(field, "$1$3-$2$4"))
+	}
+	if _, isCommand := tag.Lookup("cmd"); isCommand {
+		c.commands[name] = true
+		return
 	}
 	c.flags[name] = true
 	for alias := range strings.SplitSeq(tag.Get("aliases"), ",") {
