@@ -46,7 +46,7 @@ func TestEachStateIsSaidAsTheManagerReadsIt(t *testing.T) {
 		t.Errorf("ready is %q", got)
 	}
 	n.Reloading()
-	if got := next(); !regexp.MustCompile(`^RELOADING=1\nMONOTONIC_USEC=[1-9]\d*$`).MatchString(got) {
+	if got := next(); !regexp.MustCompile(`^RELOADING=1\nMONOTONIC_USEC=[1-9]\d*\n$`).MatchString(got) {
 		t.Errorf("reloading is %q", got)
 	}
 	n.Stopping()
@@ -73,9 +73,12 @@ func TestTheWatchdogIsToldOnlyWhileTheGatewayLives(t *testing.T) {
 	}()
 	for _, isDead := range []bool{false, true, false} {
 		dead.Store(isDead)
-		next() // it may have been asked before
-		if got := next(); strings.Contains(got, "WATCHDOG=1") == isDead || !strings.HasPrefix(got, "STATUS=ready") {
-			t.Errorf("dead is %v and it says %q", isDead, got)
+		for strings.Contains(next(), "WATCHDOG=1") == isDead { // said before
+		}
+		for range 3 {
+			if got := next(); strings.Contains(got, "WATCHDOG=1") == isDead || !strings.HasPrefix(got, "STATUS=ready") {
+				t.Errorf("dead is %v and it says %q", isDead, got)
+			}
 		}
 	}
 	cancel()
