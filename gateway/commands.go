@@ -31,6 +31,10 @@ type commands struct {
 	Fences      keptCommand        `cmd:"" help:"Make, list, change and delete the fences that rules speak of."`
 	Alerts      alertsCommand      `cmd:"" help:"List and acknowledge alerts."`
 	Webhooks    keptCommand        `cmd:"" help:"Make, list, change and delete the addresses that are told of alerts."`
+	Backup      backupCommand      `cmd:"" help:"Copy all that a gateway keeps in its directory into a file, while it runs."`
+	Restore     restoreCommand     `cmd:"" help:"Fill an empty directory with a backup."`
+	Migrate     migrateCommand     `cmd:"" help:"Copy what a stopped gateway has in its directory into Redis."`
+	Bus         busCommand         `cmd:"" help:"What operators do to the bus as a whole."`
 	Decode      decodeCommand      `cmd:"" help:"Say what a message becomes, and why."`
 	Presets     presetsCommand     `cmd:"" help:"List the ecosystems whose topics and formats are known."`
 }

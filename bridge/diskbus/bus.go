@@ -26,9 +26,10 @@ type Bus struct {
 	lock   *os.File
 
 	queue   chan *request
-	spares  chan []byte   // buffers of flushes, for use again
-	closing chan struct{} // closed when nothing more is taken
-	stopped chan struct{} // closed when the writer is gone: what it has not answered it never will
+	imaging chan chan []*bus.Image // questions for what is held, see Backup
+	spares  chan []byte            // buffers of flushes, for use again
+	closing chan struct{}          // closed when nothing more is taken
+	stopped chan struct{}          // closed when the writer is gone: what it has not answered it never will
 	once    sync.Once
 	closed  error // of the one Close
 
@@ -53,9 +54,13 @@ func open(o Options, env environment) (*Bus, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open data directory %s: %w", o.Dir, err)
 	}
+	if err := refuseHalfRestored(o.Dir); err != nil {
+		return nil, errors.Join(fmt.Errorf("open data directory %s: %w", o.Dir, err), lock.Close())
+	}
 	b := &Bus{
 		lock:    lock,
 		queue:   make(chan *request, maxQueued),
+		imaging: make(chan chan []*bus.Image),
 		spares:  make(chan []byte, 1),
 		closing: make(chan struct{}),
 		stopped: make(chan struct{}),

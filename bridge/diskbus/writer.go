@@ -143,6 +143,8 @@ func (w *writer) run() {
 		select {
 		case r := <-w.bus.queue:
 			w.gather(r)
+		case answer := <-w.bus.imaging:
+			answer <- w.images()
 		case <-t.C:
 			w.heal()
 		case size := <-w.snapshotting.result():

@@ -125,7 +125,7 @@ func (b *Bus) agree(ctx context.Context, wanted int) (int, error) {
 	if err != nil || n < 1 || n > bus.MaxPartitions {
 		return 0, devices.Errorf(devices.Conflict, "partitions", "the store has a number that is none")
 	}
-	return n, nil
+	return n, b.refuseHalfMigrated(ctx)
 }
 
 // isWriteRefused: the server is out of memory, or a replica. What is there can be read all the same.

@@ -41,8 +41,8 @@
 // the server changed costs the edges a load of the state and the viewers nothing: its offset is skipped. An inlet
 // that went back is found by the mark of the chunk that is consumed; the owner then reads it again.
 //
-// Not found: a backup restored while every process of ours was stopped, after a handover. Before that, delete the field
-// epoch of every :meta, or the keys.
+// Not found: a backup restored while every process of ours was stopped, after a handover. NewEpochs, which is
+// `gateway bus new-epoch`, says it then.
 //
 // # While the store is away
 //

@@ -61,6 +61,10 @@ var (
 	headSource string
 	//go:embed scripts/doors.lua
 	doorsSource string
+	//go:embed scripts/history.lua
+	historySource string
+	//go:embed scripts/seed.lua
+	seedSource string
 
 	appendScript  = redis.NewScript(appendSource)
 	acquireScript = redis.NewScript(acquireSource)
@@ -71,6 +75,8 @@ var (
 	publishScript = redis.NewScript(publishSource)
 	headScript    = redis.NewScript(headSource)
 	doorsScript   = redis.NewScript(doorsSource)
+	historyScript = redis.NewScript(historySource)
+	seedScript    = redis.NewScript(seedSource)
 )
 
 // run sends a script once; one that the server does not know yet is sent whole.

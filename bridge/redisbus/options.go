@@ -22,6 +22,8 @@ type Options struct {
 	// Partitions is fixed when a store is first used: 0 takes what the store has, or 16. Another number than the
 	// store's is refused.
 	Partitions int
+	// Migrate opens a store also where a migration into it was not finished: it is for who finishes it.
+	Migrate bool
 
 	MaxInletEntries int // 100,000 that no owner has consumed
 	MaxInletBytes   int // 64 MiB of them, as they are encoded

@@ -34,10 +34,11 @@ type AdminOptions struct {
 	Hosts []string
 	// Reload reads the settings again and returns, as JSON, what became of them; nil: nothing is at /-/reload.
 	Reload func(ctx context.Context) (any, error)
+	Backup BackupFunc // nil: nothing is kept in a directory
 	Logger *slog.Logger
 }
 
-// NewAdmin makes the handler of the address for operators: metrics, health, who was not heard, profiles. It starts nothing.
+// NewAdmin makes the handler of the address for operators: metrics, health, who was not heard, profiles, backups. It starts nothing.
 func NewAdmin(o AdminOptions) (http.Handler, error) {
 	if o.Metrics == nil || o.Logger == nil {
 		return nil, errors.New("make admin handler: metrics and a logger are needed")
@@ -72,9 +73,7 @@ func NewAdmin(o AdminOptions) (http.Handler, error) {
 	get("/readyz", a.handle(a.ready))
 	guarded := func(role devices.Role, h http.Handler) http.Handler {
 		if !o.Local && o.Auth == nil {
-			return a.handle(func(http.ResponseWriter, *http.Request) error {
-				return devices.Errorf(devices.Forbidden, "", "this is for its own machine, unless viewer-auth is required")
-			})
+			return a.handle(forbidElsewhere)
 		}
 		return a.handle(a.guard(need{role: role, all: true}, plain(func(w http.ResponseWriter, r *http.Request) error {
 			h.ServeHTTP(w, r)
@@ -92,6 +91,7 @@ func NewAdmin(o AdminOptions) (http.Handler, error) {
 	if o.Reload != nil {
 		a.mux.Method(http.MethodPost, reloadPath, guarded(devices.Admin, limitTime(a.handle(reload(o.Reload)))))
 	}
+	get("/backup", a.backup(&o))
 	// No bound on their time: a profile takes as long as it is asked to.
 	get("/debug/pprof/*", guarded(devices.Admin, http.HandlerFunc(pprof.Index)))
 	for path, h := range map[string]http.HandlerFunc{
@@ -117,6 +117,11 @@ func reload(again func(ctx context.Context) (any, error)) handlerFunc {
 		}
 		return writeValue(w, http.StatusOK, done)
 	}
+}
+
+// forbidElsewhere answers where others reach the address and nobody could show a proof.
+func forbidElsewhere(http.ResponseWriter, *http.Request) error {
+	return devices.Errorf(devices.Forbidden, "", "this is for its own machine, unless viewer-auth is required")
 }
 
 // staleView is a device that was not heard.

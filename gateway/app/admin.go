@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"strconv"
@@ -11,11 +12,12 @@ import (
 
 	"github.com/fleetcast/fleetcast/devices"
 	"github.com/fleetcast/fleetcast/gateway/api"
+	"github.com/fleetcast/fleetcast/gateway/keep"
 )
 
 // AdminOptions are the address for operators and their tools.
 type AdminOptions struct {
-	Listen string `help:"Address for metrics (/metrics), health, the devices that were not heard for longest (/stalest) and profiles (/debug/pprof/). Without it ${admin_listen}, or none where that is taken; none is none. On any other address than a loopback one a proof is needed, of an operator or for profiles of an admin, which takes --viewer-auth required." placeholder:"ADDRESS"`
+	Listen string `help:"Address for metrics (/metrics), health, the devices that were not heard for longest (/stalest), profiles (/debug/pprof/) and backups (/backup). Without it ${admin_listen}, or none where that is taken; none is none. On any other address than a loopback one a proof is needed, of an operator or for profiles and backups of an admin, which takes --viewer-auth required." placeholder:"ADDRESS"`
 	Open   bool   `help:"Let everybody who reaches the admin address read the metrics, as Prometheus in a cluster does. They name fleets and no device; everything else there still needs a proof."`
 }
 
@@ -96,7 +98,7 @@ func (a *App) adminHandler(local bool) (http.Handler, error) {
 	}
 	o := api.AdminOptions{
 		Metrics: measured, Checks: a.parts.allChecks(), Local: local, Auth: a.parts.viewers, Open: a.opts.Admin.Open,
-		Hosts: a.opts.HTTP.Hosts, Logger: a.log.With("part", "admin"),
+		Hosts: a.opts.HTTP.Hosts, Logger: a.log.With("part", "admin"), Backup: a.backup(),
 	}
 	if a.parts.hub != nil {
 		o.Stalest = a.parts.hub.Stalest
@@ -105,6 +107,19 @@ func (a *App) adminHandler(local bool) (http.Handler, error) {
 		o.Reload = func(ctx context.Context) (any, error) { return a.Reload(ctx, "admin") }
 	}
 	return api.NewAdmin(o)
+}
+
+// backup copies the data directory; nil where there is none.
+func (a *App) backup() api.BackupFunc {
+	kept := a.config.Load()
+	if a.parts.store.disk == nil || kept == nil || kept.file == nil {
+		return nil
+	}
+	from := keep.Source{Bus: a.parts.store.disk, Store: kept.file, Version: Version()}
+	return func(ctx context.Context, to io.Writer) error {
+		_, err := from.Backup(ctx, to)
+		return err
+	}
 }
 
 // allChecks are the checks with that of the edge, which the main address knows by itself.

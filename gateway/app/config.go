@@ -15,6 +15,7 @@ import (
 type configStore struct {
 	config.Store
 	stats func() ConfigStats
+	file  *embedded.Store // nil where it is not in a file
 }
 
 // ConfigStats are the counters of the store of what people configure.
@@ -45,7 +46,7 @@ func openConfig(ctx context.Context, o *Options, log *slog.Logger) (*configStore
 			return nil, err
 		}
 		stats := func() ConfigStats { st := s.Stats(); return ConfigStats{Kind: "file", File: &st} }
-		return &configStore{Store: s, stats: stats}, nil
+		return &configStore{Store: s, stats: stats, file: s}, nil
 	}
 }
 

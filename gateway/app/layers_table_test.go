@@ -48,6 +48,7 @@ var layers = map[string]int{
 	"gateway/auth":    3,
 	"gateway/metrics": 3,
 	"gateway/systemd": 3,
+	"gateway/keep":    3, // backups: knows the embedded bus and store, and Redis's
 
 	"gateway/app": 4,
 

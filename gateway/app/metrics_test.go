@@ -125,7 +125,7 @@ func TestAnAdminAddressThatOthersReachAsksForAProof(t *testing.T) {
 			_, port, _ := strings.Cut(g.Addrs().Admin.String(), "]:")
 			admin := "http://127.0.0.1:" + port
 			for path, want := range map[string]int{
-				"/metrics": c.metrics, "/stalest": http.StatusUnauthorized, "/debug/pprof/": http.StatusUnauthorized, "/debug/pprof/heap": http.StatusUnauthorized,
+				"/metrics": c.metrics, "/stalest": http.StatusUnauthorized, "/debug/pprof/": http.StatusUnauthorized, "/debug/pprof/heap": http.StatusUnauthorized, "/backup": http.StatusUnauthorized,
 				"/healthz": http.StatusOK, "/readyz": http.StatusOK,
 			} {
 				if status, text := fetch(t, admin+path); status != want {
@@ -146,7 +146,7 @@ func TestAnAdminAddressThatOthersReachAsksForAProof(t *testing.T) {
 		}
 		g := startGateway(t, func(o *Options) { o.Admin.Listen, o.Admin.Open = "0.0.0.0:0", true })
 		_, port, _ := strings.Cut(g.Addrs().Admin.String(), "]:")
-		for path, want := range map[string]int{"/metrics": http.StatusOK, "/stalest": http.StatusForbidden, "/debug/pprof/": http.StatusForbidden} {
+		for path, want := range map[string]int{"/metrics": http.StatusOK, "/stalest": http.StatusForbidden, "/debug/pprof/": http.StatusForbidden, "/backup": http.StatusForbidden} {
 			if status, _ := fetch(t, "http://127.0.0.1:"+port+path); status != want {
 				t.Errorf("%s: status %d, want %d", path, status, want)
 			}

@@ -28,6 +28,7 @@ type store struct {
 	stats   func() BusStats
 	letters sharedLetters // nil where nothing is shared
 	logins  bus.Logins    // nil where there is one door
+	disk    *diskbus.Bus  // nil where it is not in a directory
 }
 
 // openStore opens the bus that the settings name. It is to be closed, also where another step fails later.
@@ -62,7 +63,7 @@ func openStore(ctx context.Context, o *Options, log *slog.Logger) (*store, error
 			held, disk := HeldStats(s.MemoryStats), DiskStats(s.LogStats)
 			return BusStats{Kind: "disk", Held: &held, Disk: &disk}
 		}
-		return &store{Bus: b, healthy: func(context.Context) error { return b.Healthy() }, stats: stats}, nil
+		return &store{Bus: b, healthy: func(context.Context) error { return b.Healthy() }, stats: stats, disk: b}, nil
 	}
 }
 

@@ -40,11 +40,15 @@ var (
 
 // Store is a store in a file. Its methods may be called concurrently.
 type Store struct {
-	db     *bbolt.DB
+	exchange sync.RWMutex // held for reading by who uses db: Compact puts another in its place
+	db       *bbolt.DB
+
 	max    int
 	log    *slog.Logger
 	fanout *store.Fanout
 	closed atomic.Bool
+
+	copying chan struct{} // holds one token while the file is neither copied nor written anew; taken before turn
 
 	turn  chan struct{} // holds one token while nobody commits, from the first condition until the feeds are told
 	count int           // of records; of who has the turn
@@ -95,8 +99,9 @@ func open(o Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{db: db, max: o.MaxRecords, log: o.Logger, turn: make(chan struct{}, 1)}
+	s := &Store{db: db, max: o.MaxRecords, log: o.Logger, turn: make(chan struct{}, 1), copying: make(chan struct{}, 1)}
 	s.turn <- struct{}{}
+	s.copying <- struct{}{}
 	s.fanout = store.NewFanout(s.snapshot)
 	if err := s.found(); err != nil {
 		return nil, errors.Join(err, db.Close())

@@ -104,6 +104,8 @@ func (s *Store) view(step func(*bbolt.Tx) error) error {
 	if s.closed.Load() {
 		return store.ErrClosed
 	}
+	s.exchange.RLock()
+	defer s.exchange.RUnlock()
 	err := guarded(func() error { return s.db.View(step) })
 	if errors.Is(err, bolterrors.ErrDatabaseNotOpen) {
 		return store.ErrClosed
