@@ -12,6 +12,7 @@ import (
 
 	"github.com/fleetcast/fleetcast/bridge/bus"
 	"github.com/fleetcast/fleetcast/devices"
+	"github.com/fleetcast/fleetcast/devices/trace"
 )
 
 // Defaults and bounds of Options.
@@ -70,6 +71,8 @@ type Options struct {
 	AlertsKept time.Duration
 	// Config says how far this process has what people configure; nil: nothing is followed.
 	Config Config
+	// Tracer tells what becomes of the entries that are traced; nil: nothing does.
+	Tracer *trace.Tracer
 	Logger *slog.Logger
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"github.com/fleetcast/fleetcast/bridge/bus"
 	"github.com/fleetcast/fleetcast/devices"
+	"github.com/fleetcast/fleetcast/devices/trace"
 )
 
 // Commands of people to devices. Their states are the owner's, as everything of a device is; they stand in a table of
@@ -44,6 +45,7 @@ type command struct {
 	gone     bool
 	place    int           // in the heap; -1 where it is finished
 	finished *list.Element // of the partition
+	trace    *trace.Context
 }
 
 // commands are those of a partition. Like the state that it is a part of it has no lock.
@@ -70,6 +72,7 @@ func newCommands() commands {
 // loadCommands takes over the table of the owner before. A row that cannot be read is counted and left alone.
 func (s *state) loadCommands(rows []bus.CommandRow) {
 	var all []*devices.Command
+	traced := map[devices.CommandID]*trace.Context{}
 	for i := range rows {
 		c, err := devices.ParseCommand(rows[i].Data)
 		if err != nil {
@@ -77,12 +80,16 @@ func (s *state) loadCommands(rows []bus.CommandRow) {
 			continue
 		}
 		all = append(all, c)
+		if rows[i].Trace != nil {
+			traced[c.ID] = rows[i].Trace
+		}
 	}
 	slices.SortFunc(all, func(a, b *devices.Command) int {
 		return cmp.Or(cmp.Compare(a.At, b.At), cmp.Compare(a.ID.String(), b.ID.String()))
 	})
 	for _, c := range all {
 		k := s.commands.add(c)
+		k.trace = traced[c.ID]
 		if c.State.IsFinal() {
 			s.commands.finish(k)
 			k.now = nil
@@ -168,6 +175,7 @@ func (s *state) applyCommand(e *bus.Entry) {
 		State: devices.CommandAccepted, At: at, Accepted: at, Expires: at + o.TTL,
 	}
 	k := s.commands.add(c)
+	k.trace = s.tracing.of(e)
 	s.tellCommand(k)
 	s.commands.prune(e.Time)
 	switch open := s.commands.devices[k.device].open; {
@@ -227,6 +235,7 @@ func (s *state) applyReport(e *bus.Entry) {
 }
 
 func (s *state) advance(k *command, to devices.CommandState, at int64) {
+	s.tracing.reached(k, to, max(at, k.at))
 	k.state, k.at = to, max(at, k.at)
 	k.now.State, k.now.At = k.state, k.at
 	s.tellCommand(k)
@@ -297,7 +306,7 @@ func (s *state) commandRows(dst []bus.CommandRow) []bus.CommandRow {
 	clear(dst)
 	dst = dst[:0]
 	for _, k := range s.commands.dirty {
-		row := bus.CommandRow{ID: k.id, Device: k.device, Fleet: k.fleet}
+		row := bus.CommandRow{ID: k.id, Device: k.device, Fleet: k.fleet, Trace: k.trace}
 		if !k.gone {
 			row.Data = k.now.JSON()
 		}

@@ -33,6 +33,7 @@ func (s *state) makeFlush(now int64) *bus.Flush {
 		}
 	}
 	f.Commands = s.commandRows(f.Commands)
+	f.Traces = s.tracing.traces(nil) // the bus keeps it as long as the batch
 	return f
 }
 

@@ -204,6 +204,7 @@ func (o *ownership) applyOne(e *bus.Entry, now time.Duration) {
 			o.log.Error("an entry could not be applied: a bug", "kind", int(e.Kind), "stack", string(debug.Stack()))
 		}
 	}()
+	o.state.tracing.take(e)
 	o.state.apply(e, now)
 }
 
@@ -295,6 +296,7 @@ func (o *ownership) flush(hard context.Context) error {
 	o.fresh.publish.Observe(done.Sub(began))
 	o.state.countPublished(done)
 	o.state.committed()
+	o.state.tracing.published(done)
 	o.lastFlush, o.flushAt, o.retryAt, o.pause = began, time.Time{}, time.Time{}, 0
 	o.devices.Store(int64(len(o.state.live)))
 	o.report(began)

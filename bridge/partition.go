@@ -74,10 +74,11 @@ func (p *partition) run(ctx, hard context.Context) error {
 func (p *partition) hold(ctx, hard context.Context, lease bus.Lease) error {
 	defer p.release(hard, lease)
 	s := newState(p.opts, &p.counters, p.index)
-	s.partition, s.fresh = p.id, p.fresh
+	s.partition, s.fresh, s.tracing.tracer = p.id, p.fresh, p.opts.Tracer
 	s.load(lease.State())
 	s.loadCommands(lease.Commands())
 	defer s.unload()
+	defer s.tracing.abandon()
 	p.catchUp(ctx, lease.Config())
 	if p.opts.Sink != nil {
 		p.tellSink(ctx, lease)

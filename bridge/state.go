@@ -35,11 +35,12 @@ type state struct {
 	commands  commands
 	closed    []bus.TrailBlock // blocks of trails that were closed since the last publish
 
-	all    []*device                   // the live ones and some that are gone, in the order in which they are looked at
-	round  round                       // of looking at them
-	absent map[bus.DoorID]uint64       // of the round before: doors with connections that an answer of the bus did not have; see dropDead
-	asked  map[devices.DeviceID]answer // of the registry's store, until something changes there
-	outbox []bus.Entry                 // what other partitions are to have, before the next publish
+	all     []*device                   // the live ones and some that are gone, in the order in which they are looked at
+	round   round                       // of looking at them
+	absent  map[bus.DoorID]uint64       // of the round before: doors with connections that an answer of the bus did not have; see dropDead
+	asked   map[devices.DeviceID]answer // of the registry's store, until something changes there
+	tracing tracing
+	outbox  []bus.Entry // what other partitions are to have, before the next publish
 
 	fresh *freshness
 	shown int64 // the inlet's time up to which was published

@@ -7,6 +7,7 @@ import (
 	"iter"
 
 	"github.com/fleetcast/fleetcast/devices"
+	"github.com/fleetcast/fleetcast/devices/trace"
 )
 
 // Bus is a whole bus. Each user names the part that it needs: a door Inlet, a bridge Owner, an edge Watcher.
@@ -101,6 +102,15 @@ type Flush struct {
 	// Commands are rows of the partition's table of commands. Where a bus commits a large flush in parts, they come after
 	// the events: an event may then be told twice, but none is missing of what the table says.
 	Commands []CommandRow
+	// Traces go on with the batch, at most MaxTraces of them; nothing keeps them.
+	Traces []Traced
+}
+
+// Traced is a span that goes on with what is told of a device.
+type Traced struct {
+	Device  devices.DeviceID
+	Fleet   devices.FleetID
+	Context trace.Context
 }
 
 // Change is the new state of one device, or its removal.
@@ -177,6 +187,7 @@ type Batch struct {
 	Floor     Floor
 	Changes   []Change
 	Events    []Event
+	Traces    []Traced // nearly always none
 }
 
 // IsBeat tells whether the batch has no content and so no offset of its own.

@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/fleetcast/fleetcast/devices"
+	"github.com/fleetcast/fleetcast/devices/trace"
 )
 
 // CommandOrder is the body of KindCommand: a person's command as it enters. When it is of no use any more counts from
@@ -40,6 +41,8 @@ type CommandRow struct {
 	Device devices.DeviceID
 	Fleet  devices.FleetID
 	Data   []byte // opaque to the bus, at most MaxCommandRowBytes; nil: the command is forgotten
+	// Trace is the span that goes on with the command; nil where it is not traced. It is not changed.
+	Trace *trace.Context
 }
 
 // MaxCommandRowBytes bounds the data of a row.
@@ -119,7 +122,11 @@ func checkCommandValue(field string, value []byte) error {
 
 // AppendCommandRow appends the bytes of a row, by the rules of wire.go.
 func AppendCommandRow(dst []byte, r *CommandRow) []byte {
-	dst = append(dst, tagCommand|wireVersion)
+	if r.Trace != nil {
+		dst = appendTrace(append(dst, tagCommand|tracedCommandVersion), r.Trace)
+	} else {
+		dst = append(dst, tagCommand|wireVersion)
+	}
 	dst = appendText(dst, r.ID.String())
 	dst = appendText(dst, r.Device.String())
 	dst = appendText(dst, r.Fleet.String())
@@ -128,8 +135,12 @@ func AppendCommandRow(dst []byte, r *CommandRow) []byte {
 
 // DecodeCommandRow reads what AppendCommandRow wrote. It shares no memory with b.
 func DecodeCommandRow(b []byte) (CommandRow, error) {
-	r := openWireUpTo(b, tagCommand, wireVersion)
-	row := CommandRow{ID: r.command(), Device: r.device(), Fleet: r.fleet(), Data: r.blob("data", MaxCommandRowBytes)}
+	r := openWireUpTo(b, tagCommand, tracedCommandVersion)
+	var traced *trace.Context
+	if r.version == tracedCommandVersion {
+		traced = r.trace()
+	}
+	row := CommandRow{Trace: traced, ID: r.command(), Device: r.device(), Fleet: r.fleet(), Data: r.blob("data", MaxCommandRowBytes)}
 	r.end()
 	if r.err != nil {
 		return CommandRow{}, fmt.Errorf("decode command: %w", r.err)

@@ -1,6 +1,9 @@
 package bus
 
-import "github.com/fleetcast/fleetcast/devices"
+import (
+	"github.com/fleetcast/fleetcast/devices"
+	"github.com/fleetcast/fleetcast/devices/trace"
+)
 
 // Entry is one thing that changes a device: the unit of the inlet. Exactly one of the bodies is set, as Kind says.
 type Entry struct {
@@ -17,6 +20,10 @@ type Entry struct {
 	Report     *CommandReport   // KindCommandState. Not changed after Append
 
 	Acknowledgement *Acknowledgement // KindAcknowledgement. Not changed after Append
+
+	// Trace is the span that goes on with the entry; nil, as it nearly always is, where it is not traced. Not changed after
+	// Append.
+	Trace *trace.Context
 }
 
 // EntryKind is the type of an entry. The numbers are part of the wire format.

@@ -56,7 +56,7 @@ func (s *state) apply(f *Flush, now int64) *Batch {
 		s.trails.add(&f.Trails[i], now)
 	}
 	s.commands.apply(f.Commands)
-	b := &Batch{Position: s.position, Time: f.Time}
+	b := &Batch{Position: s.position, Time: f.Time, Traces: f.Traces}
 	if len(f.Changes) > 0 {
 		b.Changes = make([]Change, len(f.Changes))
 	}

@@ -41,14 +41,12 @@ const (
 	// notedVersion is that of a batch or a versioned change in which a device has notes. Others, which is nearly all, stay
 	// as they were in the first version.
 	notedVersion = 0x02
-)
 
-// Marks of a reading.
-const (
-	markKey        = 1 << iota // 8 bytes of the key follow
-	markHistorical             // the reading was kept back
-	markRetained               // a broker had kept the message
-	knownMarks     = 1<<iota - 1
+	// These are of what is traced: the span, or of a batch their number and each with its device, stands after the tag, and
+	// after it the byte and the members of the version that it would have without. So nothing else is another byte longer.
+	tracedEntryVersion   = 0x03
+	tracedBatchVersion   = 0x03
+	tracedCommandVersion = 0x02
 )
 
 // Flags of a change.
@@ -85,7 +83,12 @@ func AppendEntry(dst []byte, e *Entry) []byte {
 	if e.Kind == KindReading && (e.Reading.Key != 0 || e.Reading.Historical || e.Reading.Retained) {
 		version = markedVersion
 	}
-	dst = append(dst, tagEntry|version, byte(e.Kind))
+	if e.Trace != nil {
+		dst = appendTrace(append(dst, tagEntry|tracedEntryVersion), e.Trace)
+		dst = append(dst, version, byte(e.Kind))
+	} else {
+		dst = append(dst, tagEntry|version, byte(e.Kind))
+	}
 	dst = appendText(dst, e.Device.String())
 	dst = appendText(dst, e.Fleet.String())
 	switch e.Kind {
@@ -114,8 +117,12 @@ func AppendEntry(dst []byte, e *Entry) []byte {
 
 // DecodeEntry reads what AppendEntry wrote. The entry shares no memory with b.
 func DecodeEntry(b []byte) (Entry, error) {
-	r := openWireUpTo(b, tagEntry, markedVersion)
+	r := openWireUpTo(b, tagEntry, tracedEntryVersion)
 	var e Entry
+	if r.version == tracedEntryVersion {
+		e.Trace = r.trace()
+		r.within(markedVersion)
+	}
 	e.Kind = EntryKind(r.byte("kind"))
 	e.Device, e.Fleet = r.device(), r.fleet()
 	switch e.Kind {
@@ -166,7 +173,11 @@ func AppendBatch(dst []byte, b *Batch) []byte {
 			version = notedVersion
 		}
 	}
-	dst = append(dst, tagBatch|version)
+	if len(b.Traces) > 0 {
+		dst = append(appendTraces(append(dst, tagBatch|tracedBatchVersion), b.Traces), version)
+	} else {
+		dst = append(dst, tagBatch|version)
+	}
 	dst = binary.AppendUvarint(dst, uint64(b.Partition))
 	dst = binary.LittleEndian.AppendUint64(dst, uint64(b.Position.Epoch))
 	dst = binary.AppendUvarint(dst, b.Position.Offset)
@@ -194,8 +205,12 @@ func AppendBatch(dst []byte, b *Batch) []byte {
 // DecodeBatch reads what AppendBatch wrote. The batch shares no memory with b, and no two frames share one allocation:
 // an edge keeps each until its device changes, and a quiet device must not keep a whole batch alive.
 func DecodeBatch(b []byte) (Batch, error) {
-	r := openWireUpTo(b, tagBatch, notedVersion)
+	r := openWireUpTo(b, tagBatch, tracedBatchVersion)
 	var out Batch
+	if r.version == tracedBatchVersion {
+		out.Traces = r.traces()
+		r.within(notedVersion)
+	}
 	out.Partition = int(r.bounded("partition", MaxPartitions-1))
 	out.Position.Epoch = Epoch(r.fixed64("epoch"))
 	out.Position.Offset = r.uvarint("offset")
@@ -303,72 +318,6 @@ func appendChange(dst []byte, c *Change, before devices.FleetID) []byte {
 		n := &c.Notes[i]
 		dst = binary.AppendVarint(appendText(appendText(dst, n.Name), n.ID), n.At)
 		dst = append(binary.AppendUvarint(dst, uint64(len(n.Data))), n.Data...)
-	}
-	return dst
-}
-
-// measure is one member of a reading that is one float.
-type measure struct {
-	field devices.Fields
-	value *float64
-}
-
-// measuresOf names the floats of a reading in the order of their bytes.
-func measuresOf(m *devices.Measures) [7]measure {
-	return [...]measure{
-		{devices.FieldPosition, &m.Lat},
-		{devices.FieldPosition, &m.Lon},
-		{devices.FieldAltitude, &m.Altitude},
-		{devices.FieldSpeed, &m.Speed},
-		{devices.FieldHeading, &m.Heading},
-		{devices.FieldAccuracy, &m.Accuracy},
-		{devices.FieldBattery, &m.Battery},
-	}
-}
-
-func appendMarks(dst []byte, r *devices.Reading) []byte {
-	var marks byte
-	if r.Key != 0 {
-		marks |= markKey
-	}
-	if r.Historical {
-		marks |= markHistorical
-	}
-	if r.Retained {
-		marks |= markRetained
-	}
-	dst = append(dst, marks)
-	if r.Key != 0 {
-		dst = binary.LittleEndian.AppendUint64(dst, r.Key)
-	}
-	return dst
-}
-
-func appendReading(dst []byte, r *devices.Reading) []byte {
-	dst = binary.AppendUvarint(dst, uint64(r.Has))
-	dst = binary.AppendUvarint(dst, uint64(r.Cleared))
-	dst = binary.AppendVarint(dst, r.At)
-	for _, m := range measuresOf(&r.Measures) {
-		if r.Has.Has(m.field) {
-			dst = appendFloat(dst, *m.value)
-		}
-	}
-	if r.Has.Has(devices.FieldSatellites) {
-		dst = binary.AppendVarint(dst, int64(r.Satellites))
-	}
-	dst = binary.AppendUvarint(dst, uint64(len(r.Metrics)))
-	for i := range r.Metrics {
-		m := &r.Metrics[i]
-		dst = append(appendText(dst, m.Name), byte(m.Value.Kind))
-		switch m.Value.Kind {
-		case devices.Number:
-			dst = appendFloat(dst, m.Value.Num)
-		case devices.Text:
-			dst = appendText(dst, m.Value.Text)
-		case devices.Bool:
-			dst = appendBool(dst, m.Value.IsTrue())
-		case devices.Null: // has no value
-		}
 	}
 	return dst
 }

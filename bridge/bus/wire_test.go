@@ -78,6 +78,11 @@ func goldenEntries(t testing.TB) []goldenEntry {
 		{"an answer", Entry{Device: truck, Fleet: north, Kind: KindCommandState, Report: &CommandReport{
 			ID: commandID(t), State: devices.CommandFailed, Result: []byte(`7`), Error: "no", Unconfirmed: true,
 		}}, `11 06 08747275636b2d3137 056e6f727468 1a` + commandHex + `05 01 0137 026e6f`},
+		{"a reading that is traced", Entry{Device: truck, Fleet: north, Kind: KindReading, Trace: goldenTrace("a=b"), Reading: &devices.Reading{
+			Cleared: devices.FieldSpeed, Historical: true,
+		}}, `13 ` + traceHex + `03613d62 02 01 08747275636b2d3137 056e6f727468 02 00 04 00 00`},
+		{"a removal that is traced", Entry{Device: truck, Fleet: north, Kind: KindRemoval, Trace: goldenTrace("")}, `13 ` + traceHex + `00
+			01 04 08747275636b2d3137 056e6f727468`},
 	}
 }
 
@@ -205,7 +210,7 @@ func TestDecodersRefuseWhatTheyDoNotKnow(t *testing.T) {
 		want   error
 	}{
 		{"nothing", decodeEntry, ``, ErrWireMalformed},
-		{"a later version", decodeEntry, `13` + removal, ErrWireVersion},
+		{"a later version", decodeEntry, `14` + removal, ErrWireVersion},
 		{"marks on what is no reading", decodeEntry, `12` + removal, ErrWireMalformed},
 		{"no marks where they are announced", decodeEntry, `12 01 0161 0162 00 00 00 00 00`, ErrWireMalformed},
 		{"unknown marks", decodeEntry, `12 01 0161 0162 08 00 00 00 00`, ErrWireMalformed},
@@ -225,7 +230,7 @@ func TestDecodersRefuseWhatTheyDoNotKnow(t *testing.T) {
 		{"a value of unknown kind", decodeEntry, `11 01 0161 0162 00 00 00 01 0178 04`, ErrWireMalformed},
 		{"too many metrics", decodeEntry, `11 01 0161 0162 00 00 00 8102` + strings.Repeat("0000", 257), ErrWireMalformed},
 		{"a metric's name that is too long", decodeEntry, `11 01 0161 0162 00 00 00 01 41` + strings.Repeat("61", 65) + `00`, ErrWireMalformed},
-		{"a later batch", decodeBatch, `23`, ErrWireVersion},
+		{"a later batch", decodeBatch, `24`, ErrWireVersion},
 		{"a partition beyond all", decodeBatch, `21 8008 0000000000000000 00 00 00 00 00 00 00`, ErrWireMalformed},
 		{"more changes than bytes", decodeBatch, batch + `02 01 0161 00`, ErrWireMalformed},
 		{"a first change that has the fleet of the one before", decodeBatch, batch + `01 05 0161 00`, ErrWireMalformed},

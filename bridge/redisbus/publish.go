@@ -53,7 +53,7 @@ func (l *lease) Publish(ctx context.Context, f *bus.Flush) (bus.Position, error)
 			last = len(commands) == 0
 		}
 		if last {
-			part.Consumed, part.Config = f.Consumed, f.Config
+			part.Consumed, part.Config, part.Traces = f.Consumed, f.Config, f.Traces
 		}
 		if err := l.commit(ctx, &part, at); err != nil {
 			return bus.Position{}, err

@@ -40,7 +40,7 @@ func (l *lease) publishArgs(part *bus.Flush, at chunkMark, call string, checkRun
 	if content {
 		next.Offset++
 	}
-	batch := bus.Batch{Partition: l.partition, Position: next, Time: part.Time, Changes: part.Changes, Events: part.Events}
+	batch := bus.Batch{Partition: l.partition, Position: next, Time: part.Time, Changes: part.Changes, Events: part.Events, Traces: part.Traces}
 	live, gone := e.sort(part.Changes)
 	e.args = append(e.args[:0],
 		l.holder, o.LeaseTTL.Milliseconds(), formatEpoch(next.Epoch), l.at.n, l.at.call, call, newEpoch(),

@@ -21,7 +21,7 @@ func CheckOrigin(origin string) error {
 // What pages of other origins may send and read beside what every page may (Fetch standard, CORS protocol).
 const (
 	corsMethods = "GET, HEAD, POST, PUT, PATCH, DELETE"
-	corsHeaders = "Authorization, Content-Type, Idempotency-Key, If-Match, Last-Event-ID"
+	corsHeaders = "Authorization, Content-Type, Idempotency-Key, If-Match, Last-Event-ID, traceparent, tracestate"
 	corsExposed = "ETag, Location, RateLimit, RateLimit-Policy, Retry-After"
 	corsMaxAge  = "600"
 )

@@ -15,6 +15,7 @@ import (
 	"github.com/fleetcast/fleetcast/devices"
 	"github.com/fleetcast/fleetcast/devices/registry"
 	"github.com/fleetcast/fleetcast/devices/rulebook"
+	"github.com/fleetcast/fleetcast/devices/trace"
 	"github.com/fleetcast/fleetcast/gateway/auth"
 	"github.com/fleetcast/fleetcast/gateway/problem"
 	"github.com/fleetcast/fleetcast/sse/hub"
@@ -76,6 +77,8 @@ type Options struct {
 	Limiter *Limiter
 	// Repeats remembers answers to requests with an Idempotency-Key; nil: the header means nothing.
 	Repeats *Repeats
+	// Tracer says which requests are traced; nil: none.
+	Tracer *trace.Tracer
 	// HTTPSOnly says that people come by https: browsers are told to stay with it.
 	HTTPSOnly bool
 	// Checks say whether the roles of this process are ready, beside the edge's own tables.
@@ -142,7 +145,7 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) { a.mux.ServeHTT
 
 func (a *API) routes(hosts hostGuard) {
 	// Whatever stands here is also around the stream: it must neither buffer nor bound the time of an answer.
-	a.mux.Use(a.accessLog, a.recoverPanics, a.secure, hosts.guard, a.cors, limitBody, a.crossOrigin, a.identify, a.limitRate)
+	a.mux.Use(a.accessLog, a.recoverPanics, a.secure, hosts.guard, a.cors, limitBody, a.crossOrigin, a.identify, a.limitRate, a.traceRequests)
 	a.mux.NotFound(a.elsewhere)
 	a.mux.MethodNotAllowed(a.methodNotAllowed)
 	isEdge := a.options.Assets != nil

@@ -22,6 +22,7 @@ const (
 	bridgeBound  = 4 * time.Second
 	hubBound     = time.Second
 	busBound     = 5 * time.Second // it may have a disk to wait for
+	traceBound   = 2 * time.Second // of a collector that may be away
 )
 
 // App is a gateway: one process with every role, or some. It runs once.
@@ -33,6 +34,7 @@ type App struct {
 	addrs  Addrs
 	http   atomic.Pointer[httpDoor]    // set by Start; read by stats
 	config atomic.Pointer[configStore] // as http
+	tracer tracer                      // set by Start, before anything runs
 
 	begun    atomic.Bool   // Start or Stop was called
 	started  chan struct{} // closed when Start has returned, or never will be called

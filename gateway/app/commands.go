@@ -12,6 +12,7 @@ import (
 
 	"github.com/fleetcast/fleetcast/bridge/bus"
 	"github.com/fleetcast/fleetcast/devices"
+	"github.com/fleetcast/fleetcast/devices/trace"
 	"github.com/fleetcast/fleetcast/gateway/command"
 	"github.com/fleetcast/fleetcast/gateway/mqttin"
 )
@@ -48,8 +49,8 @@ func (c *commands) replies(device devices.DeviceID, fleet devices.FleetID, id de
 }
 
 // sendBy makes the dispatcher of a door.
-func (c *commands) sendBy(d door, doors bus.Doors, log *slog.Logger) {
-	o := command.DispatcherOptions{Desk: c.desk, Logger: log}
+func (c *commands) sendBy(d door, doors bus.Doors, tracer *trace.Tracer, log *slog.Logger) {
+	o := command.DispatcherOptions{Desk: c.desk, Tracer: tracer, Logger: log}
 	switch d := d.(type) {
 	case *mqttin.Broker:
 		o.Door = embeddedDoor{d}
@@ -84,7 +85,7 @@ func (c commander) Command(ctx context.Context, by *devices.Caller, to devices.D
 
 func mqttCommand(o *command.Order) *mqttin.Command {
 	return &mqttin.Command{
-		Topic: o.Topic, Payload: o.Payload, ResponseTopic: o.Reply, CorrelationData: []byte(o.ID.String()), Expires: o.Expires,
+		Topic: o.Topic, Payload: o.Payload, ResponseTopic: o.Reply, CorrelationData: []byte(o.ID.String()), Expires: o.Expires, Trace: o.Trace,
 	}
 }
 

@@ -12,6 +12,7 @@ var layers = map[string]int{
 	"bridge/bus":         1,
 	"bridge/bus/bustest": 1,
 	"bridge/rules":       1, // pure: knows the vocabulary only
+	"devices/trace":      1, // what of a trace crosses processes; knows no OpenTelemetry
 	"devices/latency":    1, // counts durations, by fleet; knows nothing else
 	"devices/secret":     1, // hashes and proofs; knows no store
 	"devices/store":      1,
@@ -49,6 +50,7 @@ var layers = map[string]int{
 	"gateway/metrics": 3,
 	"gateway/systemd": 3,
 	"gateway/keep":    3, // backups: knows the embedded bus and store, and Redis's
+	"gateway/tracing": 3,
 
 	"gateway/app": 4,
 
@@ -159,6 +161,8 @@ var libraries = []library{
 	{path: "github.com/getkin/kin-openapi", in: []string{"gateway/api/openapi/openapitest"}, reason: "an independent reader of the description of the API, which holds what is sent and answered to it"},
 	{path: "github.com/coreos/go-systemd", in: []string{"gateway/systemd"}, reason: "the service manager is told in one place"},
 	{path: "github.com/prometheus/client_golang", in: []string{"gateway/metrics"}, tests: []string{"gateway/app"}, reason: "counters are shown to Prometheus in one place; no part knows it"},
+	{path: "go.opentelemetry.io/otel", in: []string{"gateway/tracing"}, reason: "spans leave in one place; no part knows OpenTelemetry"},
+	{path: "go.opentelemetry.io/proto/otlp", tests: []string{"gateway/app"}, reason: "a collector in tests"},
 	{path: "go.uber.org/goleak", in: []string{"bridge/bus/bustest"}, tests: []string{"*"}, reason: "leak checks"},
 	{path: "pgregory.net/rapid", in: []string{"bridge/bus/bustest"}, tests: []string{"*"}, reason: "models over random interleavings"},
 }

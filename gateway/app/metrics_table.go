@@ -4,7 +4,7 @@ import "github.com/fleetcast/fleetcast/gateway/metrics"
 
 // metricsTable says what each number of Stats is to Prometheus. A test holds that none is forgotten.
 var metricsTable = join(
-	busMetrics, mqttMetrics, commandMetrics, bridgeMetrics, edgeMetrics, peopleMetrics, storeMetrics("file"), storeMetrics("memory"), storeMetrics("redis"),
+	busMetrics, mqttMetrics, commandMetrics, traceMetrics, bridgeMetrics, edgeMetrics, peopleMetrics, storeMetrics("file"), storeMetrics("memory"), storeMetrics("redis"),
 )
 
 func join(parts ...[]metrics.Metric) (all []metrics.Metric) {
@@ -93,6 +93,16 @@ var commandMetrics = []metrics.Metric{
 	{Path: "commands.nobody_listens", Name: "commands_unheard", Help: "Tries that found nobody who listens."},
 	{Path: "commands.no_room", Name: "commands_refused", Help: "Tries for which the client or the external broker had no room."},
 	{Path: "commands.reports_refused", Name: "commands_reports_refused", Help: "Sightings of commands that the inlet refused for good."},
+}
+
+var traceMetrics = []metrics.Metric{
+	{Path: "traces.entered", Name: "traces_entered", Help: "Messages and requests that are traced."},
+	{Path: "traces.limited", Name: "traces_limited", Help: "Messages and requests that were to be traced and are not, as they are too many in a second."},
+	{Path: "traces.spans", Name: "traces_spans", Help: "Spans that this process began."},
+	{Path: "traces.waiting", Name: "traces_spans_waiting", Kind: metrics.Gauge, Help: "Spans that have ended and are not sent."},
+	{Path: "traces.exported", Name: "traces_spans_exported", Help: "Spans that the collector took."},
+	{Path: "traces.failed", Name: "traces_spans_failed", Help: "Spans that could not be sent to the collector."},
+	{Path: "traces.dropped", Name: "traces_spans_dropped", Help: "Spans for which there was no room, while the collector is away or slow."},
 }
 
 var bridgeMetrics = []metrics.Metric{

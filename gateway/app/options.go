@@ -38,6 +38,7 @@ type Options struct {
 	People   PeopleOptions   `group:"Viewers and the API" embed:""`
 	Alerts   AlertOptions    `group:"Alerts" embed:""`
 	Guard    GuardOptions    `group:"Viewers and the API" embed:""`
+	Trace    TraceOptions    `group:"Operators" embed:""`
 }
 
 // MQTTOptions are the devices' door: a broker of our own, or another that is consumed.
@@ -145,6 +146,7 @@ func Defaults() Options {
 		People:   PeopleOptions{Viewer: AuthOpen, SessionTTL: auth.DefaultSessionTTL},
 		Alerts:   AlertOptions{Keep: bridge.DefaultAlertsKept},
 		Guard:    defaultGuard(),
+		Trace:    TraceOptions{Ratio: defaultTraceRatio},
 	}
 }
 
@@ -181,6 +183,9 @@ func (o *Options) Check() error {
 		return err
 	}
 	if err := o.checkAlerts(); err != nil {
+		return err
+	}
+	if err := o.checkTracing(); err != nil {
 		return err
 	}
 	switch f := &o.Fleet; {

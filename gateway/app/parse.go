@@ -94,6 +94,7 @@ func defaultVars() kong.Vars {
 		"fsync":           d.Store.Fsync.String(),
 		"window":          d.Fleet.Window.String(),
 		"alerts_keep":     d.Alerts.Keep.String(),
+		"trace_ratio":     strconv.FormatFloat(d.Trace.Ratio, 'f', -1, 64),
 		"min_window":      minWindow.String(),
 		"max_window":      maxWindow.String(),
 		"owntracks_fleet": d.Fleet.OwnTracksFleet.String(),

@@ -15,6 +15,7 @@ import (
 	"github.com/fleetcast/fleetcast/devices/rulebook"
 	"github.com/fleetcast/fleetcast/devices/secret"
 	config "github.com/fleetcast/fleetcast/devices/store"
+	"github.com/fleetcast/fleetcast/devices/trace"
 	"github.com/fleetcast/fleetcast/gateway/api"
 	"github.com/fleetcast/fleetcast/gateway/audit"
 	"github.com/fleetcast/fleetcast/gateway/auth"
@@ -118,6 +119,7 @@ type known struct {
 	viewers *auth.Authority
 	audit   *audit.Log
 	repeats *api.Repeats
+	tracer  *trace.Tracer
 }
 
 // auditLog is where an edge keeps who did what; nil in other processes.

@@ -32,6 +32,7 @@ type Stats struct {
 	Settings SettingsStats `json:"settings"` // and their reloads
 
 	Commands *command.Stats `json:"commands,omitempty"` // of the role broker
+	Traces   *TraceStats    `json:"traces,omitempty"`   // where anything is traced
 
 	Registry *registry.Stats `json:"registry,omitempty"`
 	Rules    *rulebook.Stats `json:"rules,omitempty"`
@@ -158,7 +159,7 @@ type HTTPStats struct {
 
 func (a *App) stats() Stats {
 	p := a.parts
-	stats := Stats{Roles: a.opts.Roles, Bus: p.store.stats()}
+	stats := Stats{Roles: a.opts.Roles, Bus: p.store.stats(), Traces: a.tracer.stats()}
 	if p.door != nil {
 		s := mqttStats(p.door.Stats())
 		if sparkplug := p.router.SparkplugStats(); sparkplug != (dialect.SparkplugStats{}) {

@@ -15,6 +15,7 @@ import (
 	"github.com/fleetcast/fleetcast/bridge/dialect"
 	"github.com/fleetcast/fleetcast/devices/registry"
 	"github.com/fleetcast/fleetcast/devices/rulebook"
+	"github.com/fleetcast/fleetcast/devices/trace"
 	"github.com/fleetcast/fleetcast/gateway/api"
 	"github.com/fleetcast/fleetcast/gateway/audit"
 	"github.com/fleetcast/fleetcast/gateway/auth"
@@ -48,10 +49,11 @@ type parts struct {
 	dead    *deadLetters // nil where there are none
 	proxies atomic.Pointer[api.Proxies]
 	limiter *api.Limiter
-	repeats *api.Repeats // of the role edge
-	certs   *certs.Files // of the HTTP port; nil: it speaks no TLS
-	audit   *audit.Log   // nil in a process that is no edge
-	orders  *commands    // nil in a process that is a bridge alone
+	repeats *api.Repeats  // of the role edge
+	certs   *certs.Files  // of the HTTP port; nil: it speaks no TLS
+	audit   *audit.Log    // nil in a process that is no edge
+	tracer  *trace.Tracer // nil: nothing is traced
+	orders  *commands     // nil in a process that is a bridge alone
 }
 
 // A door takes in what devices say: the embedded broker, or the consumer of another.
@@ -74,7 +76,7 @@ type door interface {
 //
 // The bus is the only thing that the three roles share: with one in Redis each of them may be another process, or several.
 func wire(o *Options, s *store, who known, log *slog.Logger, stats func() Stats) (*parts, error) {
-	p := &parts{store: s, people: who.people, rules: who.rules, hooks: who.hooks, viewers: who.viewers, audit: who.audit, repeats: who.repeats}
+	p := &parts{store: s, people: who.people, rules: who.rules, hooks: who.hooks, viewers: who.viewers, audit: who.audit, repeats: who.repeats, tracer: who.tracer}
 	if who.people != nil {
 		p.auth = authenticator{who.people}
 	}
@@ -94,7 +96,7 @@ func wire(o *Options, s *store, who known, log *slog.Logger, stats func() Stats)
 		if err := p.wireDoor(o, part("mqtt")); err != nil {
 			return nil, fmt.Errorf("make mqtt door: %w", err)
 		}
-		p.orders.sendBy(p.door, s, part("commands"))
+		p.orders.sendBy(p.door, s, p.tracer, part("commands"))
 	}
 	if o.roles().Has(RoleBridge) {
 		p.bridge, err = bridge.New(p.bridgeOptions(o, part("bridge")))
@@ -116,7 +118,7 @@ func (p *parts) client(r *http.Request) netip.Addr { return p.proxies.Load().Add
 // wireStreams makes what viewers see.
 func (p *parts) wireStreams(o *Options, part func(name string) *slog.Logger) (err error) {
 	edge := bus.NewEdgeID()
-	p.hub, err = hub.New(hub.Options{Bus: p.store, Partitions: p.store.Partitions(), Window: o.Fleet.Window, Edge: edge, Logger: part("hub")})
+	p.hub, err = hub.New(hub.Options{Bus: p.store, Partitions: p.store.Partitions(), Window: o.Fleet.Window, Edge: edge, Tracer: p.tracer, Logger: part("hub")})
 	if err != nil {
 		return err
 	}
@@ -151,7 +153,7 @@ func (p *parts) wireDoor(o *Options, log *slog.Logger) (err error) {
 		p.broker, err = mqttin.New(mqttin.Options{
 			Inlet: p.store, Listen: o.MQTT.Listen, Ports: ports, Router: p.router, Logger: log, Limits: limits,
 			Auth: p.auth, Required: o.Auth.Device == AuthRequired, Route: o.MQTT.Route, Logins: p.store.logins,
-			Listening: p.orders.listening, Replies: p.orders.replies,
+			Listening: p.orders.listening, Replies: p.orders.replies, Tracer: p.tracer,
 		})
 		p.door = p.broker
 		return err
@@ -162,7 +164,7 @@ func (p *parts) wireDoor(o *Options, log *slog.Logger) (err error) {
 	}
 	p.door, err = mqttin.NewUpstream(mqttin.UpstreamOptions{
 		URLs: o.MQTT.Upstream, ClientID: id, Group: o.MQTT.Group, Unshared: o.MQTT.Group == "", Inlet: p.store, Router: p.router, Logger: log, Limits: limits,
-		Admission: p.admission(), Listening: p.orders.listening, Replies: p.orders.replies,
+		Admission: p.admission(), Listening: p.orders.listening, Replies: p.orders.replies, Tracer: p.tracer,
 	})
 	return err
 }
@@ -198,7 +200,7 @@ func (p *parts) wireAPI(o *Options, log *slog.Logger, stats func() Stats) (err e
 		return err
 	}
 	options.HTTPSOnly, options.Live = o.byHTTPS(), o.live(*p.proxies.Load())
-	options.Limiter, options.Repeats = p.limiter, p.repeats
+	options.Limiter, options.Repeats, options.Tracer = p.limiter, p.repeats, p.tracer
 	p.api, err = api.New(options)
 	return err
 }
@@ -240,6 +242,9 @@ const stopMargin = 500 * time.Millisecond
 // running what it hands on to. The stack stops them in the direction of the path: no more requests, then streams, which
 // hear when to come back, devices, what is still in the inlet and the ownership of it, and the viewers' tables.
 func (a *App) start(ctx context.Context) error {
+	if err := a.startTracing(ctx); err != nil {
+		return err
+	}
 	store, err := openStore(ctx, &a.opts, a.log.With("part", "bus"))
 	if err != nil {
 		return err
@@ -257,7 +262,7 @@ func (a *App) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	p, err := wire(&a.opts, store, known{people, book, hooks, viewers, a.auditLog(), a.newRepeats()}, a.log, a.stats)
+	p, err := wire(&a.opts, store, known{people, book, hooks, viewers, a.auditLog(), a.newRepeats(), a.tracer.Tracer}, a.log, a.stats)
 	if err != nil {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/fleetcast/fleetcast/bridge/bus"
 	"github.com/fleetcast/fleetcast/devices"
+	"github.com/fleetcast/fleetcast/devices/trace"
 )
 
 // Bus is what of a bus commands need.
@@ -43,6 +44,7 @@ type partition struct {
 type Row struct {
 	devices.Command        // without Params and Result
 	Data            []byte // all of it, as JSON
+	Trace           *trace.Context
 	since           time.Time
 }
 
@@ -136,7 +138,7 @@ func readRow(r *bus.CommandRow) *Row {
 	row := &Row{Command: devices.Command{ID: r.ID}}
 	if c, err := devices.ParseCommand(r.Data); err == nil && c.ID == r.ID {
 		c.Params, c.Result = nil, nil
-		row.Command, row.Data = *c, r.Data
+		row.Command, row.Data, row.Trace = *c, r.Data, r.Trace
 	}
 	return row
 }
@@ -247,7 +249,7 @@ func (d *Desk) Send(ctx context.Context, r Request) (row *Row, repeated bool, er
 	order := &bus.CommandOrder{
 		ID: id, Name: r.Name, Params: r.Params, At: now.UnixMilli(), TTL: ttl.Milliseconds(), By: cut(r.By, devices.MaxCommandByBytes),
 	}
-	entry := bus.Entry{Device: r.Device, Fleet: r.Fleet, Kind: bus.KindCommand, Command: order}
+	entry := bus.Entry{Device: r.Device, Fleet: r.Fleet, Kind: bus.KindCommand, Command: order, Trace: trace.From(ctx)}
 	if err := d.door.append(ctx, []bus.Entry{entry}); err != nil {
 		return nil, false, err
 	}

@@ -1,6 +1,7 @@
 package command
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"log/slog"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"github.com/fleetcast/fleetcast/devices"
+	"github.com/fleetcast/fleetcast/devices/trace"
 )
 
 // Order is a command on its way to its device, as a door needs it.
@@ -22,6 +24,7 @@ type Order struct {
 	Reply   string // the topic of the answer
 	Payload []byte
 	Expires time.Time
+	Trace   *trace.Context // nil: it is not traced
 }
 
 // Door sends orders. Its methods may be called concurrently.
@@ -42,6 +45,7 @@ type Dispatcher struct {
 	turn  func(devices.CommandID) time.Duration
 	pause time.Duration
 	log   *slog.Logger
+	trace *trace.Tracer
 	seen  reporter
 	stats [statCount]atomic.Uint64
 
@@ -73,7 +77,9 @@ type DispatcherOptions struct {
 	// Turn says how long to leave a command to other doors, where any door can send any. nil: not at all.
 	Turn func(devices.CommandID) time.Duration
 	// Again is the pause before a command is tried again for which the door found nobody; 0: not before Listening.
-	Again  time.Duration
+	Again time.Duration
+	// Tracer tells of commands that are traced; nil: nothing does.
+	Tracer *trace.Tracer
 	Logger *slog.Logger
 }
 
@@ -110,7 +116,7 @@ type Stats struct {
 // NewDispatcher wires a dispatcher. It starts nothing.
 func NewDispatcher(o DispatcherOptions) *Dispatcher {
 	d := &Dispatcher{
-		desk: o.Desk, door: o.Door, turn: o.Turn, pause: o.Again, log: o.Logger, wake: make(chan struct{}, 1),
+		desk: o.Desk, door: o.Door, turn: o.Turn, pause: o.Again, log: o.Logger, trace: o.Tracer, wake: make(chan struct{}, 1),
 		changed: map[devices.CommandID]struct{}{}, filters: map[string]struct{}{}, tries: map[devices.CommandID]*try{}, due: map[*try]struct{}{},
 		seen: newReporter(o.Desk.bus),
 	}
@@ -323,6 +329,9 @@ func (d *Dispatcher) send(t *try, now time.Time) {
 		d.log.Warn("a command cannot be read and is not sent", "error", err)
 		return
 	}
+	span := d.trace.Start("command send", trace.Producer, t.row.Trace, time.Now(), trace.Text("fleetcast.command", order.ID.String()),
+		trace.Text("fleetcast.device", order.Device.String()), trace.Text("fleetcast.fleet", order.Fleet.String()))
+	order.Trace = cmp.Or(span.Context(), t.row.Trace)
 	err = d.door.Deliver(order, func(state devices.CommandState, unconfirmed bool) {
 		if state >= devices.CommandDelivered {
 			t.arrived.Store(true)
@@ -331,6 +340,7 @@ func (d *Dispatcher) send(t *try, now time.Time) {
 		}
 		d.seen.note(order, state, unconfirmed)
 	})
+	tell(span, err)
 	switch {
 	case err == nil:
 		if t.away {
@@ -347,6 +357,16 @@ func (d *Dispatcher) send(t *try, now time.Time) {
 	default:
 		d.stats[statRefused].Add(1)
 		d.plan(t, now.Add(tryAgain))
+	}
+}
+
+func tell(span *trace.Span, err error) {
+	switch {
+	case span == nil:
+	case err == nil:
+		span.End(time.Now())
+	default:
+		span.Fail(time.Now(), devices.KindOf(err).String())
 	}
 }
 

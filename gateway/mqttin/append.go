@@ -56,6 +56,7 @@ func (c *committer) append(ctx context.Context, entries []bus.Entry) error {
 			c.counters.commits.Add(1)
 			c.counters.commitTime.Observe(time.Since(began))
 			c.counters.entries.Add(uint64(len(entries)))
+			c.appended(entries, began)
 			return nil
 		}
 		if ctx.Err() != nil {

@@ -98,6 +98,7 @@ func New(o Options) (*Broker, error) {
 	b.guard = newGuard(b.limits, b.counters)
 	b.registry = newRegistry(b.limits, b.counters)
 	b.committer = newCommitter(o.Inlet, b.door, b.limits, b.counters)
+	b.tracer, b.committer.tracer = o.Tracer, o.Tracer
 	b.server = mqtt.New(b.frontEnd())
 	if err := b.server.AddHook(&hook{broker: b}, nil); err != nil {
 		return nil, fmt.Errorf("attach hook: %w", err)

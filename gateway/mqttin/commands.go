@@ -8,6 +8,7 @@ import (
 	"github.com/mochi-mqtt/server/v2/packets"
 
 	"github.com/fleetcast/fleetcast/devices"
+	"github.com/fleetcast/fleetcast/devices/trace"
 )
 
 // Command is a message of ours to a device, on a topic below fleets/{fleet}/devices/{device}/commands/.
@@ -19,6 +20,8 @@ type Command struct {
 	CorrelationData []byte
 	// Expires is when the command is of no use any more; zero: never. A client of MQTT 5 is told.
 	Expires time.Time
+	// Trace is what a client of MQTT 5 may go on with; nil: it is not traced.
+	Trace *trace.Context
 }
 
 // Sent says to whom a command was sent.
@@ -45,7 +48,7 @@ func (b *Broker) Send(c *Command, acked func()) (sent Sent, err error) {
 	if m.hasExpired(time.Now()) {
 		return sent, devices.Errorf(devices.Invalid, "expires", "has passed")
 	}
-	m.properties = appendForwarded(nil, &packets.Properties{ResponseTopic: c.ResponseTopic, CorrelationData: c.CorrelationData, User: downlinkMark()})
+	m.properties = appendForwarded(nil, &packets.Properties{ResponseTopic: c.ResponseTopic, CorrelationData: c.CorrelationData, User: append(downlinkMark(), traceProperties(c.Trace)...)})
 	once := sync.OnceFunc(acked)
 	full := 0
 	sent.Unconfirmed = true

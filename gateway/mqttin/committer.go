@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/fleetcast/fleetcast/bridge/bus"
+	"github.com/fleetcast/fleetcast/devices/trace"
 )
 
 // ticket is an acknowledgement that is owed: it may be written when the entries of its batch from from up to upto are
@@ -24,6 +25,7 @@ type delivery struct {
 	entries []bus.Entry // copied
 	ticket  ticket      // kind 0: QoS 0, nothing is owed
 	bytes   int
+	trace   *trace.Context // of a message that is traced
 }
 
 // batch is what one or more appends carry.
@@ -67,6 +69,7 @@ type committer struct {
 	door     bus.DoorID
 	limits   Limits
 	counters *counters
+	tracer   *trace.Tracer
 
 	// Owned by run.
 	seq     uint64

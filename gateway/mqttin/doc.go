@@ -15,7 +15,7 @@
 // commands.go for what is sent to devices, loop.go for what comes back of it, tend.go in place of its housekeeping.
 //
 // The external broker is met through paho: external.go and its neighbours. What both doors share is the committer with its
-// append.go and newest.go, and intake.go; the committer knows a connection of either as an origin.
+// append.go and newest.go, intake.go and tracing.go; the committer knows a connection of either as an origin.
 //
 // What is not understood it keeps, within bounds, for people to look at (letters.go): nothing of it is logged.
 //

@@ -19,6 +19,7 @@ import (
 	"github.com/fleetcast/fleetcast/bridge/bus"
 	"github.com/fleetcast/fleetcast/bridge/dialect"
 	"github.com/fleetcast/fleetcast/devices"
+	"github.com/fleetcast/fleetcast/devices/trace"
 )
 
 // UpstreamOptions configure an Upstream. The zero value of a number stands for its default.
@@ -63,6 +64,8 @@ type UpstreamOptions struct {
 	KeepAlive time.Duration
 	// RetryFirst and RetryMost bound the pause after a failed attempt, which doubles. Defaults 500 ms and 30 s.
 	RetryFirst, RetryMost time.Duration
+	// Tracer says which messages are traced. Nil: none.
+	Tracer *trace.Tracer
 	// Logger gets a line for each connection, and rare lines about what fails. Nil: none.
 	Logger *slog.Logger
 	// Limits are those of the embedded broker as far as they say something here: PacketBytes, QueueMessages,
@@ -154,6 +157,7 @@ func NewUpstream(o UpstreamOptions) (*Upstream, error) {
 	}
 	u.replies = o.Replies
 	u.committer = newCommitter(o.Inlet, u.door, u.limits, u.counters)
+	u.tracer, u.committer.tracer = o.Tracer, o.Tracer
 	return u, nil
 }
 

@@ -31,6 +31,9 @@ func (u *Upstream) Send(c *Command) error {
 			ResponseTopic: c.ResponseTopic, CorrelationData: c.CorrelationData, User: paho.UserProperties{{Key: downlinkKey, Value: downlinkValue}},
 		},
 	}
+	for _, each := range traceProperties(c.Trace) {
+		out.Properties.User = append(out.Properties.User, paho.UserProperty{Key: each.Key, Value: each.Val})
+	}
 	if !c.Expires.IsZero() {
 		left := time.Until(c.Expires)
 		if left <= 0 {
@@ -80,7 +83,10 @@ func (u *Upstream) takeReply(l *link, r *topicRoute, p *paho.Publish) {
 	}
 	d := delivery{bytes: len(p.Payload), ticket: ticket{id: p.PacketID, kind: ackByte(p.QoS)}}
 	d.entries = append(d.entries, replyEntry(r.reply.device, fleet, report))
-	u.offer(l, &d)
+	span := u.startSpan(enterPublish(u.tracer, p))
+	d.trace = span.Context()
+	d.mark()
+	took(span, nil, &d, u.offer(l, &d))
 }
 
 // listens tells whoever sends commands that a device came: it said so itself.

@@ -83,8 +83,9 @@ func (u *Upstream) receive(l *link, p *paho.Publish) {
 	}
 	w := u.work.Get().(*workspace)
 	defer u.putBack(w)
-	result := &w.result
+	result, span := &w.result, u.startSpan(enterPublish(u.tracer, p))
 	if !u.decode(r, p.Payload, w, sender{}) {
+		took(span, result, &delivery{}, false)
 		u.answer(l, p)
 		return
 	}
@@ -107,11 +108,14 @@ func (u *Upstream) receive(l *link, p *paho.Publish) {
 	}
 	w.entries = d.entries
 	u.ask(l, result)
+	d.trace = span.Context()
+	d.mark()
 	if len(d.entries) == 0 {
+		took(span, result, &d, false)
 		u.answer(l, p)
 		return
 	}
-	u.offer(l, &d)
+	took(span, result, &d, u.offer(l, &d))
 }
 
 // admit returns the fleet of a device that the broker let speak. Who it is was the broker's to ask; whether there is such a
@@ -132,9 +136,11 @@ func (u *Upstream) admit(l *link, device devices.DeviceID, named devices.FleetID
 }
 
 // offer queues a message. The broker keeps to the Receive Maximum, so there is room unless the inlet is away for long and
-// connections came and went; then this waits for a keep-alive and ends the connection, and the broker keeps the message.
-func (u *Upstream) offer(l *link, d *delivery) {
-	switch u.committer.take(l, d, u.options.KeepAlive) {
+// connections came and went; then this waits for a keep-alive and ends the connection, and the broker keeps the message. It tells whether the message was
+// taken.
+func (u *Upstream) offer(l *link, d *delivery) bool {
+	v := u.committer.take(l, d, u.options.KeepAlive)
+	switch v {
 	case taken, keptNewest:
 	case dropped:
 		u.counters.note(QueueFull, l.conn.host)
@@ -144,4 +150,5 @@ func (u *Upstream) offer(l *link, d *delivery) {
 	case refusing: // it is not acknowledged, so it comes again
 		u.counters.note(Stopping, l.conn.host)
 	}
+	return v == taken
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/fleetcast/fleetcast/bridge/bus"
 	"github.com/fleetcast/fleetcast/bridge/dialect"
 	"github.com/fleetcast/fleetcast/devices"
+	"github.com/fleetcast/fleetcast/devices/trace"
 )
 
 // intake is what both doors do alike: from a topic to its route, and from a payload to entries.
@@ -15,6 +16,7 @@ type intake struct {
 	router   *dialect.Router
 	counters *counters
 	letters  letters
+	tracer   *trace.Tracer                                                           // nil: nothing is traced
 	replies  func(devices.DeviceID, devices.FleetID, devices.CommandID) ReplyVerdict // nil: nobody can say
 	work     sync.Pool                                                               // of *workspace
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/fleetcast/fleetcast/bridge/bus"
 	"github.com/fleetcast/fleetcast/bridge/dialect"
 	"github.com/fleetcast/fleetcast/devices"
+	"github.com/fleetcast/fleetcast/devices/trace"
 )
 
 // Options configure a Broker. The zero value of a limit stands for its default.
@@ -36,6 +37,8 @@ type Options struct {
 	Listening func(filter string)
 	// Replies, where it is not nil, says what is known of the command of a device that an answer is for. It must not block.
 	Replies func(devices.DeviceID, devices.FleetID, devices.CommandID) ReplyVerdict
+	// Tracer says which messages are traced. Nil: none.
+	Tracer *trace.Tracer
 	// Logger gets rare lines about what the guards did. Nil: none.
 	Logger *slog.Logger
 	Limits Limits

@@ -39,6 +39,7 @@ type message struct {
 	retain      bool
 	looped      bool // we sent it ourselves: see loop.go
 	correlation []byte
+	traced      *traced // nil: it is not
 	// properties are those of MQTT 5, where messages are routed; else nil.
 	properties *packets.Properties
 }
@@ -61,6 +62,7 @@ func (b *Broker) messageOf(pk *packets.Packet) message {
 	m := message{topic: pk.TopicName, payload: pk.Payload, id: pk.PacketID, qos: pk.FixedHeader.Qos, retain: pk.FixedHeader.Retain}
 	m.looped = isDownlink(pk.Properties.User)
 	m.correlation = correlationOf(pk)
+	m.traced = enterUser(b.tracer, pk.Properties.User)
 	if b.routing {
 		properties := pk.Properties
 		m.properties = &properties
@@ -137,12 +139,16 @@ func (s *session) sender() sender { return sender{client: s.client.ID, account: 
 func (b *Broker) understand(s *session, r *topicRoute, m *message, d *delivery) {
 	w := b.work.Get().(*workspace)
 	defer b.putBack(w)
+	span := b.startSpan(m.traced)
 	if !b.decode(r, m.payload, w, s.sender()) {
+		took(span, &w.result, d, false)
 		b.refuse(s, d, codePayloadInvalid)
 		return
 	}
-	d.entries = w.entries[:0]
-	if b.deliver(s, r, &w.result, d) {
+	d.entries, d.trace = w.entries[:0], span.Context()
+	ok := b.deliver(s, r, &w.result, d)
+	took(span, &w.result, d, ok)
+	if ok {
 		b.pass(s, r, m)
 		b.ask(s, &w.result)
 	}
@@ -244,6 +250,7 @@ func (b *Broker) deliver(s *session, r *topicRoute, result *dialect.Result, d *d
 	if len(d.entries) == 0 && d.ticket.kind == 0 {
 		return true
 	}
+	d.mark()
 	if !b.offer(s, d) {
 		return false
 	}

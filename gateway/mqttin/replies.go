@@ -153,7 +153,12 @@ func (b *Broker) takeReply(s *session, r *topicRoute, m *message, d *delivery) {
 	b.weighReply(r, fleet, report, m.payload, s.sender())
 	d.entries = s.appendUp(nil, r.reply.device, fleet)
 	d.entries = append(d.entries, replyEntry(r.reply.device, fleet, report))
-	if b.offer(s, d) {
+	span := b.startSpan(m.traced)
+	d.trace = span.Context()
+	d.mark()
+	ok = b.offer(s, d)
+	took(span, nil, d, ok)
+	if ok {
 		s.track(d.entries)
 		b.pass(s, r, m)
 	}

@@ -14,6 +14,8 @@ type gathered struct {
 	removed []removal
 	frames  [][]byte
 	bytes   int // of all of them, about
+	traces  *tracedSet
+	traced  []*traced // of those, what is among the frames
 
 	projected []byte // scratch of encode
 }
@@ -30,6 +32,7 @@ func (g *gathered) reset() {
 	clear(g.events)
 	clear(g.frames)
 	g.events, g.removed, g.frames, g.bytes = g.events[:0], g.removed[:0], g.frames[:0], 0
+	g.traced = nil
 }
 
 func (g *gathered) empty() bool { return len(g.events)+len(g.removed)+len(g.frames) == 0 }
@@ -53,6 +56,9 @@ func (g *gathered) add(r *row) {
 	}
 	g.frames = append(g.frames, r.frame)
 	g.bytes += len(r.frame) + messageOverhead
+	if one := g.traces.of(r); one != nil {
+		g.traced = append(g.traced, one)
+	}
 }
 
 // since is the beginning of what is gathered. fresh is a viewer that was given nothing yet: it needs neither the

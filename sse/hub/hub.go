@@ -13,6 +13,7 @@ import (
 
 	"github.com/fleetcast/fleetcast/bridge/bus"
 	"github.com/fleetcast/fleetcast/devices"
+	"github.com/fleetcast/fleetcast/devices/trace"
 )
 
 // The defaults and bounds of Options.
@@ -53,7 +54,9 @@ type Options struct {
 	Edge bus.EdgeID
 	// StartsPerSecond is how many new viewers get their first bytes in a second.
 	StartsPerSecond int
-	Logger          *slog.Logger
+	// Tracer tells what becomes of batches that are traced; nil: nothing does.
+	Tracer *trace.Tracer
+	Logger *slog.Logger
 }
 
 // Hub keeps the tables of all partitions and gives viewers what they have not seen.
@@ -65,6 +68,7 @@ type Hub struct {
 	tables  []*table
 	log     *slog.Logger
 	stats   stats
+	traces  tracing
 	nudge   chan struct{} // capacity one: there are dirty views
 	ran     atomic.Bool
 
@@ -108,6 +112,7 @@ func New(o Options) (*Hub, error) {
 	if h.options.Edge == 0 {
 		h.options.Edge = bus.NewEdgeID()
 	}
+	h.traces.tracer = o.Tracer
 	if h.log == nil {
 		h.log = slog.New(slog.DiscardHandler)
 	}
@@ -200,8 +205,10 @@ func (h *Hub) bring(t *table, u bus.Update, dirty []*view) ([]*view, error) {
 		h.stats.snapshots.Add(1)
 		return h.viewsOf(t, dirty), nil
 	}
+	came := time.Now()
 	dirty, err := t.apply(u.Batch, dirty)
 	if err == nil && !u.Batch.IsBeat() {
+		h.traces.arrived(u.Batch, came)
 		h.stats.batches.Add(1)
 		h.stats.changes.Add(uint64(len(u.Batch.Changes)))
 		h.stats.came(u.Batch)

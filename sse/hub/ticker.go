@@ -81,7 +81,9 @@ func (h *Hub) tickDue(views []*view, now time.Time) []*view {
 // no view is ever in two hands.
 func (h *Hub) each(views []*view, f func(v *view, found *gathered)) {
 	var next atomic.Int64
+	traces := h.traces.current()
 	work := func(found *gathered) {
+		found.traces = traces
 		for {
 			i := int(next.Add(1)) - 1
 			if i >= len(views) {

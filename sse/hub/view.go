@@ -64,8 +64,9 @@ type vector struct{ at []bus.Position }
 type chunk struct {
 	from, to *vector
 	bytes    []byte
-	plain    int    // the size of bytes before they were packed
-	beats    uint64 // the number of the heartbeat that it ends with, or 0
+	plain    int        // the size of bytes before they were packed
+	traced   *tracedSet // nearly always nil
+	beats    uint64     // the number of the heartbeat that it ends with, or 0
 }
 
 // beat is a heartbeat: its data, and its bytes without an id for viewers that cannot take it in a chunk.
@@ -249,7 +250,7 @@ func (v *view) tick(b beat, found *gathered) {
 		switch {
 		case !found.empty():
 			plain := v.encode(found, "", id)
-			next.chunk.bytes, next.chunk.plain = v.pack(plain), len(plain)
+			next.chunk.bytes, next.chunk.plain, next.chunk.traced = v.pack(plain), len(plain), found.told()
 		case b.number != 0:
 			next.chunk.bytes, next.chunk.beats = v.event("heartbeat", b.data, id), b.number
 		}

@@ -34,6 +34,7 @@ type Viewer struct {
 	turn   int            // the partition whose pass comes next
 	limit  int            // of the next slice
 	plain  int            // the size of the piece that it was given last, before it was packed; 0 where that does not matter
+	traced *tracedSet     // in the piece that it was given last
 	beats  uint64         // the last heartbeat that it was given
 	blank  bool           // it came without an id and was not reset: whatever it is given is the first that it sees
 	ready  bool           // ready was said since the last reset
@@ -109,7 +110,7 @@ func (v *Viewer) wait(ctx context.Context) error {
 
 // poll returns the next bytes, or nil where there are none now.
 func (v *Viewer) poll() []byte {
-	v.plain = 0
+	v.plain, v.traced = 0, nil
 	if v.next.Load() != nil {
 		if b := v.turnTo(); b != nil {
 			return b
@@ -123,7 +124,7 @@ func (v *Viewer) poll() []byte {
 	}
 	if v.behind == nil {
 		if v.at == s.chunk.from && s.chunk.covers(v.seen) { // everybody who is up to date comes here
-			v.at, v.seen, v.plain = s.chunk.to, nil, s.chunk.plain
+			v.at, v.seen, v.plain, v.traced = s.chunk.to, nil, s.chunk.plain, s.chunk.traced
 			if s.chunk.beats != 0 {
 				v.beats = s.chunk.beats
 			}
@@ -198,6 +199,10 @@ func (m *mark) fits(v *view) bool {
 // Took tells the viewer how long its transport needed to write n bytes, the whole last piece; it sizes the next slices
 // by it. What was packed counts as what it was before: a connection takes so much more of it in the same time.
 func (v *Viewer) Took(n int, d time.Duration) {
+	if v.traced != nil {
+		v.hub.traces.wrote(v.traced, v.format.Name(), n, d)
+		v.traced = nil
+	}
 	limit := MaxSliceBytes
 	n = max(n, v.plain)
 	if d > 0 && n > 0 {
