@@ -15,6 +15,7 @@ import (
 	"github.com/fleetcast/fleetcast/devices"
 	"github.com/fleetcast/fleetcast/devices/registry"
 	"github.com/fleetcast/fleetcast/gateway/auth"
+	"github.com/fleetcast/fleetcast/sse/dashboard"
 )
 
 // Options are the settings of a gateway, each defined once: the tags give the flag, the same name in upper case after
@@ -65,6 +66,8 @@ type HTTPOptions struct {
 // MapOptions are what the page draws its map from.
 type MapOptions struct {
 	Style string `help:"Map of the page in place of the outlines of the world: the URL of a MapLibre style or of a PMTiles file, from whose origin the page may then load, or a file of either here (.json, .pmtiles)." placeholder:"URL|FILE"`
+	// ViewportFrom spares browsers that cannot hold the whole fleet.
+	ViewportFrom int `name:"viewport-from" help:"From so many assets on the page follows its window: it is sent what is in and around it, and no longer the whole fleet." default:"${viewport_from}"`
 	// Page replaces the page that is embedded, where it is not nil. It is no setting.
 	Page fs.FS `kong:"-"`
 }
@@ -134,6 +137,7 @@ func Defaults() Options {
 		HTTP:  HTTPOptions{Listen: "127.0.0.1:8080", Gzip: true},
 		Auth:  AuthOptions{Device: AuthOpen},
 		Store: StoreOptions{Fsync: diskbus.EverySecond},
+		Map:   MapOptions{ViewportFrom: dashboard.DefaultViewportFrom},
 		Fleet: FleetOptions{
 			Window:         100 * time.Millisecond,
 			OwnTracksFleet: owntracks,
@@ -201,6 +205,8 @@ func (o *Options) Check() error {
 		return devices.Errorf(devices.Invalid, "demo", "runs against the embedded broker, which this process does not have")
 	case f.MaxTrailMB < 1 || f.MaxTrailMB > maxMaxTrailMB:
 		return devices.Errorf(devices.Invalid, "max-trail-mb", "is %d; it is from 1 to %d", f.MaxTrailMB, maxMaxTrailMB)
+	case o.Map.ViewportFrom < 1 || o.Map.ViewportFrom > maxMaxDevices:
+		return devices.Errorf(devices.Invalid, "map-viewport-from", "is %d; it is from 1 to %d", o.Map.ViewportFrom, maxMaxDevices)
 	case f.Demo > f.MaxDevices:
 		return devices.Errorf(devices.Invalid, "demo", "is %d, more than the %d devices of max-devices", f.Demo, f.MaxDevices)
 	}

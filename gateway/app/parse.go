@@ -100,6 +100,7 @@ func defaultVars() kong.Vars {
 		"owntracks_fleet": d.Fleet.OwnTracksFleet.String(),
 		"max_devices":     strconv.Itoa(d.Fleet.MaxDevices),
 		"max_trail_mb":    strconv.Itoa(d.Fleet.MaxTrailMB),
+		"viewport_from":   strconv.Itoa(d.Map.ViewportFrom),
 		"demo":            strconv.Itoa(d.Fleet.Demo),
 		"log_level":       strings.ToLower(d.Log.Level.String()),
 		"log_format":      d.Log.Format,

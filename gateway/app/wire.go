@@ -192,7 +192,7 @@ func (p *parts) wireAPI(o *Options, log *slog.Logger, stats func() Stats) (err e
 		if options.Trails, err = p.trails(); err != nil {
 			return err
 		}
-		if options.Dashboard, err = dashboard.New(dashboard.Options{Dist: o.Map.Page, MapStyle: o.Map.Style}); err != nil {
+		if options.Dashboard, err = dashboard.New(dashboard.Options{Dist: o.Map.Page, MapStyle: o.Map.Style, ViewportFrom: o.Map.ViewportFrom}); err != nil {
 			return fmt.Errorf("make page: %w", err)
 		}
 	}

@@ -78,11 +78,11 @@ func TestTheMapIsTheUsersByOneSetting(t *testing.T) {
 		}
 	}
 	for _, c := range []struct{ setting, settings, origin string }{
-		{"", `{"map":{"kind":"outlines"}}`, ""},
-		{"https://tiles.example.org/style.json?key=1", `{"map":{"kind":"style","url":"https://tiles.example.org/style.json?key=1"}}`, "https://tiles.example.org"},
-		{"http://10.0.0.1:8000/world.pmtiles", `{"map":{"kind":"pmtiles","url":"http://10.0.0.1:8000/world.pmtiles"}}`, "http://10.0.0.1:8000"},
-		{tiles, `{"map":{"kind":"pmtiles","url":"/map/tiles.pmtiles"}}`, ""},
-		{style, `{"map":{"kind":"style","url":"/map/style.json"}}`, ""},
+		{"", `{"map":{"kind":"outlines"},"viewport_from":20000}`, ""},
+		{"https://tiles.example.org/style.json?key=1", `{"map":{"kind":"style","url":"https://tiles.example.org/style.json?key=1"},"viewport_from":20000}`, "https://tiles.example.org"},
+		{"http://10.0.0.1:8000/world.pmtiles", `{"map":{"kind":"pmtiles","url":"http://10.0.0.1:8000/world.pmtiles"},"viewport_from":20000}`, "http://10.0.0.1:8000"},
+		{tiles, `{"map":{"kind":"pmtiles","url":"/map/tiles.pmtiles"},"viewport_from":20000}`, ""},
+		{style, `{"map":{"kind":"style","url":"/map/style.json"},"viewport_from":20000}`, ""},
 	} {
 		d, err := New(Options{Dist: built(), MapStyle: c.setting})
 		if err != nil {

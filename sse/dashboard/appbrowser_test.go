@@ -20,10 +20,14 @@ func openApp(t *testing.T, stream *fakeStream) *browsertest.Browser {
 	return openAppWith(t, stream, nil)
 }
 
-// openAppWith also answers requests, by method and path.
-func openAppWith(t *testing.T, stream *fakeStream, answers map[string]http.HandlerFunc) *browsertest.Browser {
+// openAppWith also answers requests, by method and path, and may change the page's options.
+func openAppWith(t *testing.T, stream *fakeStream, answers map[string]http.HandlerFunc, change ...func(*dashboard.Options)) *browsertest.Browser {
 	t.Helper()
-	page, err := dashboard.New(dashboard.Options{Dist: os.DirFS(browsertest.BuildApp(t))})
+	options := dashboard.Options{Dist: os.DirFS(browsertest.BuildApp(t))}
+	for _, f := range change {
+		f(&options)
+	}
+	page, err := dashboard.New(options)
 	if err != nil {
 		t.Fatal(err)
 	}

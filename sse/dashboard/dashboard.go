@@ -2,6 +2,7 @@ package dashboard
 
 import (
 	"bytes"
+	"cmp"
 	"embed"
 	"errors"
 	"fmt"
@@ -52,7 +53,12 @@ type Options struct {
 	Dist fs.FS
 	// MapStyle is where the application's map comes from; "": from the outlines of the world. See ParseMapStyle.
 	MapStyle string
+	// ViewportFrom is from how many assets on the application follows its window; 0: DefaultViewportFrom.
+	ViewportFrom int
 }
+
+// DefaultViewportFrom is what a browser holds with ease: of 10,000 assets it was measured (deploy/docs/page.md).
+const DefaultViewportFrom = 20_000
 
 // Dashboard serves the page. It is safe for concurrent use.
 type Dashboard struct {
@@ -85,7 +91,7 @@ func New(opts Options) (*Dashboard, error) {
 			return nil, err // one that is not built is done without
 		}
 	}
-	if err := d.addApp(dist, style); err != nil {
+	if err := d.addApp(dist, style, cmp.Or(opts.ViewportFrom, DefaultViewportFrom)); err != nil {
 		return nil, err
 	}
 	return d, nil
@@ -111,7 +117,7 @@ func (d *Dashboard) addPage(page fs.FS) error {
 }
 
 // addApp adds the application, in whose place / shows the page without a build where there is none.
-func (d *Dashboard) addApp(dist fs.FS, style MapStyle) error {
+func (d *Dashboard) addApp(dist fs.FS, style MapStyle, viewportFrom int) error {
 	policy := appPolicy(style.Origin)
 	err := d.add(dist, "app/index.html", "/", policy)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -134,7 +140,7 @@ func (d *Dashboard) addApp(dist fs.FS, style MapStyle) error {
 		}
 		d.files[url].cache = cacheForever
 	}
-	settings, err := newFile(".json", style.settings())
+	settings, err := newFile(".json", style.settings(viewportFrom))
 	if err != nil {
 		return err
 	}

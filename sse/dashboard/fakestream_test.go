@@ -30,6 +30,7 @@ type fakeStream struct {
 	beat    string        // the last heartbeat that a test announced
 	resume  fakeResume    // of the newest stream
 	opened  int
+	conns   map[string]*fakeConn // by sid
 	closed  sync.WaitGroup
 }
 
@@ -47,7 +48,7 @@ type fakeEvent struct {
 }
 
 func newFakeStream() *fakeStream {
-	f := &fakeStream{assets: map[string][]byte{}, cut: make(chan struct{}), changed: make(chan struct{}), hold: make(chan struct{})}
+	f := &fakeStream{assets: map[string][]byte{}, conns: map[string]*fakeConn{}, cut: make(chan struct{}), changed: make(chan struct{}), hold: make(chan struct{})}
 	close(f.hold)
 	f.Handler = http.HandlerFunc(f.serve)
 	return f
@@ -58,6 +59,7 @@ func (f *fakeStream) serveWith(t testing.TB, page http.Handler) string {
 	t.Helper()
 	mux := http.NewServeMux()
 	mux.Handle("/stream/assets", f)
+	mux.HandleFunc("PUT /stream/{sid}/view", f.putView)
 	if page != nil {
 		mux.Handle("/", page)
 	}
@@ -164,10 +166,12 @@ func (f *fakeStream) serve(w http.ResponseWriter, r *http.Request) {
 	if last.id == "" {
 		last = fakeResume{id: r.URL.Query().Get("last_event_id"), byQuery: true}
 	}
-	s := &fakeConn{f: f, w: w, batch: r.URL.Query().Get("format") == "batch"}
+	s := &fakeConn{f: f, w: w, batch: r.URL.Query().Get("format") == "batch", box: boxIn(r.URL.Query().Get("bbox"))}
 	f.mu.Lock()
 	f.resume = last
 	f.opened++
+	s.sid = fmt.Sprintf("s%d", f.opened)
+	f.conns[s.sid] = s
 	refuse, cut, hold := f.refuse, f.cut, f.hold
 	if !refuse {
 		s.begin(last.id)
@@ -189,7 +193,7 @@ func (f *fakeStream) serve(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	f.mu.Lock()
-	s.event("ready", fmt.Appendf(nil, `{"sid":"s%d","assets":%d,"position":%q}`, f.opened, len(f.assets), s.id()), s.id())
+	s.event("ready", fmt.Appendf(nil, `{"sid":%q,"assets":%d,"position":%q}`, s.sid, len(f.assets), s.id()), s.id())
 	f.mu.Unlock()
 	s.follow(cut, r)
 }
@@ -202,6 +206,8 @@ type fakeConn struct {
 	batch bool
 	epoch int
 	next  int
+	sid   string
+	box   fakeBox // what it shows
 }
 
 func (s *fakeConn) id() string { return fmt.Sprintf("%d:%d", s.epoch, s.next) }
@@ -227,7 +233,9 @@ func (s *fakeConn) begin(last string) {
 	slices.Sort(ids)
 	frames := make([][]byte, 0, len(ids))
 	for _, id := range ids {
-		frames = append(frames, s.f.assets[id])
+		if s.box.holds(s.f.assets[id]) {
+			frames = append(frames, s.f.assets[id])
+		}
 	}
 	s.frames(frames)
 }
@@ -245,7 +253,7 @@ func (s *fakeConn) since(from int) {
 	}
 	var frames [][]byte
 	for _, frame := range newest {
-		if frame != nil {
+		if frame != nil && s.box.holds(frame) {
 			frames = append(frames, frame)
 		}
 	}
@@ -329,12 +337,16 @@ func (s *fakeConn) pending() {
 	for s.next < len(s.f.events) {
 		e := s.f.events[s.next]
 		s.next++
-		if e.name == "" {
+		if e.name == "" && s.box.holds(e.data) {
 			tick = append(tick, e.data)
 			continue
 		}
 		s.frames(tick)
 		tick = nil
+		if e.name == "" { // it may have left the view
+			s.removed(e.data)
+			continue
+		}
 		id := s.id()
 		if e.noID {
 			id = ""

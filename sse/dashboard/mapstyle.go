@@ -84,16 +84,17 @@ func isHost(host string) bool {
 }
 
 // settings are what the application reads at /ui.json.
-func (m MapStyle) settings() []byte {
+func (m MapStyle) settings(viewportFrom int) []byte {
 	type mapSettings struct {
 		Kind MapKind `json:"kind"`
 		URL  string  `json:"url,omitempty"`
 	}
 	data, err := json.Marshal(struct {
-		Map mapSettings `json:"map"`
-	}{mapSettings{Kind: m.Kind, URL: m.URL}})
+		Map          mapSettings `json:"map"`
+		ViewportFrom int         `json:"viewport_from"`
+	}{mapSettings{Kind: m.Kind, URL: m.URL}, viewportFrom})
 	if err != nil {
-		return []byte(`{"map":{"kind":"outlines"}}`) // two strings always encode
+		return []byte(`{"map":{"kind":"outlines"}}`) // strings and a number always encode
 	}
 	return data
 }

@@ -3,6 +3,7 @@ package browsertest
 import (
 	"context"
 	"fmt"
+	"os"
 	"sync"
 	"testing"
 	"time"
@@ -83,6 +84,7 @@ func Sharing(m Runner) Runner {
 
 type sharing struct{ Runner }
 
+// Run runs the tests, and ends the Chromium that they shared.
 func (s sharing) Run() int {
 	code := s.Runner.Run()
 	shared.mu.Lock()
@@ -91,10 +93,13 @@ func (s sharing) Run() int {
 		return code
 	}
 	if err := shared.browser.quit(); err != nil {
-		fmt.Println("stop chromium:", err)
+		complain("stop chromium: %v", err)
 	}
 	return code
 }
+
+// complain is for what is no one test's.
+func complain(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) }
 
 // newPage returns the context of a page of a new profile.
 func newPage(t testing.TB) context.Context {
@@ -115,7 +120,7 @@ func newPage(t testing.TB) context.Context {
 	shared.mu.Lock()
 	defer shared.mu.Unlock()
 	if shared.browser == nil {
-		browser, err := launch(path, func(format string, args ...any) { fmt.Printf(format+"\n", args...) })
+		browser, err := launch(path, complain)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -22,7 +22,7 @@ export const m = {
     all: 'All', allFleets: 'All fleets', fleet: 'Fleet', sort: 'Sort by', byName: 'Name', byHeard: 'Last heard', bySpeed: 'Speed', byAlert: 'Alerts first', byBattery: 'Battery',
     nothing: 'No asset matches.', reset: 'Show all', noPosition: 'no position', statusFilter: 'Filter by status',
     shown: (shown: string, all: string) => all === '1' && shown === all ? '1 asset' : shown === all ? `${all} assets` : `${shown} of ${all} assets`,
-    kmh: 'km/h', near: 'in and around the window',
+    kmh: 'km/h', near: 'in and around the window', nearby: (n: string) => `${n} nearby`,
   },
   details: {
     close: 'Close', follow: 'Follow', following: 'Following', locate: 'Show on the map', copyId: 'Copy the id',
@@ -32,6 +32,7 @@ export const m = {
     trailOf: (points: string, span: string) => `${points} places over ${span}`,
     old: (age: string) => `This is where it was ${age} ago. Nothing has been heard of it since.`,
     oldFix: (age: string) => `It speaks, but its place is ${age} old.`,
+    seeking: 'It is outside of the window. Going there…',
     gone: 'This asset is not here. It may have been removed, or it is of a fleet that you do not see.',
     noCommands: 'None so far', noAlerts: 'None', since: (when: string) => `since ${when}`,
   },

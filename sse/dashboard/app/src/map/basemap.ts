@@ -12,16 +12,6 @@ export const FONT = ['Inter Variable', 'sans-serif']
 
 const NONE = { type: 'FeatureCollection' as const, features: [] }
 
-export async function loadMapSettings(): Promise<MapSettings> {
-  try {
-    const answer = await fetch('/ui.json')
-    if (answer.ok) return (await answer.json() as { map: MapSettings }).map
-  } catch {
-    // the outlines are there without asking
-  }
-  return { kind: 'outlines' }
-}
-
 // styleOf makes the style; of a user's own style the URL is enough.
 export function styleOf(settings: MapSettings, world: World | null, palette: Palette): StyleSpecification | string {
   if (settings.kind === 'style' && settings.url) return new URL(settings.url, location.href).href

@@ -22,7 +22,8 @@ import type { Trail } from './trail.ts'
 const FADE = 5000 // pins fade even where nothing moves
 const REGROUP = 1000 // clusters follow what moves
 const REACH = 20 // pixels around a pin that are the pin
-const CLOSE = 14 // the zoom to which a selected asset is brought
+const NEAR = 11 // the zoom to which a selected asset is brought
+const CLOSE = 14 // and to which what lies on one place
 
 export interface LiveMapOptions {
   container: HTMLElement
@@ -52,7 +53,8 @@ export class LiveMap {
   private groupedVersion = -1
   private frame = 0
   private overlayDirty = true
-  private selected: Entry | undefined
+  private selectedId = ''
+  private selected: Entry | undefined // undefined where it is not here, or not yet
   private hovered: Entry | undefined
   private following = false
   private fitted = false
@@ -104,7 +106,7 @@ export class LiveMap {
 
   // The fleet has changed.
   update(): void {
-    if (this.selected && this.o.fleet.get(this.selected.id) !== this.selected) this.setSelected(this.selected.id)
+    if (this.selectedId !== '' && this.o.fleet.get(this.selectedId) !== this.selected) this.setSelected(this.selectedId)
     if (this.selected) this.o.trail.follow(this.selected.asset)
     this.pins.upload()
     this.schedule()
@@ -119,6 +121,7 @@ export class LiveMap {
   }
 
   setSelected(id: string): void {
+    this.selectedId = id
     this.selected = this.o.fleet.get(id)
     void this.o.trail.show(this.selected ? id : '')
     this.groupedAt = 0
@@ -156,12 +159,17 @@ export class LiveMap {
     setData(this.map, 'fences', fences)
   }
 
-  // Brings an asset to the middle, nearer than far.
-  fly(id: string): void {
+  // Brings an asset to the middle, nearer than far. Returns whether it is there.
+  fly(id: string): boolean {
     const entry = this.o.fleet.get(id)
-    if (!entry || !this.o.fleet.placed[entry.slot]) return
+    if (!entry || !this.o.fleet.placed[entry.slot]) return false
     const at = this.o.fleet.locate(entry.slot, performance.now())
-    this.move({ center: [lonOf(at.x), latOf(at.y)], zoom: Math.max(this.map.getZoom(), Math.min(CLOSE, 11)) })
+    this.show(lonOf(at.x), latOf(at.y))
+    return true
+  }
+
+  show(lon: number, lat: number): void {
+    this.move({ center: [lon, lat], zoom: Math.max(this.map.getZoom(), NEAR) })
   }
 
   fit(animate = true): void {

@@ -1,6 +1,6 @@
 // All that is known of one asset.
 
-import { useEffect } from 'react'
+import { useEffect, useState } from 'react'
 import { age, heading, kmh, metric, metricName, number, position } from '../format.ts'
 import { m } from '../messages.ts'
 import { choose } from '../state/app.ts'
@@ -10,6 +10,7 @@ import { may, session } from '../state/session.ts'
 import { alerts, clock, commands, fleet, following, look, streamState } from '../state/live.ts'
 import { mapValue, trail } from '../state/mapstate.ts'
 import { useSignal, useValue } from '../state/store.ts'
+import { isLarge, seek } from '../state/viewport.ts'
 import { Chart } from '../ui/Chart.tsx'
 import { Icon } from '../ui/Icon.tsx'
 import { CommandButton } from '../acting/CommandForm.tsx'
@@ -29,11 +30,7 @@ export function Details({ id }: { id: string }) {
     document.addEventListener('keydown', key)
     return () => document.removeEventListener('keydown', key)
   }, [])
-  if (!entry) {
-    return state !== 'live' ? null : (
-      <article className="details" aria-label={id}><header><h2>{id}</h2><Close /></header><p className="note">{m.details.gone}</p></article>
-    )
-  }
+  if (!entry) return state === 'live' ? <Absent id={id} /> : null
   const { asset } = entry
   const heard = clock.now() - asset.received
   const fix = isNumber(asset.at) ? clock.now() - asset.at : NaN
@@ -63,6 +60,21 @@ export function Details({ id }: { id: string }) {
         <DeviceAlerts id={id} />
         <DeviceCommands id={id} />
       </div>
+    </article>
+  )
+}
+
+// Not here: out of the window, of a fleet that is watched by its window, or gone.
+function Absent({ id }: { id: string }) {
+  const large = useValue(isLarge)
+  const [sought, setSought] = useState(!large)
+  useEffect(() => {
+    if (large) void seek(id).then(found => setSought(!found))
+  }, [id, large])
+  return (
+    <article className="details" aria-label={id}>
+      <header><span className="dot unknown" aria-hidden="true" /><h2>{id}</h2><Close /></header>
+      <p className="note" role="status">{sought ? m.details.gone : m.details.seeking}</p>
     </article>
   )
 }

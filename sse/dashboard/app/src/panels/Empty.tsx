@@ -4,6 +4,7 @@ import { useState } from 'react'
 import { m } from '../messages.ts'
 import { fleet, look, streamState } from '../state/live.ts'
 import { useSignal, useValue } from '../state/store.ts'
+import { isLarge } from '../state/viewport.ts'
 import { Icon } from '../ui/Icon.tsx'
 
 export function Empty() {
@@ -11,7 +12,7 @@ export function Empty() {
   const state = useValue(streamState)
   const [copied, setCopied] = useState(false)
   // Only a stream that is up to date can say that there is nothing.
-  if (fleet.size > 0 || state !== 'live') return null
+  if (fleet.size > 0 || state !== 'live' || isLarge.get()) return null
   const line = `mosquitto_pub${hostFlag()} -t fleets/north/devices/truck-17/telemetry \\\n  -m '{"lat":48.85833,"lon":2.29513,"speed":16.9,"heading":71}'`
   const copy = async () => {
     try {

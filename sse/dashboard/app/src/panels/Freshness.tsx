@@ -4,6 +4,7 @@ import { age, lag, few } from '../format.ts'
 import { m } from '../messages.ts'
 import { connection, fleet, look, sinceMessage, streamState } from '../state/live.ts'
 import { useSignal, useValue } from '../state/store.ts'
+import { isLarge } from '../state/viewport.ts'
 import { Icon } from '../ui/Icon.tsx'
 
 // A heartbeat comes at least every 15 s; after 20 s of nothing something is late.
@@ -14,6 +15,7 @@ const VERY_LATE = 15_000
 export function Freshness() {
   useSignal(look)
   const state = useValue(streamState)
+  const large = useValue(isLarge)
   const since = sinceMessage()
   const { lagMs } = connection
   let text = ''
@@ -25,7 +27,7 @@ export function Freshness() {
       <span className="light" aria-hidden="true" />
       <strong role="status">{m.freshness[state]}</strong>
       {text !== '' && <span className="quiet">{text}</span>}
-      <span className="quiet total">{m.board.shown(few(fleet.size), few(fleet.size))}</span>
+      <span className="quiet total">{large ? m.board.nearby(few(fleet.size)) : m.board.shown(few(fleet.size), few(fleet.size))}</span>
     </div>
   )
 }

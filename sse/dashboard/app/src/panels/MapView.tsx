@@ -3,7 +3,6 @@
 import { useEffect, useRef, useState } from 'react'
 import { distance } from '../format.ts'
 import type { LiveMap } from '../map/livemap.ts'
-import { loadMapSettings } from '../map/basemap.ts'
 import { loadWorld } from '../map/outlines.ts'
 import { m } from '../messages.ts'
 import { board, choose, chosenFrom } from '../state/app.ts'
@@ -11,6 +10,7 @@ import { applied, clock, fleet, following, selected, streamState } from '../stat
 import { fences } from '../state/fences.ts'
 import { mapValue, trail } from '../state/mapstate.ts'
 import { isDark } from '../state/prefs.ts'
+import { loadSettings } from '../state/settings.ts'
 import { useValue, type Value } from '../state/store.ts'
 import { followViewport } from '../state/viewport.ts'
 import type { State } from '@fleetcast/client'
@@ -27,14 +27,14 @@ export function MapView({ hidden }: { hidden: boolean }) {
     const undo: (() => void)[] = []
     const start = async () => {
       const [{ LiveMap }, settings, world] = await Promise.all([
-        import('../map/livemap.ts'), loadMapSettings(), loadWorld(), document.fonts.load("500 12px 'Inter Variable'"),
+        import('../map/livemap.ts'), loadSettings(), loadWorld(), document.fonts.load("500 12px 'Inter Variable'"),
       ])
       if (gone) return
       live = new LiveMap({
-        container: box.current!, fleet, clock, trail, settings, world, dark: isDark.get(),
+        container: box.current!, fleet, clock, trail, settings: settings.map, world, dark: isDark.get(),
         select: id => choose(id, 'map'), moved: () => following.set(false),
       })
-      undo.push(...wire(live))
+      undo.push(...wire(live, settings.viewportFrom))
       mapValue.set(live)
     }
     start().catch((error: unknown) => {
@@ -71,34 +71,41 @@ export function MapView({ hidden }: { hidden: boolean }) {
 function isThere(state: State): boolean { return state === 'live' || state === 'stale' }
 
 // What the map hears of, until it goes.
-function wire(live: LiveMap): (() => void)[] {
+function wire(live: LiveMap, viewportFrom: number): (() => void)[] {
   const watch = <T,>(value: Value<T>, f: (now: T) => void): (() => void) => {
     f(value.get())
     return value.subscribe(() => f(value.get()))
   }
   board.onFilter = () => live.refresh()
+  let awaited = '' // chosen by a link before it was here
+  const arrive = () => {
+    if (!isThere(streamState.get())) return
+    live.fitOnce()
+    if (awaited !== '' && live.fly(awaited)) awaited = ''
+  }
   const undo = [
     applied.subscribe(() => {
       live.update()
-      if (isThere(streamState.get())) live.fitOnce()
+      arrive()
     }),
     watch(isDark, dark => live.setDark(dark)),
     watch(following, on => live.setFollowing(on)),
     watch(streamState, state => {
       live.setDead(state === 'offline')
-      if (isThere(state)) live.fitOnce()
+      arrive()
     }),
     watch(selected, id => {
       live.setSelected(id)
       live.padding = coveredByDetails(id !== '')
-      if (id !== '' && chosenFrom.get() !== 'map') live.fly(id)
+      awaited = ''
+      if (id !== '' && chosenFrom.get() !== 'map' && !live.fly(id)) awaited = id
     }),
   ]
   live.map.getCanvas().setAttribute('aria-label', m.map.label)
   const drawFences = () => live.setFences(fences.collection())
   drawFences()
   live.refresh()
-  return [...undo, fences.subscribe(drawFences), followViewport(live), () => { board.onFilter = () => {} }]
+  return [...undo, fences.subscribe(drawFences), followViewport(live, viewportFrom), () => { board.onFilter = () => {} }]
 }
 
 // The details lie over the right of the map, on a phone over the most of it.
