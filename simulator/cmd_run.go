@@ -5,18 +5,20 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"time"
 
 	"github.com/fleetcast/fleetcast/simulator/play"
 	"github.com/fleetcast/fleetcast/simulator/report"
 )
 
 type runCommand struct {
-	Scenario string   `arg:"" help:"A scenario's file, or the name of one that comes with the program."`
-	Small    bool     `help:"The small form: some seconds, and with fewer of everything. Its times say nothing."`
-	Gateway  string   `help:"The gateway's program, which the scenario starts." default:"bin/gateway"`
-	MQTT     string   `help:"The door of an installation that somebody else runs, host:port, in the place of what the scenario starts. Faults of its processes are left out." and:"installation"`
-	URL      string   `name:"url" help:"And its edge, http://host:port." and:"installation"`
-	Header   []string `help:"A header of every request of viewers, repeatable: Authorization: Bearer …" sep:"none"`
+	Scenario string        `arg:"" help:"A scenario's file, or the name of one that comes with the program."`
+	Small    bool          `help:"The small form: some seconds, and with fewer of everything. Its times say nothing."`
+	For      time.Duration `help:"How long to take instead of what the scenario says; moments that are shares of the whole move with it."`
+	Gateway  string        `help:"The gateway's program, which the scenario starts." default:"bin/gateway"`
+	MQTT     string        `help:"The door of an installation that somebody else runs, host:port, in the place of what the scenario starts. Faults of its processes are left out." and:"installation"`
+	URL      string        `name:"url" help:"And its edge, http://host:port." and:"installation"`
+	Header   []string      `help:"A header of every request of viewers, repeatable: Authorization: Bearer …" sep:"none"`
 
 	Output outputFlags `embed:""`
 }
@@ -30,6 +32,9 @@ func (c *runCommand) Help() string {
 func (c *runCommand) Run(ctx context.Context, t *terminal) error {
 	scenario, err := play.Load(c.Scenario)
 	if err != nil {
+		return codedError{err, 2}
+	}
+	if err := scenario.Last(c.For); err != nil {
 		return codedError{err, 2}
 	}
 	header, err := headers(c.Header)
@@ -47,15 +52,7 @@ func (c *runCommand) Run(ctx context.Context, t *terminal) error {
 	if result != nil {
 		err = errors.Join(err, c.tell(t, result))
 	}
-	switch {
-	case errors.Is(err, report.ErrThreshold):
-		return codedError{err, exitThreshold}
-	case errors.Is(err, play.ErrBroken):
-		return codedError{err, exitBreached}
-	case errors.Is(err, play.ErrNothing):
-		return codedError{err, exitNothing}
-	}
-	return err
+	return coded(err)
 }
 
 func (c *runCommand) tell(t *terminal, result *play.Result) error {

@@ -234,6 +234,18 @@ func Parse(text []byte) (*Scenario, error) {
 	return &s, nil
 }
 
+// Last gives the scenario another length; 0 leaves it as it is.
+func (s *Scenario) Last(d time.Duration) error {
+	if d == 0 {
+		return nil
+	}
+	s.For = d
+	if err := s.check(); err != nil {
+		return fmt.Errorf("make it last %v: %w", d, err)
+	}
+	return nil
+}
+
 // Load reads a scenario from a file, or the one of that name that comes with the program.
 func Load(name string) (*Scenario, error) {
 	if text, err := bundledText(name); err == nil {

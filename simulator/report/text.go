@@ -139,7 +139,7 @@ func toFile(name string, write func(io.Writer) error) error {
 
 // Files are where a report is written; "" is nowhere.
 type Files struct {
-	JSON, HTML, HGRM, Prometheus string
+	Text, JSON, HTML, HGRM, Prometheus string
 }
 
 // Write writes the files.
@@ -147,7 +147,7 @@ func (f *Files) Write(r *Report, all map[string]*measure.Histogram) error {
 	for _, out := range []struct {
 		name  string
 		write func(io.Writer) error
-	}{{f.JSON, r.WriteJSON}, {f.HTML, r.WriteHTML}, {f.Prometheus, r.WritePrometheus}} {
+	}{{f.Text, r.WriteText}, {f.JSON, r.WriteJSON}, {f.HTML, r.WriteHTML}, {f.Prometheus, r.WritePrometheus}} {
 		if out.name == "" {
 			continue
 		}
