@@ -14,7 +14,7 @@ type counters struct {
 	acked, ackRefused, unacked            atomic.Int64
 	buffered, quiet                       atomic.Int64
 	duplicated, disordered, malformed     atomic.Int64
-	dropped, takeovers                    atomic.Int64
+	dropped, takeovers, vanished          atomic.Int64
 	commands                              atomic.Int64 // answered
 	connects, reconnects                  atomic.Int64
 	dialFailed, refused, handshakes, lost atomic.Int64
@@ -71,6 +71,7 @@ type Made struct {
 	Malformed  int64 `json:"malformed"`
 	Dropped    int64 `json:"dropped"`   // connections
 	Takeovers  int64 `json:"takeovers"` // connections
+	Vanished   int64 `json:"vanished"`  // connections that were left without a word
 }
 
 // Skipped are the turns that were not sent, by reason.
@@ -103,7 +104,7 @@ func (c *counters) counts() Counts {
 		Buffered: c.buffered.Load(), Quiet: c.quiet.Load(),
 		Faults: Made{
 			Duplicates: c.duplicated.Load(), Disordered: c.disordered.Load(), Malformed: c.malformed.Load(),
-			Dropped: c.dropped.Load(), Takeovers: c.takeovers.Load(),
+			Dropped: c.dropped.Load(), Takeovers: c.takeovers.Load(), Vanished: c.vanished.Load(),
 		},
 		Acked: c.acked.Load(), AckRefused: c.ackRefused.Load(), Unacked: c.unacked.Load(),
 		Commands: c.commands.Load(), Connected: c.connected.Load(), Connects: c.connects.Load(), Reconnects: c.reconnects.Load(),

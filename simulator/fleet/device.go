@@ -41,6 +41,7 @@ type device struct {
 	active  atomic.Bool                     // started, and not stopped since
 	due     atomic.Int64                    // when it was to be started, since the run's start
 	hurry   atomic.Int64                    // 1 more than the time within which it is to come back; 0: as its back-off says
+	dark    atomic.Int64                    // how long it has no network before it comes back
 	ackedTo atomic.Int64                    // unix ms of the newest live fix that has its PUBACK
 
 	// Owned by the goroutine that goes through the stages.

@@ -3,6 +3,7 @@ package fleet
 import (
 	"context"
 	"math/rand/v2"
+	"net"
 	"sync"
 	"time"
 
@@ -83,6 +84,42 @@ func (f *Fleet) Drop(share units.Share, within time.Duration) int {
 	return len(dropped)
 }
 
+// Vanish has a share of the devices lose their network: their connections stand and nothing is said on them, so that only
+// the keep-alive tells. Each device comes back after the time that it is dark and at a random moment within another one: to
+// a broker that has noticed, or that still holds its old connection. It returns how many vanished.
+func (f *Fleet) Vanish(share units.Share, dark, within time.Duration) (vanished int) {
+	for _, d := range f.chosen(share) {
+		client := d.client.Load()
+		if client == nil {
+			continue
+		}
+		d.dark.Store(int64(dark))
+		d.hurry.Store(int64(within) + 1)
+		if conn := client.Vanish(); conn != nil {
+			f.keepSilent(conn)
+			vanished++
+		}
+	}
+	f.count.vanished.Add(int64(vanished))
+	return vanished
+}
+
+// keepSilent holds a connection that nobody uses until the fleet ends, which is when a process would lose it too.
+func (f *Fleet) keepSilent(conn net.Conn) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.silent = append(f.silent, conn)
+}
+
+func (f *Fleet) closeSilent() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, conn := range f.silent {
+		_ = conn.Close() // the broker has mostly closed it before
+	}
+	f.silent = nil
+}
+
 // Takeover connects a second time with the client ids of a share of the devices, as a modem does that has forgotten its
 // connection, and drops those connections when they stand. It returns when all are done.
 func (f *Fleet) Takeover(ctx context.Context, share units.Share) {
@@ -121,7 +158,7 @@ func (d *device) takeOver(ctx context.Context) {
 // pause is how long a device waits before it connects again: in a hurry where a fault asked for it.
 func (d *device) pause(backoff time.Duration) time.Duration {
 	if hurry := d.hurry.Swap(0); hurry > 0 {
-		return rand.N(time.Duration(hurry))
+		return time.Duration(d.dark.Swap(0)) + rand.N(time.Duration(hurry))
 	}
 	return backoff/2 + rand.N(backoff/2+1)
 }

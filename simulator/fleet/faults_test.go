@@ -48,6 +48,38 @@ func TestDroppedDevicesComeBackAtOnce(t *testing.T) {
 	})
 }
 
+func TestVanishedDevicesSayNothingAndComeBackLater(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := &pipeBroker{}
+		f := newFleet(t, b, Options{Devices: 40, Rate: 1, KeepAlive: 15 * time.Second, For: 2 * time.Minute})
+		done := make(chan error, 1)
+		go func() { done <- f.Run(t.Context()) }()
+		<-time.After(20*time.Second + 5*time.Millisecond) // between two messages
+		synctest.Wait()
+		before := b.telemetry()
+		if n := f.Vanish(1, time.Minute, 10*time.Second); n != 40 {
+			t.Errorf("%d of 40 vanished", n)
+		}
+		<-time.After(50 * time.Second) // the broker closes nothing here, and the connections stand
+		synctest.Wait()
+		if c := f.Counts(); c.Connected != 0 || c.Connects != 40 || c.Faults.Vanished != 40 || b.telemetry() != before || b.cutOff() != 0 {
+			t.Errorf("while they are dark: %+v, %d messages, %d connections ended", c, b.telemetry()-before, b.cutOff())
+		}
+		<-time.After(21 * time.Second)
+		synctest.Wait()
+		if c := f.Counts(); c.Connected != 40 || c.Connects != 80 || c.Trouble.Lost != 0 {
+			t.Errorf("after it: %+v", c)
+		}
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		synctest.Wait()
+		if b.cutOff() != 80 {
+			t.Errorf("%d of 80 connections were ended with the fleet", b.cutOff())
+		}
+	})
+}
+
 func TestMessagesGoWrongAsOftenAsTheyShall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := &pipeBroker{}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -44,6 +45,7 @@ type Fleet struct {
 
 	mu     sync.Mutex // guards what follows
 	phases phases
+	silent []net.Conn // that devices left without a word
 }
 
 // phases are the moments of a run, and what was counted by then. Zero: not yet.
@@ -111,6 +113,7 @@ func (f *Fleet) Run(ctx context.Context) error {
 	disconnect()
 	f.goodbyes()
 	f.running.Wait()
+	f.closeSilent()
 	return err
 }
 

@@ -29,6 +29,7 @@ type pipeBroker struct {
 	topics    map[string]int
 	published int
 	goodbyes  int
+	ended     int  // connections
 	refuse    bool // dials fail
 	mute      bool // no PUBACKs
 }
@@ -50,6 +51,9 @@ func (b *pipeBroker) serve(conn net.Conn) {
 	for {
 		n, err := conn.Read(buf) // one packet: the client writes each at once, and a pipe keeps writes apart
 		if err != nil {
+			b.mu.Lock()
+			b.ended++
+			b.mu.Unlock()
 			return
 		}
 		if answer := b.answer(buf[:n]); answer != nil {
@@ -101,6 +105,13 @@ func (b *pipeBroker) telemetry() int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.published
+}
+
+// cutOff is how many connections have ended.
+func (b *pipeBroker) cutOff() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.ended
 }
 
 // said is how many goodbyes came.

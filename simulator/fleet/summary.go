@@ -100,8 +100,8 @@ func (s Summary) WriteText(w io.Writer) error {
 	}
 	w2 := s.Whole
 	if made := w2.Faults; made != (Made{}) {
-		line("faults", "duplicates %d, disordered %d, malformed %d; connections dropped %d, taken over %d",
-			made.Duplicates, made.Disordered, made.Malformed, made.Dropped, made.Takeovers)
+		line("faults", "duplicates %d, disordered %d, malformed %d; connections dropped %d, taken over %d, vanished %d",
+			made.Duplicates, made.Disordered, made.Malformed, made.Dropped, made.Takeovers, made.Vanished)
 	}
 	line("connections", "%d at the end, %d made, %d reconnect attempts; lost %d, dial failed %d, handshake failed %d, refused %d",
 		w2.Connected, w2.Connects, w2.Reconnects, w2.Trouble.Lost, w2.Trouble.Dial, w2.Trouble.Handshake, w2.Trouble.Refused)

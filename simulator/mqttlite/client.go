@@ -80,7 +80,8 @@ type Client struct {
 	out  writer
 	in   packetReader
 	sent atomic.Bool // a packet was sent since the last look; the look is the keep-alive's
-	gone atomic.Bool // Close or Disconnect was called
+	gone atomic.Bool // Close, Disconnect or Vanish was called
+	left atomic.Bool // Vanish was
 
 	// Owned by the goroutine of Serve.
 	heard   bool
@@ -168,6 +169,9 @@ func (c *Client) Connack() Connack { return c.connack }
 func (c *Client) Publish(m Message, token int64) error {
 	if err := fits(len(m.Topic)); err != nil {
 		return fmt.Errorf("publish message: %w", err)
+	}
+	if c.left.Load() {
+		return fmt.Errorf("publish message: %w", net.ErrClosed)
 	}
 	var id uint16
 	if m.QoS > 0 {
@@ -270,4 +274,16 @@ func (c *Client) Close() error {
 		return nil
 	}
 	return c.conn.Close()
+}
+
+// Vanish leaves the connection as a device does that has lost its network: nothing is said on it any more, and nothing
+// read, but it stands. Serve ends as after Close. The caller closes what it returns, which is nil where the client was
+// gone before.
+func (c *Client) Vanish() net.Conn {
+	if c.gone.Swap(true) {
+		return nil
+	}
+	c.left.Store(true)
+	_ = c.conn.SetReadDeadline(time.Unix(1, 0)) // wakes Serve; a connection that has ended wakes it too
+	return c.conn
 }

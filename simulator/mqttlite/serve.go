@@ -3,15 +3,19 @@ package mqttlite
 import (
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"time"
 )
 
-// Serve reads until the connection ends, keeps it alive and calls the callbacks. It returns nil after Close or
-// Disconnect and otherwise why the connection ended, which is then closed. It is called once.
+// Serve reads until the connection ends, keeps it alive and calls the callbacks. It returns nil after Close, Disconnect or
+// Vanish and otherwise why the connection ended, which is then closed. It is called once.
 func (c *Client) Serve() error {
 	err := c.serve()
 	ours := c.gone.Swap(true)
+	if c.left.Load() {
+		return nil
+	}
 	_ = c.conn.Close() // what ended the connection says more
 	if ours {
 		return nil
@@ -70,6 +74,9 @@ func (c *Client) arm() error {
 	}
 	if err := c.conn.SetReadDeadline(deadline); err != nil {
 		return fmt.Errorf("set read deadline: %w", err)
+	}
+	if c.left.Load() { // looked at last: its deadline in the past may have been the one before
+		return net.ErrClosed
 	}
 	return nil
 }

@@ -20,7 +20,7 @@ const (
 
 // deeds are what a fault may do, and to what.
 var deeds = map[string]string{
-	"drop": onDevices, "takeover": onDevices, "spoil": onDevices, // connections; client ids; messages
+	"drop": onDevices, "vanish": onDevices, "takeover": onDevices, "spoil": onDevices, // connections; networks; client ids; messages
 	"cut-viewers": onViewers,
 	"kill":        onPart, "end": onPart, "freeze": onPart,
 	"cut": onProxy, "slow": onProxy, "black-hole": onProxy, "refuse": onProxy,
@@ -124,7 +124,7 @@ func (s *Scenario) checkFaults(n names) error {
 		f := &s.Faults[i]
 		on, ok := deeds[f.Do]
 		if !ok {
-			return fmt.Errorf("a fault does one of drop, takeover, spoil, cut-viewers, kill, end, freeze, cut, slow, black-hole, refuse, hostile and run, and not %q", f.Do)
+			return fmt.Errorf("a fault does one of drop, vanish, takeover, spoil, cut-viewers, kill, end, freeze, cut, slow, black-hole, refuse, hostile and run, and not %q", f.Do)
 		}
 		if on != onNothing && !slices.Contains(n[on], f.Of) {
 			return fmt.Errorf("fault %s is of a %s, and %q is none", f.Do, on, f.Of)

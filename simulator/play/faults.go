@@ -103,6 +103,9 @@ func (e *engine) toDevices(ctx context.Context, f *Fault) error {
 	case "drop":
 		n := devices.Drop(f.share(), f.Within)
 		e.recorder.Event(fmt.Sprintf("%d of %s lost their connection, and come back within %v", n, f.Of, f.Within))
+	case "vanish":
+		n := devices.Vanish(f.share(), f.For, f.Within)
+		e.recorder.Event(fmt.Sprintf("%d of %s lost their network without a word, for %v and up to %v more", n, f.Of, f.For, f.Within))
 	case "takeover":
 		e.recorder.Event(fmt.Sprintf("%.0f %% of %s are taken over", 100*f.share(), f.Of))
 		devices.Takeover(ctx, f.share())

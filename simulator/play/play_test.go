@@ -153,6 +153,7 @@ devices: [{ name: cars, mqtt: "{line}", count: 10, rate: 5/s, qos: 1, fleets: 2,
 viewers: [{ name: desk, count: 4, queries: ["fleet=cars-0", ""] }]
 faults:
   - { at: 10%, do: drop, of: cars, share: 50%, within: 100ms }
+  - { at: 12%, do: vanish, of: cars, share: 20%, for: 100ms, within: 100ms }
   - { at: 15%, do: takeover, of: cars, share: 50% }
   - { at: 20%, do: spoil, of: cars, malformed: 80%, for: 1500ms }
   - { at: 30%, do: cut-viewers, of: desk, forget: true }
@@ -171,7 +172,7 @@ faults:
 	}
 	// How many were connected when they were dropped or taken over is a busy machine's to say; fleet's tests count them.
 	d := r.Devices[0].Whole
-	if d.Faults.Malformed == 0 || len(r.Events) < 18 {
+	if d.Faults.Malformed == 0 || len(r.Events) < 19 {
 		t.Errorf("%+v, %d events", d, len(r.Events))
 	}
 	if text, err := os.ReadFile(file); err != nil || !strings.Contains(string(text), "127.0.0.1:") {
