@@ -57,6 +57,7 @@ type worldFlags struct {
 	Ships  units.Share `help:"Share of the devices that are ships." default:"0"`
 	Parked units.Share `help:"Share of the vehicles that never move." default:"8%"`
 	Place  []string    `help:"A city or corridor to which the vehicles are kept, as berlin; repeatable."`
+	Day    string      `help:"Vehicles leave in the morning and stand in their depots at night; the run begins at this solar time, or now: 06:30, now." placeholder:"HH:MM"`
 	Route  []string    `help:"A GPX or GeoJSON file whose lines are the only roads; repeatable." type:"existingfile"`
 }
 
@@ -64,6 +65,10 @@ func (w *worldFlags) options() (routes.Options, error) {
 	o := routes.Options{Ships: float64(w.Ships), Parked: float64(w.Parked), Places: w.Place}
 	if o.Parked == 0 {
 		o.Parked = -1 // nobody
+	}
+	var err error
+	if o.Day, err = routes.ParseDay(w.Day, time.Now()); err != nil {
+		return o, err
 	}
 	for _, file := range w.Route {
 		lines, err := routes.ReadLines(file)

@@ -18,7 +18,7 @@ func TestScenariosAreListedShownAndExplained(t *testing.T) {
 	}
 	folder := t.TempDir()
 	for args, want := range map[string]int{
-		"run nonexistent": 2, "run": 2, "scenarios nonexistent": 1, "run tunnel --mqtt 127.0.0.1:1": 2, "run tunnel --small --gateway /nonexistent": 1, "run tunnel --header nonsense": 2, "run tunnel --for -1s": 2, "suite --only nonexistent --out "+folder: 2, "suite --only tunnel --small --gateway /nonexistent --out "+folder: 1, "watch --header nonsense": 2, "prove --header nonsense --url http://127.0.0.1:1": 2,
+		"run nonexistent": 2, "run": 2, "scenarios nonexistent": 1, "run tunnel --mqtt 127.0.0.1:1": 2, "run tunnel --small --gateway /nonexistent": 1, "run tunnel --header nonsense": 2, "run tunnel --for -1s": 2, "suite --only nonexistent --out " + folder: 2, "suite --only tunnel --small --gateway /nonexistent --out " + folder: 1, "watch --header nonsense": 2, "prove --header nonsense --url http://127.0.0.1:1": 2,
 	} {
 		errs.Reset()
 		if code := run(strings.Fields(args), &out, &errs); code != want {

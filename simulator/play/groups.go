@@ -59,6 +59,10 @@ func (e *engine) deviceOptions(d *Devices, start int) (fleet.Options, error) {
 			o.World.Parked = -1 // nobody
 		}
 	}
+	var err error
+	if o.World.Day, err = routes.ParseDay(d.Day, time.Now()); err != nil {
+		return o, err
+	}
 	for _, file := range d.Routes {
 		lines, err := routes.ReadLines(file)
 		if err != nil {
@@ -69,7 +73,6 @@ func (e *engine) deviceOptions(d *Devices, start int) (fleet.Options, error) {
 	if err := e.access(d, &o); err != nil {
 		return o, err
 	}
-	var err error
 	if o.Mix, err = d.Mix.WithTopics(d.Topics); err != nil {
 		return o, err
 	}

@@ -213,6 +213,7 @@ func TestWhatCannotBeRunSaysWhy(t *testing.T) {
 		"no credentials":    {Scenario: parse(t, strings.Replace(tiny, "count: 5", "count: 5, credentials: /nonexistent.csv", 1)), MQTT: "127.0.0.1:1", URL: "http://127.0.0.1:1"},
 		"no certificates":   {Scenario: parse(t, strings.Replace(tiny, "count: 5", "count: 5, tls_ca: /nonexistent.pem", 1)), MQTT: "127.0.0.1:1", URL: "http://127.0.0.1:1"},
 		"a wrong place":     {Scenario: parse(t, strings.Replace(tiny, "count: 5", "count: 5, places: [atlantis]", 1)), MQTT: "127.0.0.1:1", URL: "http://127.0.0.1:1"},
+		"a wrong day":       {Scenario: parse(t, strings.Replace(tiny, "count: 5", "count: 5, day: noon", 1)), MQTT: "127.0.0.1:1", URL: "http://127.0.0.1:1"},
 		"another threshold": {Scenario: parse(t, tiny), Thresholds: []string{"speed<1"}},
 	} {
 		if result, err := Run(t.Context(), o); err == nil || result != nil {

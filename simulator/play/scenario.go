@@ -95,6 +95,7 @@ type Devices struct {
 	Ships     units.Share       `yaml:"ships"`
 	Parked    *units.Share      `yaml:"parked"`
 	Places    []string          `yaml:"places"`
+	Day       string            `yaml:"day"` // 06:30 or now: vehicles stand at night
 	Routes    []string          `yaml:"routes"`
 
 	Wrong Wrong `yaml:"wrong"`

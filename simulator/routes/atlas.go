@@ -38,6 +38,7 @@ type Options struct {
 	Places []string
 	// Lines are roads of the user's: where there are some, everybody but ships drives there and nowhere else.
 	Lines []Line
+	Day   Day
 }
 
 // Atlas is a world of tours. It is immutable and may be used from any goroutine.
@@ -45,6 +46,7 @@ type Atlas struct {
 	seed   uint64
 	parked float64
 	ships  float64 // share
+	day    Day
 	land   weighted
 	sea    weighted
 }
@@ -77,7 +79,7 @@ func New(seed uint64) *Atlas {
 
 // NewWorld makes a world. It fails where a place is named that the atlas does not have, or a line is none.
 func NewWorld(o Options) (*Atlas, error) {
-	a := &Atlas{seed: o.Seed, parked: o.Parked, ships: o.Ships}
+	a := &Atlas{seed: o.Seed, parked: o.Parked, ships: o.Ships, day: o.Day}
 	if o.Parked == 0 {
 		a.parked = defaultParked
 	}
@@ -165,6 +167,8 @@ type Vehicle struct {
 	offset float64 // its place in the tour at the time origin, of 1
 	tank   float64 // metres on a full tank, and where in it the vehicle is at the time origin
 	level  float64
+	work   work
+	ahead  time.Duration // of the time, in a world with days
 }
 
 // Vehicle returns vehicle number index: the same for ever for a world. Any run of consecutive indexes is spread over the
@@ -190,6 +194,7 @@ func (a *Atlas) Vehicle(index int) Vehicle {
 		v.spot.lat += r.within(-0.004, 0.004)
 		v.spot.lon += r.within(-0.004, 0.004)
 	}
+	v.work, v.ahead = a.day.working(&v, newRandom(a.seed, 6, uint64(index))), a.day.Ahead
 	return v
 }
 
@@ -205,7 +210,10 @@ func (v *Vehicle) Place() string { return v.plan.place.name }
 // At returns the motion at a time.
 func (v *Vehicle) At(t time.Time) Motion {
 	if v.parked {
-		return Motion{Lat: v.spot.lat, Lon: wrap(v.spot.lon)}
+		return Motion{Lat: v.spot.lat, Lon: wrap(v.spot.lon), Parked: true}
+	}
+	if v.work.laps > 0 {
+		return v.atWork(t)
 	}
 	laps, rest := v.plan.seconds(t, v.offset, v.pace)
 	m := v.plan.at(rest)
@@ -232,6 +240,10 @@ func (v *Vehicle) Energy(t time.Time, odometer float64) Energy {
 	swing, low, high := 2.0*hour, 91.0, 100.0
 	if v.parked {
 		swing, low = 168*hour, 15
+	}
+	if v.work.laps > 0 {
+		e.Battery = v.workBattery(t)
+		return e
 	}
 	_, cycle := math.Modf(float64(t.Unix())/swing + v.level)
 	e.Battery = high - (high-low)*math.Abs(cycle)

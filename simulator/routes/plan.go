@@ -196,6 +196,7 @@ type Motion struct {
 	Heading  float64 // degrees true; of a vehicle that stands, the direction that it faces
 	Odometer float64 // metres since the time origin, at the vehicle's pace
 	Covered  bool    // in a tunnel: no satellites and no network
+	Parked   bool    // for good, or for the night
 }
 
 // at returns the motion at a moment of the period, 0 <= t < period.

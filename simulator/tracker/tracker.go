@@ -159,7 +159,7 @@ func (t *Tracker) fix(at time.Time) look {
 	m := t.vehicle.At(at)
 	e := t.vehicle.Energy(at, m.Odometer)
 	f := look{covered: m.Covered, Fix: Fix{
-		At: at, Valid: at.Sub(t.on) >= t.cold, Parked: t.vehicle.Parked(), Kind: t.vehicle.Kind(),
+		At: at, Valid: at.Sub(t.on) >= t.cold, Parked: m.Parked, Kind: t.vehicle.Kind(),
 		Battery: e.Battery, Fuel: e.Fuel, Odometer: math.Mod(m.Odometer, odometerEnd),
 	}}
 	if !f.Valid {
