@@ -5,11 +5,15 @@ BENCHTIME     ?= 1s
 FUZZTIME      ?= 20s
 DEMO          ?= 200
 GOLANGCI_LINT := v2.15.0
+GOVULNCHECK   := v1.9.0
+CYCLONEDX     := v1.10.0
 
 # The cache of test results does not know of brokers and browsers, so where the result counts nothing comes from it.
 TESTFLAGS ?= $(if $(CI),-count=1)
 
 LINTER   := .bin/golangci-lint-$(GOLANGCI_LINT)
+VULN     := .bin/govulncheck-$(GOVULNCHECK)
+SBOM     := .bin/cyclonedx-gomod-$(CYCLONEDX)
 PAGE     := sse/dashboard
 OUTLINES := $(PAGE)/dist/outlines.json
 APP      := $(PAGE)/dist/app/index.html
@@ -20,7 +24,7 @@ export PATH := $(PATH):/usr/sbin
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run build assets test soak lint format fuzz bench bench-small bench-go clean go deps
+.PHONY: help run build assets test soak lint lint-deploy vuln release release-check format fuzz bench bench-small bench-go clean go deps
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -68,12 +72,32 @@ deps:
 lint: go $(LINTER) ## the linter, at its pinned version; building it the first time takes minutes
 	$(LINTER) run ./...
 
+lint-deploy: go ## the chart rendered by Helm, the compose file and the Dockerfile read by what reads them; building these takes minutes
+	cd deploy/lint && $(GO) test $(TESTFLAGS) ./...
+
+vuln: go $(VULN) ## known vulnerabilities in what the programs call; needs vuln.go.dev, and says where it cannot be reached
+	@.ci/vuln $(VULN)
+
+release: go assets $(SBOM) ## static programs for Linux and macOS, their lists of parts and SHA256SUMS, in dist/ (TARGETS=linux/amd64)
+	GO=$(GO) SBOM=$(CURDIR)/$(SBOM) .ci/release dist $(TARGETS)
+
+release-check: go $(SBOM) ## build a release twice, at different places, and compare
+	GO=$(GO) SBOM=$(CURDIR)/$(SBOM) .ci/release-check
+
 format: go $(LINTER) ## format as the linter wants it
 	$(LINTER) fmt ./...
 
 $(LINTER):
 	GOBIN=$(CURDIR)/.bin $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT)
 	mv .bin/golangci-lint $@
+
+$(VULN):
+	GOBIN=$(CURDIR)/.bin $(GO) install golang.org/x/vuln/cmd/govulncheck@$(GOVULNCHECK)
+	mv .bin/govulncheck $@
+
+$(SBOM):
+	GOBIN=$(CURDIR)/.bin $(GO) install github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@$(CYCLONEDX)
+	mv .bin/cyclonedx-gomod $@
 
 fuzz: go ## run each fuzz target for a short time (FUZZTIME=20s)
 	@GO=$(GO) .ci/fuzz $(FUZZTIME)
@@ -90,7 +114,7 @@ bench-go: go ## the benchmarks of the packages (BENCHTIME=1s)
 	$(GO) test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) ./...
 
 clean: ## remove what was built
-	rm -rf bin .bin bench-out $(PAGE)/node_modules $(PAGE)/*/node_modules $(PAGE)/dist/*
+	rm -rf bin .bin dist bench-out $(PAGE)/node_modules $(PAGE)/*/node_modules $(PAGE)/dist/*
 
 go:
 	@command -v $(GO) >/dev/null || { echo "Go is not installed: version $$(awk '/^go / { print $$2 }' go.mod) or newer from https://go.dev/dl/" >&2; exit 1; }

@@ -120,6 +120,9 @@ func readEdges(t *testing.T, root string) []edge {
 			if base := d.Name(); base == "node_modules" || base == "testdata" || strings.HasPrefix(base, ".") && name != root {
 				return fs.SkipDir
 			}
+			if _, err := os.Stat(filepath.Join(name, "go.mod")); err == nil && name != root {
+				return fs.SkipDir // a module of its own: tools, of which nothing is in the program
+			}
 			return nil
 		}
 		if !strings.HasSuffix(name, ".go") {
