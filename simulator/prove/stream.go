@@ -128,6 +128,7 @@ func (r *run) request(ctx context.Context, l listening) (*http.Request, error) {
 		request.Header = r.options.Header.Clone()
 	}
 	request.Header.Set("Accept", sseclientType)
+	request.Header.Set("Sec-Fetch-Mode", "cors") // as a browser's EventSource says
 	if l.id != "" {
 		request.Header.Set("Last-Event-ID", l.id)
 	}

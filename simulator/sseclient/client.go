@@ -318,6 +318,7 @@ func (c *Client) header() http.Header {
 	}
 	h.Set("Accept", "text/event-stream")
 	h.Set("Cache-Control", "no-cache")
+	h.Set("Sec-Fetch-Mode", "cors") // as a browser's EventSource says: a server that has no stream now tells it when to come back
 	if c.options.Gzip {
 		h.Set("Accept-Encoding", "gzip")
 	}

@@ -29,7 +29,7 @@ func (s *streams) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.lastIDs = append(s.lastIDs, r.Header.Get("Last-Event-ID"))
 	hold := s.hold
 	s.mu.Unlock()
-	if r.Header.Get("Accept") != "text/event-stream" {
+	if r.Header.Get("Accept") != "text/event-stream" || r.Header.Get("Sec-Fetch-Mode") == "" { // a browser says both
 		http.Error(w, "not an EventSource", http.StatusNotAcceptable)
 		return
 	}
