@@ -26,7 +26,7 @@ export function tileLayers(p: Palette): LayerSpecification[] {
     },
     {
       id: 'places', type: 'symbol', ...at, 'source-layer': 'places', filter: ['in', ['get', 'kind'], ['literal', ['locality', 'neighbourhood', 'macrohood']]],
-      layout: { 'text-field': ['get', 'name'], 'text-font': FONT, 'text-size': ['interpolate', ['linear'], ['zoom'], 4, 11, 12, 14], 'symbol-sort-key': ['get', 'min_zoom'] },
+      layout: { 'text-field': ['get', 'name'], 'text-font': FONT, 'text-size': ['interpolate', ['linear'], ['zoom'], 4, 11, 12, 14], 'symbol-sort-key': ['coalesce', ['get', 'min_zoom'], 99] },
       paint: { 'text-color': p.city, 'text-halo-color': p.halo, 'text-halo-width': 1.4 },
     },
     {

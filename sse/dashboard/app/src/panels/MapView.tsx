@@ -29,6 +29,7 @@ export function MapView({ hidden }: { hidden: boolean }) {
       const [{ LiveMap }, settings, world] = await Promise.all([
         import('../map/livemap.ts'), loadSettings(), loadWorld(), document.fonts.load("500 12px 'Inter Variable'"),
       ])
+      if (settings.map.kind === 'pmtiles') (await import('../map/pmtiles.ts')).readPMTiles()
       if (gone) return
       live = new LiveMap({
         container: box.current!, fleet, clock, trail, settings: settings.map, world, dark: isDark.get(),
