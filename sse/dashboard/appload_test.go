@@ -24,7 +24,7 @@ const (
 
 // TestAppCarriesALargeFleet shows 10,000 moving assets for ten minutes (FLEETCAST_LOAD_SECONDS for another time) and
 // logs what it cost: frames, long tasks, the main thread's time and memory. It judges only what no machine excuses: that
-// all is there, and that memory does not grow. A part of `make soak`.
+// all is there, and that memory does not grow. It needs go test -timeout 15m. A part of `make soak`.
 func TestAppCarriesALargeFleet(t *testing.T) {
 	if os.Getenv("FLEETCAST_SOAK") == "" {
 		t.Skip("set FLEETCAST_SOAK=1")
@@ -53,7 +53,7 @@ func TestAppCarriesALargeFleet(t *testing.T) {
 		name, look string
 		zoom       float64
 		share      float64
-	}{{"the whole fleet, in clusters", "[9, 49]", 4, 0.2}, {"a city of it, 2,500 pins in the window", "[9, 49]", 13.2, 0.8}} {
+	}{{"the whole fleet, in clusters", "[9, 49]", 4, 0.2}, {"a city of it, 2,500 pins in the window", "[9, 49]", 13.2, 0.7}} {
 		b.Eval(fmt.Sprintf(`fleetcast.map().map.jumpTo({ center: %s, zoom: %v }), undefined`, where.look, where.zoom), nil)
 		measure(t, b, where.name, time.Duration(float64(seconds)*where.share)*time.Second)
 	}
