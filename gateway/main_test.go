@@ -55,7 +55,7 @@ func TestFlagsServeAndAWordIsACommand(t *testing.T) {
 		}
 	}
 	var out, errs bytes.Buffer
-	if run([]string{"--help"}, nil, &out, &errs); !strings.Contains(out.String(), "gateway version") {
+	if run([]string{"--help"}, nil, &out, &errs); !strings.Contains(out.String(), "gateway config") {
 		t.Errorf("the help names no commands: %s", out.String())
 	}
 }

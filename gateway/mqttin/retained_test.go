@@ -221,6 +221,7 @@ func TestAWillIsRoutedWhenItsTimeHasCome(t *testing.T) {
 	h := routing(t, Limits{SessionExpiry: time.Hour})
 	to := client(t, h, 5, "to")
 	to.subscribe("chat/#", 2, 0)
+	to.ping() // what is retained is looked up after the SUBACK: not what comes below
 	o := connectOptions{version: 5, id: "dies", keep: true, expiry: 600, willTopic: "chat/will", will: "gone", retain: true}
 
 	r := willed(t, h, o, 0, 1)
