@@ -34,7 +34,11 @@ const (
 	recordTrail     byte = 22
 )
 
-var errMalformed = errors.New("a record is malformed")
+var (
+	errMalformed = errors.New("a record is malformed")
+	// errNewer: what is not understood is not skipped, since it may be what a device was promised.
+	errNewer = errors.New("a record is of a kind that only a newer release knows")
+)
 
 func appendRecord(dst []byte, kind byte, body []byte) []byte {
 	return append(binary.AppendUvarint(append(dst, kind), uint64(len(body))), body...)

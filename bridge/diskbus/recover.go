@@ -311,5 +311,5 @@ func (s *segmentReader) record(kind byte, body []byte) error {
 	case recordFiller:
 		return nil
 	}
-	return errMalformed
+	return errNewer
 }

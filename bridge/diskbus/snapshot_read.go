@@ -154,5 +154,5 @@ func (r *snapshotReader) member(kind byte, body []byte) error {
 		r.image.Doors = append(r.image.Doors, bus.DoorMark{Door: bus.DoorID(p.fixed()), Seq: p.uvarint()})
 		return p.end()
 	}
-	return errMalformed
+	return errNewer
 }
