@@ -68,6 +68,7 @@ type crowd struct {
 	*watch.Watch
 	running
 	viewers int
+	raw     bool // they look into nothing
 }
 
 // startCrowd opens viewers and returns when all are past ready.
@@ -96,7 +97,7 @@ func openCrowd(ctx context.Context, o watch.Options) (*crowd, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &crowd{w, runInBackground(ctx, w.Run), o.Viewers}, nil
+	return &crowd{w, runInBackground(ctx, w.Run), o.Viewers, o.Raw}, nil
 }
 
 // stop closes the viewers. A broken promise is told by the report, and asserted by none.

@@ -307,6 +307,7 @@ func (v *Viewer) readyEvent(id string) []byte {
 		return nil
 	}
 	v.ready, v.owed = true, nil
+	v.hub.turns.leave(v, false)
 	data := devices.AppendJSONString([]byte(`{"sid":`), v.id)
 	data = strconv.AppendInt(append(data, `,"assets":`...), int64(v.view.size()), 10)
 	data = devices.AppendJSONString(append(data, `,"position":`...), id)
@@ -323,7 +324,7 @@ func (v *Viewer) resetEvent() []byte {
 	v.hub.stats.reset(v.reset)
 	v.behind = v.view.freshMark()
 	v.until = nil
-	v.reset, v.ready, v.owed, v.ahead, v.blank = noReset, false, nil, time.Time{}, false
+	v.reset, v.ready, v.begun, v.owed, v.ahead, v.blank = noReset, false, false, nil, time.Time{}, false
 	return v.view.event("reset", append(data, '}'), v.behind.text)
 }
 

@@ -21,14 +21,8 @@ const (
 	DefaultWindow     = 100 * time.Millisecond
 	DefaultHeartbeat  = 10 * time.Second
 	DefaultMaxViewers = 20_000
-	// DefaultStartsPerSecond is how many viewers begin in a second. Each costs up to the bytes of a whole fleet; a crowd
-	// that comes back at one moment would take the cores from those who stayed. Who comes sooner has an open stream and
-	// waits for its turn, at most ten seconds with as many viewers as there may be.
-	DefaultStartsPerSecond = 2000
-	DefaultMaxViews        = 10_000 // filters in use at once; each costs an index entry per fleet or device that it names
+	DefaultMaxViews   = 10_000 // filters in use at once; each costs an index entry per fleet or device that it names
 
-	// startsAtOnce is the time whose starts need not be spread.
-	startsAtOnce = 250 * time.Millisecond
 	// gatherWait is how long a tick waits for the batches of other partitions, which are flushed at the same multiples
 	// of the window, so that a viewer of several gets one write.
 	gatherWait = 20 * time.Millisecond
@@ -52,8 +46,6 @@ type Options struct {
 	MaxViews   int
 	// Edge names this edge in the ids of its streams; zero takes a name of its own.
 	Edge bus.EdgeID
-	// StartsPerSecond is how many new viewers get their first bytes in a second.
-	StartsPerSecond int
 	// Tracer tells what becomes of batches that are traced; nil: nothing does.
 	Tracer *trace.Tracer
 	Logger *slog.Logger
@@ -62,13 +54,14 @@ type Options struct {
 // Hub keeps the tables of all partitions and gives viewers what they have not seen.
 //
 // Locks, in the order in which they are taken: mu, then a view's mu or a table's mu, never both of these, then that of
-// names. No lock is held while a viewer's connection is written or a bus is waited for.
+// names, or that of turns. No lock is held while a viewer's connection is written or a bus is waited for.
 type Hub struct {
 	options Options
 	tables  []*table
 	log     *slog.Logger
 	stats   stats
 	traces  tracing
+	turns   *turns
 	nudge   chan struct{} // capacity one: there are dirty views
 	ran     atomic.Bool
 
@@ -76,7 +69,6 @@ type Hub struct {
 	closed  bool
 	views   map[viewKey]*view
 	viewers int
-	starts  time.Time // the turn of the viewer that came last
 
 	dirtyMu sync.Mutex
 	dirty   []*view
@@ -94,9 +86,6 @@ func New(o Options) (*Hub, error) {
 	if o.Bus == nil || o.Partitions < 1 {
 		return nil, errors.New("make hub: a bus and its number of partitions are needed")
 	}
-	if o.StartsPerSecond < 0 {
-		return nil, errors.New("make hub: the starts in a second must not be negative")
-	}
 	if o.Window < 0 || o.Heartbeat < 0 || o.Heartbeat > 15*time.Second {
 		return nil, errors.New("make hub: the window must not be negative and the heartbeat must be at most 15s")
 	}
@@ -104,10 +93,10 @@ func New(o Options) (*Hub, error) {
 		options: o, log: o.Logger, views: map[viewKey]*view{},
 		nudge: make(chan struct{}, 1), scratch: make([]gathered, runtime.GOMAXPROCS(0)),
 	}
+	h.turns = newTurns(turnsPerCore*runtime.GOMAXPROCS(0), &h.stats.queued)
 	h.options.Window = orDefault(o.Window, DefaultWindow)
 	h.options.Heartbeat = orDefault(o.Heartbeat, DefaultHeartbeat)
 	h.options.MaxViewers = orDefault(o.MaxViewers, DefaultMaxViewers)
-	h.options.StartsPerSecond = orDefault(o.StartsPerSecond, DefaultStartsPerSecond)
 	h.options.MaxViews = orDefault(o.MaxViews, DefaultMaxViews)
 	if h.options.Edge == 0 {
 		h.options.Edge = bus.NewEdgeID()
@@ -271,7 +260,6 @@ func (h *Hub) Attach(q Query, f Format, lastEventID string) (*Viewer, error) {
 	}
 	w := &Viewer{hub: h, view: v, format: f, id: h.options.Edge.String() + sidMark + rand.Text(), wake: make(chan struct{}, 1), limit: MaxSliceBytes}
 	w.enter(lastEventID)
-	w.begin = h.turn(time.Now())
 	v.join(w)
 	h.viewers++
 	return w, nil
@@ -305,19 +293,6 @@ func (h *Hub) release(v *view) {
 	v.mu.Unlock()
 	delete(h.views, v.key)
 	v.unregister()
-}
-
-// turn is when the viewer that comes now may begin; zero for at once. h.mu is held.
-func (h *Hub) turn(now time.Time) time.Time {
-	if earliest := now.Add(-startsAtOnce); h.starts.Before(earliest) {
-		h.starts = earliest
-	}
-	h.starts = h.starts.Add(time.Second / time.Duration(h.options.StartsPerSecond))
-	if !h.starts.After(now) {
-		return time.Time{}
-	}
-	h.stats.queued.Add(1)
-	return h.starts
 }
 
 // tablesOf are the partitions that a query reads: those of its fleets, or all.

@@ -2,7 +2,6 @@ package hub
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 	"testing"
@@ -172,63 +171,6 @@ func TestACoarserPositionHasTheSameEventsAndIsNoNewer(t *testing.T) {
 	if got := other.coarse(v); got.text != other.text {
 		t.Error("a position of another epoch is changed")
 	}
-}
-
-// A crowd that comes at one moment begins at a bounded rate; nobody is refused for it, and who leaves does not wait.
-func TestStartsAreSpread(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, 1)
-		w.set("north", "a", 0)
-		w.flush()
-		h, err := New(Options{Bus: w, Partitions: 1, StartsPerSecond: 100})
-		if err != nil {
-			t.Fatal(err)
-		}
-		ctx, stop := context.WithCancel(t.Context())
-		var hubs sync.WaitGroup
-		hubs.Go(func() { _ = h.Run(ctx) })
-		synctest.Wait()
-		began := time.Now()
-		var mu sync.Mutex
-		starts := map[int64]int{} // by second
-		var wg sync.WaitGroup
-		var last *Viewer
-		for range 500 {
-			v := attach(t, h, Query{}, "")
-			last = v
-			wg.Go(func() {
-				defer v.Close()
-				if _, err := v.Next(ctx); err != nil {
-					if !errors.Is(err, ErrClosed) || time.Since(began) > time.Second {
-						t.Errorf("%v after %v", err, time.Since(began))
-					}
-					return
-				}
-				mu.Lock()
-				starts[int64(time.Since(began)/time.Second)]++
-				mu.Unlock()
-			})
-		}
-		<-time.After(time.Second / 2)
-		last.Close() // it waits for its turn in the fifth second
-		wg.Wait()
-		for second, n := range starts {
-			if n > 100+25 {
-				t.Errorf("%d began in second %d", n, second)
-			}
-		}
-		if len(starts) != 5 || h.Stats().Queued < 450 {
-			t.Errorf("they began in %v, %d waited", starts, h.Stats().Queued)
-		}
-		<-time.After(time.Second)
-		v := attach(t, h, Query{}, "")
-		if !v.begin.IsZero() {
-			t.Error("who comes alone waits")
-		}
-		v.Close()
-		stop()
-		hubs.Wait()
-	})
 }
 
 // Slices are newer than the head that the view has come to. A viewer that is told ready has all that anybody was shown

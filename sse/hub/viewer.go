@@ -24,7 +24,8 @@ type Viewer struct {
 	next   atomic.Pointer[change] // the view to go to; nil for none. It holds the view
 	old    *view                  // that it leaves, with a hold; guarded by the hub's mu
 
-	index int // in view.viewers; guarded by view.mu; -1 when closed
+	index int   // in view.viewers; guarded by view.mu; -1 when closed
+	place place // among those who catch up
 
 	// The rest belongs to the goroutine that calls Next.
 
@@ -42,8 +43,8 @@ type Viewer struct {
 	reset  reason         // to be said
 	until  *mark          // before that this edge must have come up to it; nil for at once
 	ahead  time.Time
-	begin  time.Time // its turn among those who come at one moment
-	moving *moving   // on its way from another view; nil while it is not
+	begun  bool    // it was given its turn to catch up
+	moving *moving // on its way from another view; nil while it is not
 }
 
 // ID is the stream's id, as `ready` tells it.
@@ -52,16 +53,11 @@ func (v *Viewer) ID() string { return v.id }
 // Next waits for the next bytes to write and returns them; they are shared and must not be changed. After an error the
 // viewer is of no more use: ctx's, or ErrClosed when the hub has stopped or the viewer was closed.
 func (v *Viewer) Next(ctx context.Context) ([]byte, error) {
-	if !v.begin.IsZero() {
-		if err := v.queue(ctx); err != nil {
-			return nil, err
-		}
-	}
 	for {
 		if v.closed.Load() {
 			return nil, ErrClosed
 		}
-		if b := v.poll(); b != nil {
+		if b := v.inTurn(); b != nil {
 			return b, nil
 		}
 		if err := v.wait(ctx); err != nil {
@@ -70,21 +66,21 @@ func (v *Viewer) Next(ctx context.Context) ([]byte, error) {
 	}
 }
 
-// queue waits for the viewer's turn to begin.
-func (v *Viewer) queue(ctx context.Context) error {
-	timer := time.NewTimer(time.Until(v.begin))
-	defer timer.Stop()
-	for !v.closed.Load() {
-		select {
-		case <-timer.C:
-			v.begin = time.Time{}
-			return nil
-		case <-v.wake: // a tick, or the end
-		case <-ctx.Done():
-			return ctx.Err()
+// inTurn returns the next bytes, or nil where there are none now. A viewer that must catch up waits for its turn, in which
+// it is told no more than that its stream lives.
+func (v *Viewer) inTurn() []byte {
+	if !v.ready && !v.begun {
+		if !v.hub.turns.ask(v) {
+			return v.heartbeat(v.view.state.Load())
 		}
+		v.begun = true
 	}
-	return ErrClosed
+	b := v.poll()
+	if b == nil && !v.ready { // nothing can be given to it now
+		v.begun = false
+		v.hub.turns.leave(v, false)
+	}
+	return b
 }
 
 func (v *Viewer) wait(ctx context.Context) error {
@@ -217,6 +213,7 @@ func (v *Viewer) Took(n int, d time.Duration) {
 // every path.
 func (v *Viewer) Close() {
 	v.end()
+	v.hub.turns.leave(v, true)
 	v.hub.detach(v)
 }
 
