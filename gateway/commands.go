@@ -20,6 +20,7 @@ import (
 type commands struct {
 	Config      configCommand      `cmd:"" help:"Check, show and list settings."`
 	Version     versionCommand     `cmd:"" help:"Print the version."`
+	Completion  completionCommand  `cmd:"" help:"Print what a shell needs to complete this command line: source <(gateway completion bash)."`
 	Devices     devicesCommand     `cmd:"" help:"Register, list, change and delete devices of a running gateway."`
 	Commands    commandsCommand    `cmd:"" help:"Send commands to devices, and see what became of them."`
 	Fleets      fleetsCommand      `cmd:"" help:"Make, list, change and delete fleets of a running gateway."`

@@ -10,6 +10,7 @@ import (
 	"syscall"
 
 	"github.com/fleetcast/fleetcast/gateway/app"
+	"github.com/fleetcast/fleetcast/gateway/completion"
 	"github.com/fleetcast/fleetcast/simulator/fleet"
 )
 
@@ -25,6 +26,10 @@ func main() {
 
 // run serves, or runs the command that the arguments begin with.
 func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	if len(args) > 0 && args[0] == completion.Ask {
+		_ = answerCompletion(args[1:], stdout) // a shell that asks between two keys hears no complaints
+		return 0
+	}
 	if isCommand(args) {
 		return runCommand(args, &terminal{in: stdin, out: stdout, err: stderr})
 	}

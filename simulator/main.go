@@ -12,6 +12,8 @@ import (
 	"syscall"
 
 	"github.com/alecthomas/kong"
+
+	"github.com/fleetcast/fleetcast/gateway/completion"
 )
 
 // cli is the command line.
@@ -34,6 +36,8 @@ type cli struct {
 
 	CompareReports compareReportsCommand `cmd:"" help:"Say what is better and what is worse in the second of two reports."`
 	Values         valuesCommand         `cmd:"" help:"List the values that thresholds may name."`
+
+	Completion completionCommand `cmd:"" help:"Print what a shell needs to complete this command line: source <(simulator completion bash)."`
 }
 
 // terminal is where commands write: reports to out, progress and complaints to err.
@@ -47,6 +51,10 @@ func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 // run returns the exit code: 0, or 1 where something failed or a promise was broken, or 2 for a wrong command line. A
 // command may have codes of its own.
 func run(args []string, out, errs io.Writer) int {
+	if len(args) > 0 && args[0] == completion.Ask {
+		_ = answerCompletion(args[1:], out) // a shell that asks between two keys hears no complaints
+		return 0
+	}
 	helped := false
 	parser, err := kong.New(&cli{}, kong.Name("simulator"), kong.Writers(out, errs), kong.UsageOnError(),
 		kong.Description("Simulated devices and dashboards for Fleetcast."), kong.Exit(func(int) { helped = true }))
