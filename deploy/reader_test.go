@@ -56,6 +56,7 @@ func (r *reader) adapt(command string) string {
 		"127.0.0.1:8080", "127.0.0.1:"+r.http, "127.0.0.1:1883", "127.0.0.1:"+r.mqtt, "127.0.0.1:8081", "127.0.0.1:"+r.admin,
 		" -m 3 ", " -m 1 ", "mosquitto_pub ", "mosquitto_pub -p "+r.mqtt+" ", "curl ", "curl -sS --fail-with-body ",
 		"broker:1883", "127.0.0.1:"+r.mqtt, "--kill-every 5s --kills 10", "--kill-every 1s --kills 1 --for 0 --devices 5",
+		"bin/gateway doctor", strings.Join(r.addresses(), " ")+" bin/gateway doctor", // beside the one that serves
 		"simulator fleet", "simulator fleet --mqtt 127.0.0.1:"+r.mqtt, "simulator watch", "simulator watch --url http://127.0.0.1:"+r.http+"/stream/assets",
 	).Replace(command)
 	if strings.Contains(command, " --mqtt 127.0.0.1:"+r.mqtt) && strings.Count(command, "--mqtt ") > 1 {

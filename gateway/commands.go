@@ -19,6 +19,7 @@ import (
 // a method Run, whose parameters kong fills: a context that ends with the first signal, and the terminal.
 type commands struct {
 	Config      configCommand      `cmd:"" help:"Check, show and list settings."`
+	Doctor      doctorCommand      `cmd:"" passthrough:"" help:"Say whether a gateway would work on this machine: ports, open files, memory, clock, data directory, certificates, Redis, brokers. doctor [settings] [--json]. Exit code 0 yes, 1 no, 2 wrong settings."`
 	Version     versionCommand     `cmd:"" help:"Print the version."`
 	Completion  completionCommand  `cmd:"" help:"Print what a shell needs to complete this command line: source <(gateway completion bash)."`
 	Devices     devicesCommand     `cmd:"" help:"Register, list, change and delete devices of a running gateway."`

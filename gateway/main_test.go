@@ -200,3 +200,24 @@ func TestSettingsAreCheckedShownAndListed(t *testing.T) {
 		}
 	}
 }
+
+func TestDoctorSaysWhetherAGatewayWouldWorkHere(t *testing.T) {
+	settings := []string{"--mqtt-listen=127.0.0.1:0", "--http-listen=127.0.0.1:0", "--admin-listen=none", "--data-dir=" + t.TempDir()}
+	for _, c := range []struct {
+		more []string
+		code int
+		says string
+	}{
+		{nil, 0, "ok    port mqtt-listen"},
+		{[]string{"--json"}, 0, `"check": "port mqtt-listen"`},
+		{[]string{"--mqtt-upstream=mqtt://127.0.0.1:1"}, 1, "fail  broker 127.0.0.1:1"},
+		{[]string{"--windw=1s"}, exitUsage, "windw"},
+		{[]string{"--help"}, 0, "--mqtt-listen"},
+	} {
+		var out, errs bytes.Buffer
+		code := run(append(append([]string{"doctor"}, settings...), c.more...), nil, &out, &errs)
+		if said := out.String() + errs.String(); code != c.code || !strings.Contains(said, c.says) {
+			t.Errorf("%v: code %d: %s", c.more, code, said)
+		}
+	}
+}

@@ -51,6 +51,7 @@ var layers = map[string]int{
 	"gateway/auth":    3,
 	"gateway/metrics": 3,
 	"gateway/systemd": 3,
+	"gateway/doctor":  3, // looks at the machine and at servers; knows where the embedded bus keeps its lock
 	"gateway/keep":    3, // backups: knows the embedded bus and store, and Redis's
 	"gateway/tracing": 3,
 
@@ -139,7 +140,7 @@ var libraries = []library{
 	{path: "github.com/mochi-mqtt/server", in: []string{"gateway/mqttin", "simulator/baremqtt"}, tests: []string{"simulator/mqttlite", "simulator/fleet"}, reason: "mochi is the front end behind the door, not a router that others may use; the simulator's tests take it as a foreign broker, and its bench as the least that ingest costs"},
 	{path: "github.com/pires/go-proxyproto", in: []string{"gateway/mqttin"}, reason: "the PROXY header stands before the first byte of MQTT"},
 	{path: "github.com/eclipse/paho.golang", in: []string{"gateway/mqttin"}, reason: "the external broker is behind the door"},
-	{path: "github.com/redis/go-redis", in: []string{"bridge/redisbus", "devices/store/redis", "devices/redisconn", "devices/redisconn/redistest"}, reason: "Redis is behind the bus and the store"},
+	{path: "github.com/redis/go-redis", in: []string{"bridge/redisbus", "devices/store/redis", "devices/redisconn", "devices/redisconn/redistest", "gateway/doctor"}, reason: "Redis is behind the bus and the store"},
 	{path: "go.etcd.io/bbolt", in: []string{"devices/store/embedded"}, reason: "the file of what people configure is the embedded store's"},
 	{path: "golang.org/x/crypto", in: []string{"devices/secret"}, reason: "argon2id of chosen passwords"},
 	{path: "github.com/golang-jwt/jwt", in: []string{"devices/secret", "gateway/auth"}, tests: []string{"devices/registry", "gateway/app"}, reason: "JWTs prove who asks, at the one place of each port"},
@@ -155,7 +156,7 @@ var libraries = []library{
 	{path: "github.com/HdrHistogram/hdrhistogram-go", in: []string{"simulator/measure", "simulator/fleet", "simulator/watch"}, reason: "percentiles are computed where load is made"},
 	{path: "github.com/klauspost/compress", in: []string{"sse"}, reason: "streams are compressed where their bytes are framed"},
 	{path: "golang.org/x/term", in: []string{"simulator", "simulator/measure", "simulator/fleet", "simulator/watch"}, reason: "the progress line is the simulator's"},
-	{path: "golang.org/x/sys", in: []string{"sse", "gateway/mqttin", "sse/dashboard/browsertest", "bridge/diskbus", "simulator/mqttlite", "simulator/bench"}, reason: "socket options where sockets are served, and whether one has room; a lock between test processes; when a file was born; the clock of another process"},
+	{path: "golang.org/x/sys", in: []string{"gateway/doctor", "sse", "gateway/mqttin", "sse/dashboard/browsertest", "bridge/diskbus", "simulator/mqttlite", "simulator/bench"}, reason: "what the kernel says of clock and disk; socket options where sockets are served, and whether one has room; a lock between test processes; when a file was born; the clock of another process"},
 	{path: "golang.org/x/time", in: []string{"gateway/mqttin", "gateway/api", "bridge", "simulator/fleet"}, reason: "rates of logs and of accepted connections"},
 	{path: "github.com/chromedp", in: []string{"sse/dashboard/browsertest"}, tests: []string{"sse/dashboard"}, reason: "one package drives browsers"},
 	{path: "github.com/tmaxmax/go-sse", tests: []string{"*"}, reason: "the reference client that our streams are tested with"},
