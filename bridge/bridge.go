@@ -67,6 +67,8 @@ type Options struct {
 	Rules Rules
 	// Sink is told of events once they are committed; nil: nobody is.
 	Sink Sink
+	// History is given every reading before the inlet lets go of it; nil: nothing is written down.
+	History History
 	// AlertsKept is how long an alert that was cleared can still be looked up.
 	AlertsKept time.Duration
 	// Config says how far this process has what people configure; nil: nothing is followed.

@@ -19,6 +19,7 @@ const (
 	countRaised                     // alerts raised
 	countAcknowledged               // alerts acknowledged
 	countCleared                    // alerts cleared
+	countHistory                    // readings written into the history
 
 	// What the registry did.
 	countDeleted         // devices removed because they were deleted there
@@ -82,6 +83,8 @@ const (
 	reasonPublishError
 	reasonReadError
 	reasonOwnError
+	reasonHistoryDropped // readings that waited for the history to be writable and found no room
+	reasonHistoryError   // times that the history could not be written
 	reasonLookupError    // times that the registry's store did not answer
 	reasonForwardRefused // entries that the bus would not take for another partition
 	reasonLost           // leases lost to another owner
@@ -94,6 +97,7 @@ var reasonNames = [reasonCount]string{
 	countReadings: "readings", countConnections: "connections", countStatuses: "statuses", countRemovals: "removals",
 	countFlushes: "flushes", countBeats: "beats", countAssets: "assets", countOwned: "owned", countFixes: "trail_fixes",
 	countRaised: "alerts_raised", countAcknowledged: "alerts_acknowledged", countCleared: "alerts_cleared",
+	countHistory: "history", reasonHistoryDropped: "history_dropped", reasonHistoryError: "history_error",
 	reasonNoAlert: "alert_not_open", reasonAlertNotes: "alert_notes_dropped",
 	countDeleted: "deleted", countMoved: "moved_fleet", countForwarded: "forwarded", countRetired: "retired",
 	countSilent: "silent", countDeadConns: "dead_connections",

@@ -308,6 +308,7 @@ func (o *ownership) publish(ctx context.Context, f *bus.Flush) error {
 	if err := o.sendOutbox(ctx); err != nil {
 		return err
 	}
+	o.keepHistory()
 	at, err := o.lease.Publish(ctx, f)
 	if err != nil {
 		o.counters.add(reasonPublishError)

@@ -54,6 +54,9 @@ type state struct {
 	flush   bus.Flush
 	scratch []byte
 	metrics []devices.Metric
+
+	unwritten    []Heard // what is to be written into the history before the next publish
+	historyFails bool
 }
 
 // deviceKey names a removal: the same device may live on in another fleet.
@@ -229,6 +232,7 @@ func isSound(e *bus.Entry) bool {
 
 func (s *state) applyReading(d *device, e *bus.Entry) {
 	s.counters.add(countReadings)
+	s.remember(d, e)
 	r := e.Reading
 	h := s.hygieneOf(d)
 	h.ages.claimed(r, e.Time)

@@ -14,6 +14,8 @@ var notRun = map[string]string{
 	"make test": "it is what runs this test",
 	"bin/gateway --mqtt-upstream mqtts://mqtt.hsl.fi:8883 --preset hsl":                            "it needs the Internet",
 	"bin/simulator run reconnect-storm --threshold 'fresh_p99<250ms' --threshold 'silent_loss==0'": "a threshold on time says nothing on a busy machine; the README's run of it is run",
+	"bin/gateway history load --dir ./history --postgres postgres://fleet@db.example/fleet":        "it needs a server; gateway/history tests it with one",
+	"bin/gateway history load --dir ./history --follow":                                            "the same",
 	"bin/simulator compare --gateway bin/gateway --out compare-out":                                "it takes minutes; simulator/bench runs it in small",
 }
 
@@ -24,6 +26,7 @@ var before = map[string][]string{
 
 // atItsGateway are settings of a page's gateway that its commands need.
 var atItsGateway = map[string][]string{
+	"deploy/docs/history.md":   {"--history-dir", "./history"},
 	"deploy/docs/simulator.md": {"--mqtt-route"}, // what is recorded is what a broker passes on
 }
 

@@ -1,5 +1,7 @@
 package devices
 
+import "strconv"
+
 // Fields is a set of the members that a reading or an asset has besides its metrics.
 type Fields uint16
 
@@ -50,6 +52,18 @@ type Reading struct {
 	Satellites int
 	// Metrics are all other values, in the order of the payload, each name once. A Null value deletes.
 	Metrics []Metric
+}
+
+// AppendMembers appends the reading's members as those of an asset are written, each with a comma before it: ,"at":…,"lat":…
+func (r *Reading) AppendMembers(dst []byte) []byte {
+	if r.At != 0 {
+		dst = strconv.AppendInt(append(dst, `,"at":`...), r.At, 10)
+	}
+	dst = r.appendMeasures(dst)
+	if len(r.Metrics) > 0 {
+		dst = appendMetrics(append(dst, `,"metrics":`...), r.Metrics)
+	}
+	return dst
 }
 
 // Limits of metrics. What is above them is refused by the decoder (names, texts) or by the merge (number).

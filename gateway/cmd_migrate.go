@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 
 	"github.com/fleetcast/fleetcast/bridge/redisbus"
 	"github.com/fleetcast/fleetcast/gateway/app"
@@ -42,7 +43,28 @@ func (c *migrateCommand) Run(ctx context.Context, t *terminal) error {
 
 // busCommand is `gateway bus …`.
 type busCommand struct {
+	Compact  compactCommand  `cmd:"" help:"Have a running gateway write its directory anew, without what was removed: the log keeps that for a while otherwise."`
 	NewEpoch newEpochCommand `cmd:"" help:"Begin a new history in Redis: for a backup of Redis that was restored while no gateway ran. Viewers that come back get a reset."`
+}
+
+type compactCommand struct {
+	Server  string `name:"admin" help:"Admin address of the running gateway." default:"http://127.0.0.1:8081" env:"FLEETCAST_ADMIN" placeholder:"URL"`
+	DataDir string `help:"Data directory of a gateway of this machine, whose proof is there." default:"./data" env:"FLEETCAST_DATA_DIR" placeholder:"DIR"`
+	CAFile  string `name:"ca-file" help:"PEM file with the authority of the address's certificate." env:"FLEETCAST_CA_FILE" placeholder:"FILE"`
+}
+
+// Run asks the gateway.
+func (c *compactCommand) Run(ctx context.Context, t *terminal) error {
+	running := remote{Server: c.Server, DataDir: c.DataDir, CAFile: c.CAFile}
+	res, err := running.send(ctx, http.MethodPost, "/-/compact", nil, "", nil)
+	if err != nil {
+		return err
+	}
+	if err := res.Body.Close(); err != nil {
+		return fmt.Errorf("read the gateway's answer: %w", err)
+	}
+	_, err = fmt.Fprintln(t.out, "what was removed is in no file of the bus any more")
+	return err
 }
 
 type newEpochCommand struct {

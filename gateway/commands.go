@@ -37,6 +37,7 @@ type commands struct {
 	Restore     restoreCommand     `cmd:"" help:"Fill an empty directory with a backup."`
 	Migrate     migrateCommand     `cmd:"" help:"Copy what a stopped gateway has in its directory into Redis."`
 	Bus         busCommand         `cmd:"" help:"What operators do to the bus as a whole."`
+	History     historyCommand     `cmd:"" help:"Print, load into PostgreSQL or delete what --history-dir has written."`
 	Decode      decodeCommand      `cmd:"" help:"Say what a message becomes, and why."`
 	Presets     presetsCommand     `cmd:"" help:"List the ecosystems whose topics and formats are known."`
 }

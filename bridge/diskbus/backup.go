@@ -71,6 +71,27 @@ func (b *Bus) Images(ctx context.Context) ([]*bus.Image, error) {
 	}
 }
 
+// Compact writes a snapshot of all that is held and deletes the log before it: what was removed is then in no file any more. It
+// returns when that is done. Nobody waits for it but who asked.
+func (b *Bus) Compact(ctx context.Context) error {
+	wish := make(chan error, 1)
+	select {
+	case b.compact <- wish:
+	case <-b.stopped:
+		return bus.ErrClosed
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	select {
+	case err := <-wish:
+		return err
+	case <-b.stopped:
+		return bus.ErrClosed
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
 // streamed is a file that can only be written from its beginning to its end, as a snapshot is.
 type streamed struct {
 	w  io.Writer

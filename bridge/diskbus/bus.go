@@ -27,6 +27,7 @@ type Bus struct {
 
 	queue   chan *request
 	imaging chan chan []*bus.Image // questions for what is held, see Backup
+	compact chan chan error        // wishes for a snapshot, see Compact
 	spares  chan []byte            // buffers of flushes, for use again
 	closing chan struct{}          // closed when nothing more is taken
 	stopped chan struct{}          // closed when the writer is gone: what it has not answered it never will
@@ -61,6 +62,7 @@ func open(o Options, env environment) (*Bus, error) {
 		lock:    lock,
 		queue:   make(chan *request, maxQueued),
 		imaging: make(chan chan []*bus.Image),
+		compact: make(chan chan error),
 		spares:  make(chan []byte, 1),
 		closing: make(chan struct{}),
 		stopped: make(chan struct{}),

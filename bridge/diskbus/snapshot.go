@@ -24,6 +24,7 @@ const (
 type snapshotting struct {
 	before int64 // the log that it makes superfluous
 	done   chan snapshotResult
+	wishes []chan error // of Compact
 }
 
 type snapshotResult struct {
@@ -42,7 +43,7 @@ func (s *snapshotting) result() <-chan snapshotResult {
 // snapshotIfDue begins a segment and has a snapshot written of what is before it. The writer stands still only for the
 // copying of what the partitions hold.
 func (w *writer) snapshotIfDue() {
-	if w.snapshotting != nil || w.logBytes < w.due || w.suspect || time.Now().Before(w.retry) {
+	if w.snapshotting != nil || w.logBytes < w.due && len(w.wishes) == 0 || w.suspect || time.Now().Before(w.retry) {
 		return
 	}
 	old, err := w.rotate()
@@ -51,8 +52,8 @@ func (w *writer) snapshotIfDue() {
 		return
 	}
 	number, images := w.segment.number, w.images()
-	running := &snapshotting{before: w.logBytes - w.segment.size, done: make(chan snapshotResult, 1)}
-	w.snapshotting = running
+	running := &snapshotting{before: w.logBytes - w.segment.size, wishes: w.wishes, done: make(chan snapshotResult, 1)}
+	w.snapshotting, w.wishes = running, nil
 	w.running.Go(func() {
 		size, err := w.replaceBefore(number, old, images)
 		running.done <- snapshotResult{size: size, err: err}
@@ -111,6 +112,9 @@ func (w *writer) finish(old *segment) {
 func (w *writer) snapshotEnded(r snapshotResult) {
 	running := w.snapshotting
 	w.snapshotting = nil
+	for _, wish := range running.wishes {
+		wish <- r.err
+	}
 	if r.err != nil {
 		w.snapshotFailed(r.err)
 		return

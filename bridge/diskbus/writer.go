@@ -33,6 +33,7 @@ type writer struct {
 	scratch  []byte
 
 	snapshotting *snapshotting // nil: none is being written
+	wishes       []chan error  // for one that is not begun yet
 
 	syncer   syncer
 	counters counters
@@ -143,6 +144,8 @@ func (w *writer) run() {
 		select {
 		case r := <-w.bus.queue:
 			w.gather(r)
+		case wish := <-w.bus.compact:
+			w.wishes, w.retry = append(w.wishes, wish), time.Time{}
 		case answer := <-w.bus.imaging:
 			answer <- w.images()
 		case <-t.C:

@@ -35,7 +35,9 @@ type AdminOptions struct {
 	// Reload reads the settings again and returns, as JSON, what became of them; nil: nothing is at /-/reload.
 	Reload func(ctx context.Context) (any, error)
 	Backup BackupFunc // nil: nothing is kept in a directory
-	Logger *slog.Logger
+	// Compact has the files of the directory written anew, without what was removed; nil likewise.
+	Compact func(ctx context.Context) error
+	Logger  *slog.Logger
 }
 
 // NewAdmin makes the handler of the address for operators: metrics, health, who was not heard, profiles, backups. It starts nothing.
@@ -59,7 +61,7 @@ func NewAdmin(o AdminOptions) (http.Handler, error) {
 		problem.Write(w, r, devices.Errorf(devices.NotFound, "", "there is nothing at this path"))
 	})
 	a.mux.MethodNotAllowed(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == reloadPath {
+		if r.URL.Path == reloadPath || r.URL.Path == compactPath {
 			problem.MethodNotAllowed(http.MethodPost).Write(w, r)
 			return
 		}
@@ -91,6 +93,9 @@ func NewAdmin(o AdminOptions) (http.Handler, error) {
 	if o.Reload != nil {
 		a.mux.Method(http.MethodPost, reloadPath, guarded(devices.Admin, limitTime(a.handle(reload(o.Reload)))))
 	}
+	if o.Compact != nil {
+		a.mux.Method(http.MethodPost, compactPath, guarded(devices.Admin, a.handle(compact(o.Compact))))
+	}
 	get("/backup", a.backup(&o))
 	// No bound on their time: a profile takes as long as it is asked to.
 	get("/debug/pprof/*", guarded(devices.Admin, http.HandlerFunc(pprof.Index)))
@@ -104,6 +109,23 @@ func NewAdmin(o AdminOptions) (http.Handler, error) {
 
 // reloadPath is where the settings are read again.
 const reloadPath = "/-/reload"
+
+// compactPath is where the directory is written anew.
+const compactPath = "/-/compact"
+
+// compact answers 204 when the old files are gone.
+func compact(do func(ctx context.Context) error) handlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		if _, err := parseQuery(r); err != nil {
+			return err
+		}
+		if err := do(r.Context()); err != nil {
+			return err
+		}
+		w.WriteHeader(http.StatusNoContent)
+		return nil
+	}
+}
 
 // reload answers what changed, or which setting is wrong: nothing changed then.
 func reload(again func(ctx context.Context) (any, error)) handlerFunc {

@@ -100,6 +100,9 @@ func (a *App) adminHandler(local bool) (http.Handler, error) {
 		Metrics: measured, Checks: a.parts.allChecks(), Local: local, Auth: a.parts.viewers, Open: a.opts.Admin.Open,
 		Hosts: a.opts.HTTP.Hosts, Logger: a.log.With("part", "admin"), Backup: a.backup(),
 	}
+	if disk := a.parts.store.disk; disk != nil {
+		o.Compact = disk.Compact
+	}
 	if a.parts.hub != nil {
 		o.Stalest = a.parts.hub.Stalest
 	}

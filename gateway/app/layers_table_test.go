@@ -51,6 +51,7 @@ var layers = map[string]int{
 	"gateway/auth":    3,
 	"gateway/metrics": 3,
 	"gateway/systemd": 3,
+	"gateway/history": 3, // what devices said, in files; knows what an owner hands over
 	"gateway/doctor":  3, // looks at the machine and at servers; knows where the embedded bus keeps its lock
 	"gateway/keep":    3, // backups: knows the embedded bus and store, and Redis's
 	"gateway/tracing": 3,
@@ -141,6 +142,7 @@ var libraries = []library{
 	{path: "github.com/pires/go-proxyproto", in: []string{"gateway/mqttin"}, reason: "the PROXY header stands before the first byte of MQTT"},
 	{path: "github.com/eclipse/paho.golang", in: []string{"gateway/mqttin"}, reason: "the external broker is behind the door"},
 	{path: "github.com/redis/go-redis", in: []string{"bridge/redisbus", "devices/store/redis", "devices/redisconn", "devices/redisconn/redistest", "gateway/doctor"}, reason: "Redis is behind the bus and the store"},
+	{path: "github.com/jackc/pgx", in: []string{"gateway/history"}, reason: "history is copied into PostgreSQL in one place"},
 	{path: "go.etcd.io/bbolt", in: []string{"devices/store/embedded"}, reason: "the file of what people configure is the embedded store's"},
 	{path: "golang.org/x/crypto", in: []string{"devices/secret"}, reason: "argon2id of chosen passwords"},
 	{path: "github.com/golang-jwt/jwt", in: []string{"devices/secret", "gateway/auth"}, tests: []string{"devices/registry", "gateway/app"}, reason: "JWTs prove who asks, at the one place of each port"},

@@ -15,6 +15,7 @@ import (
 	"github.com/fleetcast/fleetcast/devices"
 	"github.com/fleetcast/fleetcast/devices/registry"
 	"github.com/fleetcast/fleetcast/gateway/auth"
+	"github.com/fleetcast/fleetcast/gateway/history"
 	"github.com/fleetcast/fleetcast/sse/dashboard"
 )
 
@@ -23,13 +24,16 @@ import (
 type Options struct {
 	Config configFile `group:"Process" help:"YAML file with settings of the same names. Flags win over variables, variables over the file." placeholder:"FILE"`
 
-	Roles  []Role        `group:"Process" help:"What this process does: ${roles}. With less than all of them it needs --redis." default:"${roles}"`
-	MQTT   MQTTOptions   `group:"Devices" embed:"" prefix:"mqtt-"`
-	HTTP   HTTPOptions   `group:"Viewers and the API" embed:"" prefix:"http-"`
-	Admin  AdminOptions  `group:"Operators" embed:"" prefix:"admin-"`
-	Auth   AuthOptions   `group:"Devices" embed:""`
-	Store  StoreOptions  `group:"State" embed:""`
-	Fleet  FleetOptions  `group:"Fleets" embed:""`
+	Roles []Role       `group:"Process" help:"What this process does: ${roles}. With less than all of them it needs --redis." default:"${roles}"`
+	MQTT  MQTTOptions  `group:"Devices" embed:"" prefix:"mqtt-"`
+	HTTP  HTTPOptions  `group:"Viewers and the API" embed:"" prefix:"http-"`
+	Admin AdminOptions `group:"Operators" embed:"" prefix:"admin-"`
+	Auth  AuthOptions  `group:"Devices" embed:""`
+	Store StoreOptions `group:"State" embed:""`
+	Fleet FleetOptions `group:"Fleets" embed:""`
+
+	History HistoryOptions `group:"State" embed:""`
+
 	Log    LogOptions    `group:"Operators" embed:"" prefix:"log-"`
 	Report ReportOptions `kong:"-"`
 
@@ -148,6 +152,7 @@ func Defaults() Options {
 
 		Registry: RegistryOptions{RegisterPerMinute: registry.DefaultRegisterPerMinute, OfflineAfter: bridge.DefaultOfflineGrace},
 		People:   PeopleOptions{Viewer: AuthOpen, SessionTTL: auth.DefaultSessionTTL},
+		History:  HistoryOptions{Keep: history.DefaultKeep},
 		Alerts:   AlertOptions{Keep: bridge.DefaultAlertsKept},
 		Guard:    defaultGuard(),
 		Trace:    TraceOptions{Ratio: defaultTraceRatio},
@@ -187,6 +192,9 @@ func (o *Options) Check() error {
 		return err
 	}
 	if err := o.checkAlerts(); err != nil {
+		return err
+	}
+	if err := o.checkHistory(); err != nil {
 		return err
 	}
 	if err := o.checkTracing(); err != nil {

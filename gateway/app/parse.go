@@ -93,6 +93,7 @@ func defaultVars() kong.Vars {
 		"data_dir":        defaultDataDir,
 		"fsync":           d.Store.Fsync.String(),
 		"window":          d.Fleet.Window.String(),
+		"history_keep":    d.History.Keep.String(),
 		"alerts_keep":     d.Alerts.Keep.String(),
 		"trace_ratio":     strconv.FormatFloat(d.Trace.Ratio, 'f', -1, 64),
 		"min_window":      minWindow.String(),

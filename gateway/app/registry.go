@@ -157,7 +157,7 @@ func (s settings) Revision() uint64 { return s.SettingsRevision() }
 func (p *parts) bridgeOptions(o *Options, log *slog.Logger) bridge.Options {
 	options := bridge.Options{
 		Bus: p.store, Window: o.Fleet.Window, MaxDevices: o.Fleet.MaxDevices, StopTimeout: bridgeBound - stopMargin, Logger: log,
-		OfflineGrace: o.Registry.OfflineAfter, AlertsKept: o.Alerts.Keep, Tracer: p.tracer,
+		OfflineGrace: o.Registry.OfflineAfter, AlertsKept: o.Alerts.Keep, Tracer: p.tracer, History: p.written(),
 	}
 	if options.OfflineGrace == 0 {
 		options.OfflineGrace = -1 // none, for a bridge

@@ -117,6 +117,12 @@ func TestAReloadChangesWhatCanBeAndSaysWhatWaitsForARestart(t *testing.T) {
 	if status, _ := post(t, admin+"/-/reload", page); status != http.StatusForbidden {
 		t.Errorf("a page of another site may reload: status %d", status)
 	}
+	if status, _ := post(t, admin+"/-/compact", page); status != http.StatusForbidden {
+		t.Errorf("a page of another site may compact: status %d", status)
+	}
+	if status, body := post(t, admin+"/-/compact", ""); status != http.StatusNoContent {
+		t.Errorf("compacting: status %d, %s", status, body)
+	}
 	if status, _ := fetch(t, admin+"/-/reload"); status != http.StatusMethodNotAllowed {
 		t.Errorf("a GET reloads: status %d", status)
 	}

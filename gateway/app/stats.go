@@ -34,6 +34,8 @@ type Stats struct {
 	Commands *command.Stats `json:"commands,omitempty"` // of the role broker
 	Traces   *TraceStats    `json:"traces,omitempty"`   // where anything is traced
 
+	History *HistoryStats `json:"history,omitempty"` // where it is written
+
 	Registry *registry.Stats `json:"registry,omitempty"`
 	Rules    *rulebook.Stats `json:"rules,omitempty"`
 	Webhooks *webhook.Stats  `json:"webhooks,omitempty"`
@@ -195,6 +197,7 @@ func (a *App) stats() Stats {
 	if p.bridge != nil {
 		s := p.bridge.Stats()
 		stats.Bridge = &s
+		stats.History = p.historyStats()
 	}
 	if p.hub != nil {
 		h, s := p.hub.Stats(), p.stream.Stats()

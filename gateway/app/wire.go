@@ -20,6 +20,7 @@ import (
 	"github.com/fleetcast/fleetcast/gateway/audit"
 	"github.com/fleetcast/fleetcast/gateway/auth"
 	"github.com/fleetcast/fleetcast/gateway/certs"
+	"github.com/fleetcast/fleetcast/gateway/history"
 	"github.com/fleetcast/fleetcast/gateway/mqttin"
 	"github.com/fleetcast/fleetcast/gateway/webhook"
 	"github.com/fleetcast/fleetcast/sse"
@@ -41,6 +42,7 @@ type parts struct {
 	hooks   *webhook.Sender
 	viewers *auth.Authority // who may look; nil in open mode
 	bridge  *bridge.Bridge
+	history *history.Writer // nil: no history is written
 	hub     *hub.Hub
 	stream  *sse.Handler
 	ws      *ws.Handler
@@ -99,6 +101,9 @@ func wire(o *Options, s *store, who known, log *slog.Logger, stats func() Stats)
 		p.orders.sendBy(p.door, s, p.tracer, part("commands"))
 	}
 	if o.roles().Has(RoleBridge) {
+		if err := p.wireHistory(o, part("history")); err != nil {
+			return nil, err
+		}
 		p.bridge, err = bridge.New(p.bridgeOptions(o, part("bridge")))
 		if err != nil {
 			return nil, err
@@ -305,6 +310,7 @@ func (a *App) startParts(ctx context.Context) {
 		a.stack.push("hub", hubBound, a.runner.start(life, "hub", p.hub.Run))
 		a.stack.push("views", hubBound, a.runner.start(life, "views", p.views.Run))
 	}
+	a.keepHistory()
 	if p.bridge != nil {
 		a.stack.push("bridge", bridgeBound, a.runner.start(life, "bridge", p.bridge.Run))
 	}
