@@ -15,6 +15,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 )
 
@@ -35,6 +36,7 @@ type fake struct {
 	mqtt net.Listener
 	http *httptest.Server
 	wait sync.WaitGroup
+	gone atomic.Bool // nothing is at its paths any more
 
 	mu      sync.Mutex
 	changed chan struct{} // closed and replaced with each change
@@ -209,6 +211,10 @@ func (f *fake) publish(id string, payload []byte) {
 
 // ServeHTTP is the edge.
 func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if f.gone.Load() {
+		http.NotFound(w, r)
+		return
+	}
 	switch {
 	case r.URL.Path == "/readyz":
 	case r.URL.Path == "/stream/assets":
