@@ -12,6 +12,7 @@ import (
 
 const (
 	descriptionPath = "/api/openapi.json"
+	messagesPath    = "/api/asyncapi.json"
 	docsPath        = "/api/docs"
 )
 
@@ -23,6 +24,19 @@ func (a *API) describe(w http.ResponseWriter, r *http.Request) error {
 	body, err := openapi.Document()
 	if err != nil {
 		return fmt.Errorf("make description: %w", err)
+	}
+	writeJSON(w, http.StatusOK, body)
+	return nil
+}
+
+// describeMessages answers the AsyncAPI description, likewise.
+func (a *API) describeMessages(w http.ResponseWriter, r *http.Request) error {
+	if _, err := parseQuery(r); err != nil {
+		return err
+	}
+	body, err := openapi.Messages()
+	if err != nil {
+		return fmt.Errorf("make description of messages: %w", err)
 	}
 	writeJSON(w, http.StatusOK, body)
 	return nil

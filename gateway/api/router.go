@@ -171,7 +171,7 @@ func (a *API) routes(hosts hostGuard) {
 		}
 		for path, f := range map[string]handlerFunc{
 			"/healthz": a.health, "/readyz": a.ready, problem.TypePrefix + "{name}": a.explain,
-			descriptionPath: a.describe, docsPath: a.docs, docsPath + "/{file}": a.docs,
+			descriptionPath: a.describe, messagesPath: a.describeMessages, docsPath: a.docs, docsPath + "/{file}": a.docs,
 		} {
 			r.Method(http.MethodGet, path, a.handle(f)) // of these everybody may know
 			r.Method(http.MethodHead, path, a.handle(f))

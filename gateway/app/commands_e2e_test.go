@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/fleetcast/fleetcast/devices"
+	"github.com/fleetcast/fleetcast/gateway/api/openapi/openapitest"
 )
 
 // commandOf is a command as REST and the stream have it.
@@ -150,6 +151,13 @@ func (c *commanded) next() (topic, response, correlation, payload string) {
 	select {
 	case line, open := <-c.commands:
 		if parts := strings.SplitN(line, " ", 4); open && len(parts) == 4 {
+			described, err := openapitest.LoadMessages()
+			if err == nil {
+				err = described.Check("order", []byte(parts[3]))
+			}
+			if err != nil {
+				c.t.Error(err)
+			}
 			return parts[0], parts[1], parts[2], parts[3]
 		}
 		c.t.Fatalf("the client says %q", line)

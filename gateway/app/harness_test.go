@@ -243,12 +243,25 @@ func (s *stream) next() event {
 	for {
 		select {
 		case e := <-s.events:
+			s.isDescribed(e)
 			if e.Type != "heartbeat" && e.Data != "" {
 				return e
 			}
 		case <-timer.C:
 			s.t.Fatal("waited in vain for an event")
 		}
+	}
+}
+
+// isDescribed holds an event to the AsyncAPI description. Assets with chosen members are the same with less.
+func (s *stream) isDescribed(e event) {
+	s.t.Helper()
+	described, err := openapitest.LoadMessages()
+	if err == nil && e.Data != "" {
+		err = described.CheckEvent(e.Type, e.Data)
+	}
+	if err != nil {
+		s.t.Error(err)
 	}
 }
 

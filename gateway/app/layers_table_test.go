@@ -63,6 +63,7 @@ var layers = map[string]int{
 	"gateway":                       5,
 	"simulator":                     5,
 	"simulator/fleet":               5,
+	"simulator/size":                5,
 	"simulator/watch":               5,
 	"simulator/mqttlite":            5,
 	"simulator/bench":               5,

@@ -13,5 +13,7 @@
 //     answers. So schemas of objects are not put together with allOf.
 //   - "#/components/…" is one name space over all files.
 //
+// messages.yaml is the other half: an AsyncAPI 3.0 document of what goes over MQTT, SSE and WebSocket, with the schemas of the first.
+//
 // In the walk of a message it has no place.
 package openapi
