@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"sync"
 	"time"
@@ -179,6 +180,13 @@ func (b *Bus) tell(ctx context.Context, channel, text string) (heard int64, err 
 	return 1, err
 }
 
+// isOver tells whether a context's time is over. A connection whose deadline is the context's may tell it a moment before.
+func isOver(ctx context.Context) bool {
+	const moment = 50 * time.Millisecond
+	deadline, has := ctx.Deadline()
+	return ctx.Err() != nil || has && time.Until(deadline) < moment
+}
+
 // AskEdge implements bus.Edges.
 func (b *Bus) AskEdge(ctx context.Context, edge bus.EdgeID, question []byte) ([]byte, error) {
 	if err := bus.CheckQuestion(edge, question); err != nil {
@@ -198,7 +206,7 @@ func (b *Bus) AskEdge(ctx context.Context, edge bus.EdgeID, question []byte) ([]
 		return nil, bus.ErrClosed
 	case ctx.Err() != nil:
 		return nil, fmt.Errorf("ask edge: %w", ctx.Err())
-	case errors.Is(err, context.DeadlineExceeded):
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded) && isOver(asked):
 		return nil, bus.NoEdge()
 	}
 	return nil, &devices.Error{Kind: devices.Unavailable, Detail: "the store does not answer", Err: fmt.Errorf("ask edge: %w", err)}
