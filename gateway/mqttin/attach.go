@@ -41,8 +41,9 @@ func (b *Broker) meet(ctx context.Context, c *conn) error {
 }
 
 // listenTo reads packets until the connection ends. It returns nil after a DISCONNECT that asks for no will.
-func (b *Broker) listenTo(s *session) error {
-	patience := time.Duration(s.client.State.Keepalive) * time.Second * 3 / 2 // [MQTT-3.1.2-22]
+func (b *Broker) listenTo(s *session) (err error) {
+	defer b.catch(s, &err)
+	patience := patienceWith(s)
 	var header packets.FixedHeader
 	for !s.client.Closed() {
 		_ = s.conn.SetReadDeadline(time.Now().Add(patience))
@@ -55,6 +56,11 @@ func (b *Broker) listenTo(s *session) error {
 		}
 	}
 	return nil
+}
+
+// patienceWith is how long a client may say nothing.
+func patienceWith(s *session) time.Duration {
+	return time.Duration(s.client.State.Keepalive) * time.Second * 3 / 2 // [MQTT-3.1.2-22]
 }
 
 // sayWhy ends the connection with the reason, where the error is one that MQTT has a code for, and returns it.
@@ -71,6 +77,7 @@ func (b *Broker) process(s *session, header *packets.FixedHeader, size int) (err
 	if size > 0 && header.Remaining < b.limits.PacketBytes && s.isOurs(header) {
 		return b.takeOurs(s, header, size)
 	}
+	s.conn.leave()
 	return b.takeAside(s, header, size)
 }
 
@@ -90,53 +97,6 @@ func (b *Broker) catch(s *session, err *error) {
 		s.kick(packets.ErrMalformedPacket)
 		*err = errCounted
 	}
-}
-
-// isOurs tells whether a packet goes past mochi. A PUBLISH does where the client has no QoS 2 exchange open, which would
-// bind mochi's tables to it.
-func (s *session) isOurs(header *packets.FixedHeader) bool {
-	switch header.Type {
-	case packets.Publish:
-		return header.Qos < 2 && s.client.State.Inflight.Len() == 0
-	case packets.Puback, packets.Pingreq:
-		return true
-	}
-	return false
-}
-
-// unpacked are packets to be used again: each has 800 bytes.
-var unpacked = sync.Pool{New: func() any { return new(packets.Packet) }}
-
-// takeOurs takes a packet past mochi: see frames.go.
-func (b *Broker) takeOurs(s *session, header *packets.FixedHeader, size int) error {
-	body, err := s.conn.body(size, header.Remaining)
-	if err != nil {
-		return err
-	}
-	if err = b.slow(s, header.Remaining); err != nil {
-		return err
-	}
-	pk := unpacked.Get().(*packets.Packet)
-	defer func() {
-		*pk = packets.Packet{}
-		unpacked.Put(pk)
-	}()
-	pk.FixedHeader, pk.ProtocolVersion = *header, s.client.Properties.ProtocolVersion
-	switch header.Type {
-	case packets.Publish:
-		if err = pk.PublishDecode(body); err == nil {
-			b.hideReserved(s.client.Net.Remote, pk)
-			err = b.publish(s, pk)
-		}
-	case packets.Puback: // all that mochi could be owed is ours
-		if err = pk.PubackDecode(body); err == nil {
-			b.acknowledged(s, pk)
-		}
-	case packets.Pingreq:
-		b.announce(s)
-		s.write([]byte{0xd0, 0}) // MQTT 5.0 section 3.13
-	}
-	return err
 }
 
 // takePacket has mochi read a packet and takes it. A packet is 800 bytes, handed on by value through mochi.
@@ -275,6 +235,7 @@ func (b *Broker) establish(s *session, clean bool) error {
 	present := false
 	if older != nil {
 		<-older.settled
+		b.poller.hearOut(older.conn)
 		if !older.client.Closed() {
 			b.counters.note(TakenOver, s.conn.remote)
 		}

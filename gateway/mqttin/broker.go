@@ -32,6 +32,7 @@ type Broker struct {
 	log       *slog.Logger
 	door      bus.DoorID
 	guard     *guard
+	poller    *poller
 	registry  registry
 	committer *committer
 	routes    *routes
@@ -96,6 +97,7 @@ func New(o Options) (*Broker, error) {
 		}
 	}
 	b.guard = newGuard(b.limits, b.counters)
+	b.poller = newPoller(b)
 	b.registry = newRegistry(b.limits, b.counters)
 	b.committer = newCommitter(o.Inlet, b.door, b.limits, b.counters)
 	b.tracer, b.committer.tracer = o.Tracer, o.Tracer
@@ -168,6 +170,9 @@ func (b *Broker) Run(ctx context.Context) error {
 	defer stopCommitting()
 	var committing sync.WaitGroup
 	committing.Go(func() { b.committer.run(commitCtx) })
+	if err := b.poller.start(); err != nil {
+		return err
+	}
 	acceptCtx, stopAccepting := context.WithCancel(ctx)
 	defer stopAccepting()
 	accepting := b.acceptAll(acceptCtx)
@@ -215,6 +220,7 @@ func (b *Broker) stop(ctx context.Context, stopCommitting func(), committing *sy
 	if !wait(ctx, &b.talking) {
 		errs = append(errs, errors.New("stop mqtt broker: a connection did not end in time"))
 	}
+	b.poller.stop(ctx)
 	if !b.committer.flush(ctx) {
 		messages, _ := b.committer.gauges()
 		b.counters.note(Uncommitted, "")
@@ -274,8 +280,8 @@ func wait(ctx context.Context, wg *sync.WaitGroup) bool {
 	}
 }
 
-// talk greets a connection, and hands it to a goroutine that reads it to its end: to greet takes a deep stack, which
-// would stay as long as the connection.
+// talk greets a connection, and hands it to the poller, or to a goroutine that reads it to its end: to greet takes a deep
+// stack, which would stay as long as the connection.
 func (b *Broker) talk(ctx context.Context, c *conn, p *port) {
 	handedOn := false
 	defer func() {
@@ -293,15 +299,22 @@ func (b *Broker) talk(ctx context.Context, c *conn, p *port) {
 		return
 	}
 	handedOn = true
-	b.talking.Go(func() { b.listen(c) })
+	if !b.poller.adopt(c) {
+		b.talking.Go(func() { b.listen(c) })
+	}
 }
 
 // listen reads a connection that was greeted to its end.
 func (b *Broker) listen(c *conn) {
+	b.depart(c, b.listenTo(c.session))
+}
+
+// depart ends a connection that was greeted, with what listenTo returned.
+func (b *Broker) depart(c *conn, err error) {
 	defer b.goodbye(c)
 	defer b.contain(c)
 	defer c.session.client.Stop(nil)
-	if err := b.listenTo(c.session); err != nil {
+	if err != nil {
 		b.will(c.session)
 		b.explain(c, err)
 		return

@@ -9,41 +9,6 @@ import (
 	"github.com/fleetcast/fleetcast/devices/trace"
 )
 
-// ticket is an acknowledgement that is owed: it may be written when the entries of its batch from from up to upto are
-// durable, and those before them.
-type ticket struct {
-	from, upto int
-	origin     origin
-	flow       *flow // of a QoS 2 message that was taken
-	id         uint16
-	kind       byte // pubackByte or pubrecByte
-	code       byte
-}
-
-// delivery is one message on its way into the queue.
-type delivery struct {
-	entries []bus.Entry // copied
-	ticket  ticket      // kind 0: QoS 0, nothing is owed
-	bytes   int
-	trace   *trace.Context // of a message that is traced
-}
-
-// batch is what one or more appends carry.
-type batch struct {
-	entries  []bus.Entry
-	tickets  []ticket
-	ended    []*session
-	messages int
-	bytes    int
-}
-
-func (b *batch) reset() {
-	clear(b.entries) // the inlet keeps readings, this must not
-	clear(b.tickets)
-	clear(b.ended)
-	*b = batch{entries: b.entries[:0], tickets: b.tickets[:0], ended: b.ended[:0]}
-}
-
 // verdict says what became of a message that was offered to the queue.
 type verdict uint8
 
@@ -125,6 +90,8 @@ func (c *committer) take(o origin, d *delivery, patience time.Duration) verdict 
 		space := c.space
 		c.waiting = true
 		c.mu.Unlock()
+		o.willWait()
+		c.signal()
 		if timer == nil {
 			timer = time.NewTimer(patience)
 			defer timer.Stop()
@@ -140,7 +107,9 @@ func (c *committer) take(o origin, d *delivery, patience time.Duration) verdict 
 	}
 	c.queue(o, d)
 	c.mu.Unlock()
-	c.signal()
+	if !d.others {
+		c.signal()
+	}
 	return taken
 }
 
@@ -292,7 +261,7 @@ func (c *committer) run(ctx context.Context) {
 // first.
 func (c *committer) rest(ctx context.Context) bool {
 	left := commitEvery - time.Since(c.began)
-	if left <= 0 || !c.isFew() {
+	if left <= commitEvery/4 || !c.isFew() { // the poller's rounds are not so exact
 		return true
 	}
 	timer := time.NewTimer(left)

@@ -27,9 +27,21 @@ type conn struct {
 	// Owned by the reading goroutine.
 	in      *bufio.Reader // of the stream, from the first packet on
 	allowed int           // bytes of it that mochi may read
+	worker  leaver        // whose turn the connection is in; nil: a goroutine of its own reads it
 
 	identified bool     // guarded by guard.mu
 	session    *session // set once by the reading goroutine, before mochi knows the client
+}
+
+// leaver is who processes packets of many connections, and must not be kept from the others.
+type leaver interface{ leave() }
+
+// leave is called by the reading goroutine before it may have to wait.
+func (c *conn) leave() {
+	if w := c.worker; w != nil {
+		c.worker = nil
+		w.leave()
+	}
 }
 
 // SetDeadline sets the reading deadline only.

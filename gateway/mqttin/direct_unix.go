@@ -17,6 +17,9 @@ type directWriter struct {
 
 // write returns how much of b the socket took.
 func (d *directWriter) write(to net.Conn, b []byte) int {
+	if direct, ok := to.(interface{ writeNow([]byte) int }); ok {
+		return direct.writeNow(b)
+	}
 	tcp, ok := to.(*net.TCPConn)
 	if !ok {
 		return 0

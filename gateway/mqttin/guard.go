@@ -41,7 +41,9 @@ func (g *guard) admit(nc net.Conn) *conn {
 		_ = nc.Close()
 		return nil
 	}
-	if tcp, ok := nc.(*net.TCPConn); ok {
+	if tcp, ok := nc.(interface {
+		SetKeepAliveConfig(c net.KeepAliveConfig) error
+	}); ok {
 		_ = tcp.SetKeepAliveConfig(keepAlive) // without it the MQTT keep-alive still ends the connection
 	}
 	_ = c.SetReadDeadline(c.opened.Add(g.limits.FirstPacket)) // mochi's own deadline begins with the session

@@ -239,7 +239,7 @@ func TestWhatAPayloadSaysOfOtherDevicesIsJudgedForEach(t *testing.T) {
 	auth := newFakeAuth(aDevice("d1", "north"), aDevice("d3", "south"))
 	auth.accounts["lora"] = aGateway("lora", "north")
 	h := guarded(t, Options{}, auth)
-	_, _ = connect(t, h, as("lora"))
+	h.pipe(t, as("lora")) // which nobody else reads meanwhile
 	s := h.sessionOf("lora")
 	r := &topicRoute{topic: "list", allowed: true}
 	result := dialect.Result{Kind: dialect.Telemetry}

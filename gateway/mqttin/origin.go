@@ -5,6 +5,8 @@ package mqttin
 type origin interface {
 	// counted is what the committer counts about the connection.
 	counted() *account
+	// willWait is called before the goroutine that reads the connection waits for room.
+	willWait()
 	// acknowledge releases an acknowledgement whose message is durable, in the order of arrival. It runs in the
 	// committer's goroutine and does not block. Where bytes are to be written, it returns the origin whose writeAcks
 	// must be called.
@@ -20,3 +22,5 @@ type account struct {
 }
 
 func (a *account) counted() *account { return a }
+
+func (a *account) willWait() {}

@@ -157,7 +157,7 @@ func (b *Broker) accept(ctx context.Context, p *port) error {
 
 // serve has a connection read by a goroutine of its own, if the guard lets it in.
 func (b *Broker) serve(ctx context.Context, nc net.Conn, p *port) {
-	if c := b.guard.admit(nc); c != nil {
+	if c := b.guard.admit(watchable(nc, p)); c != nil {
 		b.talking.Go(func() { b.talk(ctx, c, p) })
 	}
 }

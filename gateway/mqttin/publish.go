@@ -346,6 +346,7 @@ func (s *session) track(entries []bus.Entry) {
 // offer queues a delivery, and ends the connection where that cannot be done. It tells whether the delivery was taken.
 func (b *Broker) offer(s *session, d *delivery) bool {
 	patience := time.Duration(s.client.State.Keepalive) * time.Second
+	d.others = s.conn.worker != nil
 	v := b.committer.take(s, d, patience)
 	if v == taken {
 		return true

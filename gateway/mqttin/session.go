@@ -48,6 +48,8 @@ type session struct {
 	acks acks
 }
 
+func (s *session) willWait() { s.conn.leave() }
+
 // settle lets the next connection with the same client id go on. Called by the reading goroutine.
 func (s *session) settle() {
 	if !s.isSettled {

@@ -121,6 +121,7 @@ func (b *Broker) slow(s *session, bytes int) error {
 		return packets.ErrMessageRateTooHigh
 	}
 	b.counters.note(RatePaused, s.conn.remote)
+	s.conn.leave()
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	select {
