@@ -12,7 +12,7 @@ import './trusted.ts'
 import { createRoot } from 'react-dom/client'
 import { Shell } from './panels/Shell.tsx'
 import { board } from './state/app.ts'
-import { alerts, applied, began, connection, look, selected, startLive, fleet, streamState } from './state/live.ts'
+import { alerts, applied, began, connection, history, look, selected, startLive, fleet, streamState } from './state/live.ts'
 import { fences } from './state/fences.ts'
 import { mapValue } from './state/mapstate.ts'
 import { startPrefs } from './state/prefs.ts'
@@ -33,4 +33,4 @@ if (session.get().kind !== 'out') {
 began.subscribe(() => fences.start())
 
 // For tests and for the console of the curious.
-Object.assign(globalThis, { fleetcast: { fleet, board, connection, streamState, selected, alerts, map: () => mapValue.get() } })
+Object.assign(globalThis, { fleetcast: { fleet, history, board, connection, streamState, selected, alerts, map: () => mapValue.get() } })

@@ -19,6 +19,17 @@ export interface LocksLike {
     held: () => Promise<unknown>,
   ): Promise<unknown>
   query(): Promise<{ held?: { name?: string }[] }>
+  /** There was a sign of life: where locks are leases, they are to be renewed. */
+  renew?(): void
+}
+
+/** What of localStorage is needed. */
+export interface StorageLike {
+  readonly length: number
+  key(index: number): string | null
+  getItem(key: string): string | null
+  setItem(key: string, value: string): void
+  removeItem(key: string): void
 }
 
 /** The page's visibility and its life. */
@@ -33,6 +44,8 @@ export interface Platform {
   fetch: (url: string, init?: RequestInit) => Promise<Response>
   BroadcastChannel?: (new (name: string) => ChannelLike) | undefined
   locks?: LocksLike | undefined
+  /** Takes the place of locks where there are none. */
+  storage?: StorageLike | undefined
   document?: PageLike | undefined
   /** Where pagehide and pageshow happen. */
   window?: Omit<PageLike, 'visibilityState'> | undefined
@@ -46,8 +59,18 @@ export function browser(): Platform {
     fetch: (url, init) => g.fetch(url, init),
     BroadcastChannel: g.BroadcastChannel as unknown as Platform['BroadcastChannel'],
     locks: g.navigator?.locks as LocksLike | undefined,
+    storage: storage(),
     document: g.document,
     window: g.window,
     random: Math.random,
+  }
+}
+
+// Who refuses cookies refuses to be asked for it.
+function storage(): Storage | undefined {
+  try {
+    return globalThis.localStorage
+  } catch {
+    return undefined
   }
 }

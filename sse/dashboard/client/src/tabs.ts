@@ -5,10 +5,12 @@
 // lock and says nothing: a tab that somebody looks at asks, and where nobody answers takes the lock by force.
 //
 // A SharedWorker would need no election, but there is none in Chrome on Android, and after an update of the page old tabs
-// and new ones would have one each, or worse, one of the wrong version. Where there are no Web Locks, as on pages that did not come by https, each tab is alone and has a stream
+// and new ones would have one each, or worse, one of the wrong version. Where there are no Web Locks, as on pages that
+// did not come by https, leases take their place (leases.ts). Where neither can be had, each tab is alone with a stream
 // of its own.
 
-import type { ChannelLike, Platform } from './platform.js'
+import { Leases } from './leases.js'
+import type { ChannelLike, LocksLike, Platform } from './platform.js'
 
 /** What tabs send one another. */
 export interface Letter {
@@ -41,6 +43,7 @@ export class Tabs {
 
   readonly #name: string
   readonly #p: Platform
+  readonly #locks: LocksLike | undefined
   readonly #on: TabsListener
   #channel: ChannelLike | null = null
   #own: ChannelLike | null = null
@@ -55,7 +58,8 @@ export class Tabs {
 
   /** name is that of the stream that is shared; '' for a tab that shares nothing. */
   constructor(name: string, platform: Platform, on: TabsListener) {
-    this.#name = name && platform.locks && platform.BroadcastChannel ? `fleetcast ${name}` : ''
+    this.#locks = name && platform.BroadcastChannel ? platform.locks ?? Leases.of(platform) : undefined
+    this.#name = this.#locks ? `fleetcast ${name}` : ''
     this.#p = platform
     this.#on = on
   }
@@ -113,6 +117,7 @@ export class Tabs {
 
   /** To all the other tabs. */
   send(letter: Letter): void {
+    this.#locks?.renew?.()
     this.#channel?.postMessage(letter)
   }
 
@@ -126,6 +131,7 @@ export class Tabs {
 
   /** The leader was heard. */
   heard(): void {
+    this.#locks?.renew?.()
     this.#heard = Date.now()
     clearTimeout(this.#asked)
     this.#asked = undefined
@@ -138,7 +144,7 @@ export class Tabs {
       this.#on.changed()
       return
     }
-    const { held = [] } = await this.#p.locks!.query()
+    const { held = [] } = await this.#locks!.query()
     if (!this.leading) return
     const names = held.map(lock => lock.name ?? '')
     const of = (sign: string) => names.filter(n => n.startsWith(this.#name + sign)).map(n => n.slice(this.#name.length + 1))
@@ -156,7 +162,7 @@ export class Tabs {
       abort.abort()
     }
     this.#holding.add(release)
-    this.#p.locks!.request(name, { mode: 'shared', signal: abort.signal }, () => over).catch(() => {}) // left while it waited
+    this.#locks!.request(name, { mode: 'shared', signal: abort.signal }, () => over).catch(() => {}) // left while it waited
     return release
   }
 
@@ -175,7 +181,7 @@ export class Tabs {
       return over
     }
     // The standard forbids a signal together with steal.
-    this.#p.locks!.request(this.#name, steal ? { steal } : { signal: queued.signal }, hold).catch(() => {
+    this.#locks!.request(this.#name, steal ? { steal } : { signal: queued.signal }, hold).catch(() => {
       if (queued.signal.aborted || !held) return
       this.leading = false // it was stolen
       this.#release = null

@@ -1,7 +1,7 @@
 // What a connection needs of a browser, on a gateway in memory and on fake time.
 
 import { Parser } from '../src/parse.js'
-import type { ChannelLike, EventSourceLike, LocksLike, PageLike, Platform } from '../src/platform.js'
+import type { ChannelLike, EventSourceLike, LocksLike, PageLike, Platform, StorageLike } from '../src/platform.js'
 import type { Gateway } from './gateway.js'
 
 /** Seeds of a random test: few, or many where FLEETCAST_SOAK is set. */
@@ -81,8 +81,10 @@ export function eventSources(gateway: Gateway, chop: () => number = () => 1, run
 interface Held { name: string; mode: string; drop: (error: unknown) => void; tab: Tab | null }
 interface Waiting { name: string; mode: string; grant: () => void; tab: Tab }
 
-/** A browser with tabs: the locks and channels that its tabs share. */
+/** A browser with tabs: the locks, channels and storage that its tabs share. */
 export class Browser {
+  readonly tabs: Tab[] = []
+  readonly stored = new Map<string, string>()
   held: Held[] = []
   #queue: Waiting[] = []
   channels = new Set<Channel>()
@@ -146,7 +148,30 @@ export class Browser {
   }
 
   tab(): Tab {
-    return new Tab(this)
+    const tab = new Tab(this)
+    this.tabs.push(tab)
+    return tab
+  }
+
+  /** localStorage: the others are told a moment later of what one writes. */
+  storage(tab: Tab): StorageLike {
+    const map = () => tab.frozen ?? this.stored
+    const write = (key: string, change: () => void) => {
+      change()
+      if (tab.frozen) return
+      for (const other of this.tabs) {
+        if (other === tab) continue
+        const tell = () => void other.window.dispatchEvent(Object.assign(new Event('storage'), { key }))
+        setTimeout(() => { if (other.frozen) other.missed.push(tell); else tell() }, 1)
+      }
+    }
+    return {
+      get length() { return map().size },
+      key: i => [...map().keys()][i] ?? null,
+      getItem: key => map().get(key) ?? null,
+      setItem: (key, value) => write(key, () => map().set(key, value)),
+      removeItem: key => write(key, () => map().delete(key)),
+    }
   }
 }
 
@@ -179,6 +204,7 @@ export class Tab {
   asleep = false
   dead = false
   missed: (() => void)[] = []
+  frozen: Map<string, string> | null = null // code of ours runs on in this fake: what it writes and sees while the tab sleeps
   readonly document: PageLike & { visibilityState: string; dispatchEvent(event: Event): boolean }
   readonly window = new EventTarget()
   readonly platform: Platform
@@ -192,6 +218,7 @@ export class Tab {
       fetch: browser.gateway.fetch,
       BroadcastChannel: (tab => class extends Channel { constructor(name: string) { super(browser, tab, name) } })(this) as never,
       locks: browser.locks(this),
+      storage: browser.storage(this),
       document: this.document,
       window: this.window as never,
       random: browser.random,
@@ -206,11 +233,13 @@ export class Tab {
   /** The browser freezes it: nothing runs, its locks stay. */
   sleep(): void {
     this.asleep = true
+    this.frozen = new Map(this.browser.stored)
     for (const s of this.sources.all) s.close()
   }
 
   wake(): void {
     this.asleep = false
+    this.frozen = null
     for (const run of this.missed.splice(0)) run()
   }
 
@@ -220,6 +249,7 @@ export class Tab {
     for (const c of [...this.browser.channels]) if (c.tab === this) c.close()
     this.browser.held = this.browser.held.filter(h => h.tab !== this)
     this.asleep = this.dead = true
+    this.frozen = new Map()
     this.browser.forget(this)
     setTimeout(() => this.browser.grant(), 0)
   }

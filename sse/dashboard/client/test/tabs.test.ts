@@ -8,13 +8,15 @@ afterEach(() => void vi.useRealTimers())
 
 const pass = (ms: number) => vi.advanceTimersByTimeAsync(ms)
 
-function setUp(seed?: number) {
+type Kind = 'locks' | 'leases'
+
+function setUp(seed?: number, kind: Kind = 'locks') {
   const gateway = new Gateway()
   gateway.put({ id: 'a' }, { id: 'b' }, { id: 'c' }, { id: 'd' })
   const browser = new Browser(gateway, seed === undefined ? undefined : random(seed))
   const open = (options: Options = {}) => {
     const tab = browser.tab()
-    const connection = connect({ ...options, platform: tab.platform })
+    const connection = connect({ ...options, platform: { ...tab.platform, ...(kind === 'leases' && { locks: undefined }) } })
     const heard: string[] = []
     connection.on('reset', () => heard.push('reset'))
     connection.on('alert', a => heard.push(`alert ${a.id}`))
@@ -124,13 +126,13 @@ test('other filters, other streams; a token needs a name; share: false shares no
   expect(gateway.opened.length).toBe(6)
 })
 
-test('without locks each tab has its own stream', async () => {
+test('without locks and storage each tab has its own stream', async () => {
   const { gateway, open, settle } = setUp()
   const tabs = [open({ platform: {} }), open()]
   await settle()
   tabs.forEach(t => t.connection.close())
   const before = gateway.opened.length
-  for (let i = 0; i < 2; i++) connect({ platform: { ...new Browser(gateway).tab().platform, locks: undefined } })
+  for (let i = 0; i < 2; i++) connect({ platform: { ...new Browser(gateway).tab().platform, locks: undefined, storage: undefined } })
   await settle()
   expect(gateway.opened.length - before).toBe(2)
 })
@@ -228,8 +230,9 @@ test('a page that goes into the cache of the back button leaves the stream to ot
   expect([first.connection.leading, ids(first.connection), gateway.conns.size]).toEqual([false, 'abcde', 1])
 })
 
-test.each(seeds(10))('tabs that come, go, crash and sleep end with the same, on one stream, seed %i', async seed => {
-  const { gateway, open, settle, browser } = setUp(seed)
+const runs = (['locks', 'leases'] as const).flatMap(kind => seeds(10).map(seed => [kind, seed] as const))
+test.each(runs)('tabs that come, go, crash and sleep end with the same, on one stream, %s, seed %i', async (kind, seed) => {
+  const { gateway, open, settle, browser } = setUp(seed, kind)
   const r = random(seed)
   const pick = (n: number) => Math.floor(r() * n)
   type Open = { tab: Tab; connection: Connection }
@@ -264,5 +267,5 @@ test.each(seeds(10))('tabs that come, go, crash and sleep end with the same, on 
   }
   expect(gateway.conns.size).toBe(tabs.length > 0 ? 1 : 0)
   expect(tabs.filter(t => t.connection.leading).length).toBe(Math.min(1, tabs.length))
-  expect(browser.held.filter(h => h.mode === 'exclusive').length).toBe(Math.min(1, tabs.length))
+  if (kind === 'locks') expect(browser.held.filter(h => h.mode === 'exclusive').length).toBe(Math.min(1, tabs.length))
 })

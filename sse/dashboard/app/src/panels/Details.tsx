@@ -1,7 +1,7 @@
 // All that is known of one asset.
 
 import { useEffect, useState } from 'react'
-import { age, heading, kmh, metric, metricName, number, position } from '../format.ts'
+import { age, heading, kmh, number, position } from '../format.ts'
 import { m } from '../messages.ts'
 import { choose } from '../state/app.ts'
 import { FRESH, OLD } from '../state/clock.ts'
@@ -15,6 +15,7 @@ import { Chart } from '../ui/Chart.tsx'
 import { Icon } from '../ui/Icon.tsx'
 import { CommandButton } from '../acting/CommandForm.tsx'
 import { AlertItem } from './Alerts.tsx'
+import { Metrics } from './Metrics.tsx'
 
 export function Details({ id }: { id: string }) {
   useSignal(look)
@@ -107,18 +108,8 @@ function Facts({ asset, heard, fix }: { asset: Asset, heard: number, fix: number
   )
 }
 
-function Fact({ name, value, late = false, title }: { name: string, value: string, late?: boolean, title?: string }) {
-  return <div><dt title={title}>{name}</dt><dd className={late ? 'late' : undefined}>{value}</dd></div>
-}
-
-function Metrics({ asset }: { asset: Asset }) {
-  const entries = asset.metrics !== null && typeof asset.metrics === 'object' ? Object.entries(asset.metrics) : []
-  if (entries.length === 0) return null
-  return (
-    <section><h3>{m.details.metrics}</h3>
-      <dl className="facts metrics">{entries.map(([name, value]) => <Fact key={name} name={metricName(name)} title={name} value={metric(value)} />)}</dl>
-    </section>
-  )
+function Fact({ name, value, late = false }: { name: string, value: string, late?: boolean }) {
+  return <div><dt>{name}</dt><dd className={late ? 'late' : undefined}>{value}</dd></div>
 }
 
 function TrailCharts() {

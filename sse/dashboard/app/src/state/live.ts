@@ -8,6 +8,7 @@ import { chime } from './chime.ts'
 import type { Clock } from './clock.ts'
 import { Commands } from './commands.ts'
 import { Fleet, type Asset } from './fleet.ts'
+import { History } from './history.ts'
 import { sound } from './prefs.ts'
 import { checkSession, session } from './session.ts'
 import { Signal, Value } from './store.ts'
@@ -15,6 +16,7 @@ import { Signal, Value } from './store.ts'
 const LOOK = 500
 
 export const fleet = new Fleet()
+export const history = new History() // of the numbers of each asset, for charts
 export const alerts = new Alerts()
 export const commands = new Commands()
 export const connection = connect()
@@ -29,14 +31,19 @@ export const following = new Value(false) // whether the map goes with it
 
 connection.store.subscribe(({ changed, removed, reset }) => {
   const now = performance.now()
-  if (reset) for (const id of [...fleet.entries.keys()]) if (!connection.store.get(id)) fleet.remove(id)
-  for (const id of removed) fleet.remove(id)
+  if (reset) for (const id of [...fleet.entries.keys()]) if (!connection.store.get(id)) drop(id)
+  for (const id of removed) drop(id)
   for (const id of changed) {
     const asset = connection.store.get(id)
-    if (asset) fleet.put(asset as Asset, now)
+    if (asset && fleet.put(asset as Asset, now)) history.take(asset as Asset)
   }
   applied.emit()
 })
+function drop(id: string): void {
+  fleet.remove(id)
+  history.forget(id)
+}
+
 connection.on('alert', alert => alerts.step(alert))
 connection.on('command', command => commands.step(command))
 // What was said of alerts before a reset is not told again.
