@@ -23,22 +23,10 @@ func openApp(t *testing.T, stream *fakeStream) *browsertest.Browser {
 // openAppWith also answers requests, by method and path, and may change the page's options.
 func openAppWith(t *testing.T, stream *fakeStream, answers map[string]http.HandlerFunc, change ...func(*dashboard.Options)) *browsertest.Browser {
 	t.Helper()
-	options := dashboard.Options{Dist: os.DirFS(browsertest.BuildApp(t))}
-	for _, f := range change {
-		f(&options)
-	}
-	page, err := dashboard.New(options)
-	if err != nil {
-		t.Fatal(err)
-	}
-	mux := http.NewServeMux()
-	mux.Handle("/", page)
-	for pattern, answer := range answers {
-		mux.Handle(pattern, answer)
-	}
+	url := serveApp(t, stream, answers, change...)
 	b := browsertest.Start(t)
 	b.Prefer("prefers-reduced-motion", "reduce") // pins and camera are where they should be at once
-	b.Open(stream.serveWith(t, mux))
+	b.Open(url)
 	b.Eval(`(() => {
 		window.rows = () => [...document.querySelectorAll('.row')]
 		window.shown = part => rows().map(row => row.querySelector('.' + part).textContent)
@@ -53,6 +41,24 @@ func openAppWith(t *testing.T, stream *fakeStream, answers map[string]http.Handl
 		}
 	})()`, nil)
 	return b
+}
+
+func serveApp(t *testing.T, stream *fakeStream, answers map[string]http.HandlerFunc, change ...func(*dashboard.Options)) string {
+	t.Helper()
+	options := dashboard.Options{Dist: os.DirFS(browsertest.BuildApp(t))}
+	for _, f := range change {
+		f(&options)
+	}
+	page, err := dashboard.New(options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/", page)
+	for pattern, answer := range answers {
+		mux.Handle(pattern, answer)
+	}
+	return stream.serveWith(t, mux)
 }
 
 func TestAppShowsAndFollowsTheStream(t *testing.T) {

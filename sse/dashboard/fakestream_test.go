@@ -144,6 +144,13 @@ func (f *fakeStream) refuseAll(refuse bool) {
 	f.refuse = refuse
 }
 
+// streams is how many were opened so far.
+func (f *fakeStream) streams() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.opened
+}
+
 func (f *fakeStream) lastResume() fakeResume {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -13,6 +13,7 @@ import (
 
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/heapprofiler"
 	"github.com/chromedp/cdproto/performance"
 	"github.com/chromedp/chromedp"
 )
@@ -184,6 +185,16 @@ func (b *Browser) Metrics() map[string]float64 {
 		return nil
 	}))
 	return out
+}
+
+// Heap returns how many bytes of JavaScript's heap are in use once all garbage is collected.
+func (b *Browser) Heap() float64 {
+	b.t.Helper()
+	b.do("collect garbage", chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
+		_, err := cdp.Call(ctx, target, heapprofiler.CollectGarbage, cdp.Empty{})
+		return err
+	}))
+	return b.Metrics()["JSHeapUsedSize"]
 }
 
 // Screenshot writes what the window shows as a PNG.

@@ -5,6 +5,7 @@ import { circleRing, corridorRing, metresBetween, outlineOf, parsePlaces, tidy, 
 import type { Rule } from '../src/acting/lists.ts'
 import { ownTracksId, ownTracksLink } from '../src/acting/owntracks.ts'
 import { Sketch } from '../src/acting/sketch.ts'
+import { beliefOf, hygieneOf } from '../src/acting/Extras.tsx'
 import { numbersOf, parseMetadata, parseRules, textsOf, writeMetadata, writeRules } from '../src/acting/texts.ts'
 import { fromBase, inWords, secondsInWords, splitSeconds, toBase, unitsOf } from '../src/acting/units.ts'
 
@@ -150,4 +151,10 @@ test('numbers that may be left out, notes and topics come back as they were', ()
   const rules = [{ filter: 'a/#', publish: true }, { filter: 'b/+/c d', subscribe: true }, { filter: 'e', publish: true, subscribe: true }]
   expect(parseRules(writeRules(rules))).toEqual(rules)
   for (const bad of ['a/#', 'pub', 'all a/#']) expect(() => parseRules(`sub ok\n${bad}`)).toThrow('Line 2')
+})
+
+test('the area and the rules that are off go into the form and come out as they were', () => {
+  for (const hygiene of [{}, { bbox: [5.9, 45.8, 10.5, 47.8] }, { bbox: [170, -50, -170, -30], off: ['jump', 'zone'] }]) expect(hygieneOf(beliefOf(hygiene))).toEqual(hygiene)
+  expect(hygieneOf({ box: ' 1 2;3, 4 ', off: [] })).toEqual({ bbox: [1, 2, 3, 4] })
+  for (const box of ['1, 2, 3', '1, 2, 3, 4, 5', 'a, 2, 3, 4']) expect(() => hygieneOf({ box, off: [] })).toThrow('Four numbers')
 })

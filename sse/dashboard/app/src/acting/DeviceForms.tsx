@@ -7,7 +7,7 @@ import { useSignal } from '../state/store.ts'
 import { patchOf, newKey } from './api.ts'
 import { Buttons, Check, Dialog, Form, SelectField, TextField, useFormState } from './forms.tsx'
 import { fleetNames, fleets, type DeviceItem, type FleetItem } from './lists.ts'
-import { HygieneFields, HYGIENE, LimitFields, LIMITS, MetadataField } from './Extras.tsx'
+import { beliefOf, HygieneFields, hygieneOf, HYGIENE, LimitFields, LIMITS, MetadataField } from './Extras.tsx'
 import { ownTracksId } from './owntracks.ts'
 import type { DeviceSecret } from './Secret.tsx'
 import { Refused } from './refused.ts'
@@ -16,7 +16,8 @@ import { acting as a } from './words.ts'
 
 const NAMES = ['id', 'fleet', 'name', 'status', 'metadata', ...LIMITS]
 const NUMBERS = ['silence_s', 'retire_after_s', 'max_devices', ...LIMITS, ...HYGIENE]
-const FLEET_NAMES = ['id', 'name', 'metadata', ...NUMBERS]
+const FLEET_NAMES = ['id', 'name', 'metadata', 'hygiene.bbox', 'hygiene.off', ...NUMBERS]
+const HYGIENE_SHOWN = [...HYGIENE, 'hygiene.bbox', 'hygiene.off']
 
 export function DeviceForm({ device, close, done }: { device?: DeviceItem, close(): void, done(secret?: DeviceSecret): void }) {
   useSignal(fleets)
@@ -73,11 +74,12 @@ export function FleetForm({ fleet, close }: { fleet: FleetItem | null, close(): 
   const [name, setName] = useState(fleet?.name ?? '')
   const [texts, setTexts] = useState<Texts>(() => textsOf(fleet, NUMBERS))
   const [notes, setNotes] = useState(() => writeMetadata(fleet?.metadata))
+  const [belief, believe] = useState(() => beliefOf(fleet?.hygiene))
   const save = async () => {
     const { hygiene, ...numbers } = numbersOf(texts)
     // What the form does not show of the hygiene stays as it is.
-    const hidden = Object.fromEntries(Object.entries(fleet?.hygiene ?? {}).filter(([member]) => !HYGIENE.includes(`hygiene.${member}`)))
-    const believed = { ...hidden, ...hygiene as object }
+    const hidden = Object.fromEntries(Object.entries(fleet?.hygiene ?? {}).filter(([member]) => !HYGIENE_SHOWN.includes(`hygiene.${member}`)))
+    const believed = { ...hidden, ...hygiene as object, ...hygieneOf(belief) }
     const metadata = parseMetadata(notes)
     const body = { ...(name !== '' && { name }), ...numbers, ...(metadata && { metadata }), ...(Object.keys(believed).length > 0 && { hygiene: believed }) }
     if (fleet) await fleets.change(fleet, patchOf(kept(fleet), body))
@@ -100,7 +102,7 @@ export function FleetForm({ fleet, close }: { fleet: FleetItem | null, close(): 
           {number('max_devices', a.device.most, a.device.mostHint)}
           <MetadataField form={form} value={notes} set={setNotes} />
           <LimitFields form={form} texts={texts} set={setTexts} hint={a.limits.fleetHint} />
-          <HygieneFields form={form} texts={texts} set={setTexts} />
+          <HygieneFields form={form} texts={texts} set={setTexts} belief={belief} believe={believe} />
         </div>
         <Buttons form={form} submit={fleet ? a.save : a.add} cancel={close} />
       </Form>

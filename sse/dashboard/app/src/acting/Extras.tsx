@@ -1,8 +1,8 @@
 // The parts of forms that devices and fleets have both: limits, notes, and numbers that may be left out.
 
 import type { ReactNode } from 'react'
-import { Field, TextField, type FormState } from './forms.tsx'
-import type { Texts } from './texts.ts'
+import { Chips, Field, TextField, type FormState } from './forms.tsx'
+import { parseBox, writeBox, type Texts } from './texts.ts'
 import { acting as a } from './words.ts'
 
 export const LIMITS = Object.keys(a.limits.fields).map(name => `limits.${name}`)
@@ -34,8 +34,28 @@ export function LimitFields({ hint, ...part }: Part & { hint: string }) {
   return <Fold title={a.limits.title} hint={hint} open={isSet(part, 'limits')}><Numbers {...part} holder="limits" labels={a.limits.fields} /></Fold>
 }
 
-export function HygieneFields(part: Part) {
-  return <Fold title={a.hygiene.title} hint={a.hygiene.hint} open={isSet(part, 'hygiene')}><Numbers {...part} holder="hygiene" labels={a.hygiene.fields} /></Fold>
+/** What of the hygiene is no number. */
+export interface Belief { box: string, off: readonly string[] }
+
+export function beliefOf(hygiene: Record<string, unknown> | undefined): Belief {
+  return { box: writeBox(hygiene?.bbox), off: Array.isArray(hygiene?.off) ? hygiene.off as string[] : [] }
+}
+
+/** Members that are absent are at their default: everywhere, and every rule on. */
+export function hygieneOf({ box, off }: Belief): Record<string, unknown> {
+  const bbox = parseBox(box)
+  return { ...(bbox && { bbox }), ...(off.length > 0 && { off }) }
+}
+
+export function HygieneFields({ belief, believe, ...part }: Part & { belief: Belief, believe(belief: Belief): void }) {
+  const { form } = part
+  return (
+    <Fold title={a.hygiene.title} hint={a.hygiene.hint} open={isSet(part, 'hygiene') || belief.box !== '' || belief.off.length > 0}>
+      <Numbers {...part} holder="hygiene" labels={a.hygiene.fields} />
+      <TextField form={form} name="hygiene.bbox" label={a.hygiene.box} hint={a.hygiene.boxHint} value={belief.box} set={box => believe({ ...belief, box })} placeholder="5.9, 45.8, 10.5, 47.8" />
+      <Chips form={form} name="hygiene.off" label={a.hygiene.off} hint={a.hygiene.offHint} options={Object.keys(a.hygiene.rules)} names={a.hygiene.rules} value={belief.off} set={off => believe({ ...belief, off })} />
+    </Fold>
+  )
 }
 
 export function MetadataField({ form, value, set }: { form: FormState, value: string, set(value: string): void }) {

@@ -29,6 +29,19 @@ export function numbersOf(texts: Texts): Record<string, unknown> {
   return out
 }
 
+/** Where a fleet's devices can be, as west, south, east, north; '' for everywhere. */
+export function writeBox(box: unknown): string {
+  return Array.isArray(box) ? box.join(', ') : ''
+}
+
+/** null for everywhere. What is no place is the gateway's to refuse. */
+export function parseBox(text: string): number[] | null {
+  if (text.trim() === '') return null
+  const box = text.trim().split(/\s*[,;]\s*|\s+/).map(Number)
+  if (box.length !== 4 || !box.every(Number.isFinite)) throw new Refused('hygiene.bbox', a.hygiene.badBox)
+  return box
+}
+
 export function writeMetadata(metadata: Metadata | undefined): string {
   return Object.entries(metadata ?? {}).map(([name, value]) => `${name} = ${value}`).join('\n')
 }

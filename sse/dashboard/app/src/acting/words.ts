@@ -57,6 +57,11 @@ export const acting = {
       max_speed: 'Fastest (m/s)', jump_fixes: 'Fixes to believe a jump', jump_s: 'Jump forgotten after (s)', max_age_s: 'Oldest reading (s)', clock_offset_s: 'Clock offset (s)', max_accuracy: 'Worst accuracy (m)',
       min_distance: 'Least distance (m)', trail_fixes: 'Places in a trail', trail_s: 'Length of a trail (s)',
     } as Record<string, string>,
+    box: 'Area', boxHint: 'West, south, east, north, in degrees. Places outside are not believed. Empty: everywhere.', badBox: 'Four numbers: west, south, east, north.',
+    off: 'Switched off', offHint: 'Rules that do not hold for this fleet.',
+    rules: {
+      duplicate: 'Duplicates', null_island: '0/0 is no place', week_rollover: 'GPS week rolled over', zone: 'Time without its zone', jump: 'Jumps', retained: 'Retained messages',
+    } as Record<string, string>,
   },
   account: {
     create: 'Add a gateway or client', text: 'MQTT accounts that are no device’s: a gateway speaks for all devices of its fleets, a client has topics of its own.', none: 'No gateways or clients yet',
