@@ -24,7 +24,7 @@ export function Metrics({ asset }: { asset: Asset }) {
   if (metrics.length === 0 && measures.length === 0) return null
   const shown = picked ?? new Set(numbers.filter(name => name.startsWith('metrics.')).slice(0, UNASKED))
   const toggle = (name: string) => {
-    const next = new Set(shown)
+    const next = new Set(chosen.get() ?? shown) // two clicks may come before anything is drawn
     if (!next.delete(name)) next.add(name)
     chosen.set(next)
   }
