@@ -24,7 +24,7 @@ export PATH := $(PATH):/usr/sbin
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run build assets test soak lint lint-deploy vuln release release-check format fuzz bench bench-small bench-go clean go deps
+.PHONY: help run build assets test soak lint lint-page lint-deploy vuln release release-check format fuzz bench bench-small bench-go clean go deps
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -69,8 +69,16 @@ soak: go deps ## the long forms of the tests that kill and restart things: 200 k
 deps:
 	@.ci/deps
 
-lint: go $(LINTER) ## the linter, at its pinned version; building it the first time takes minutes
+lint: go lint-page $(LINTER) ## the linters, at their pinned versions; building them the first time takes minutes
 	$(LINTER) run ./...
+
+lint-page: ## types and the linter of the page, where npm is there
+	@if ! command -v npm >/dev/null; then \
+		echo "npm is not installed: the page is not looked at"; \
+		test -z "$(CI)"; \
+	else \
+		$(MAKE) --no-print-directory $(MODULES) && cd $(PAGE) && npm run --silent lint && npm run --silent check; \
+	fi
 
 lint-deploy: go ## the chart rendered by Helm, the compose file and the Dockerfile read by what reads them; building these takes minutes
 	cd deploy/lint && $(GO) test $(TESTFLAGS) ./...

@@ -31,8 +31,8 @@ export function speed(metresPerSecond) {
   return `${number(metresPerSecond * 3.6)} km/h`
 }
 
-export function heading(degrees) {
-  const whole = (Math.round(degrees) % 360 + 360) % 360
+export function heading(angle) {
+  const whole = (Math.round(angle) % 360 + 360) % 360
   return `${whole}° ${COMPASS[Math.round(whole / 45) % 8]}`
 }
 

@@ -20,7 +20,7 @@ function useGiven(connection: Connection | undefined): Connection {
 export function useConnection(options: Options = {}, key = ''): Connection | null {
   const [connection, set] = useState<Connection | null>(null)
   const newest = useRef(options)
-  newest.current = options
+  useEffect(() => { newest.current = options })
   useEffect(() => {
     const opened = connect(newest.current)
     set(opened)

@@ -89,7 +89,7 @@ export class Browser {
   #queue: Waiting[] = []
   channels = new Set<Channel>()
 
-  constructor(readonly gateway: Gateway, readonly random: () => number = () => 0.5) {}
+  constructor(readonly gateway: Gateway, readonly chance: () => number = () => 0.5) {}
 
   grant(): void {
     for (const w of [...this.#queue]) {
@@ -124,7 +124,7 @@ export class Browser {
         }
         if (steal && tab.asleep) return
         if (steal) {
-          for (const h of this.held.filter(h => h.name === name)) {
+          for (const h of this.held.filter(other => other.name === name)) {
             this.held = this.held.filter(o => o !== h)
             const tell = () => h.drop(new DOMException('stolen', 'AbortError'))
             if (h.tab?.asleep) h.tab.missed.push(tell)
@@ -221,7 +221,7 @@ export class Tab {
       storage: browser.storage(this),
       document: this.document,
       window: this.window as never,
-      random: browser.random,
+      random: browser.chance,
     }
   }
 

@@ -86,8 +86,8 @@ function AccountForm({ account, close, done }: { account?: Account, close(): voi
   const save = async () => {
     const reaches = kind === 'gateway' ? { fleets: parseIds(fleets) } : { rules: parseRules(rules) }
     if (account) {
-      const { fleets, rules, status: was, revision } = account
-      const patch = patchOf({ ...(kind === 'gateway' ? { fleets } : { rules }), status: was }, { ...reaches, status })
+      const { status: was, revision } = account
+      const patch = patchOf({ ...(kind === 'gateway' ? { fleets: account.fleets } : { rules: account.rules }), status: was }, { ...reaches, status })
       done(await call<Account>('PATCH', `${PATH}/${encodeURIComponent(account.name)}`, patch, revision ? { 'if-match': `"${revision}"` } : {}))
       return
     }

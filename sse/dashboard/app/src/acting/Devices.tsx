@@ -59,6 +59,7 @@ function useDevices(search: string, of: string) {
   useEffect(() => {
     const timer = setTimeout(() => { void read('') }, search === '' ? 0 : TYPING)
     return () => clearTimeout(timer)
+    // oxlint-disable-next-line react/exhaustive-deps -- read is another function each time, and reads what search and of say
   }, [search, of])
   return { page, again: () => read(''), more: () => read(page.next) }
 }

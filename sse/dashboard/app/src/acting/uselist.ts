@@ -9,6 +9,7 @@ export function useList<T>(path: string, member: string): { list: T[] | null, tr
   const [list, setList] = useState<T[] | null>(null)
   const [trouble, setTrouble] = useState('')
   const read = () => readAll<T>(path, member).then(all => { setList(all); setTrouble('') }, (error: unknown) => setTrouble(wordsOf(error)))
+  // oxlint-disable-next-line react/exhaustive-deps -- once: read is another function each time, and path is fixed
   useEffect(() => { void read(); void fleets.load() }, [])
   return { list, trouble, read }
 }

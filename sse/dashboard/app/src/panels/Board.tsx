@@ -24,6 +24,7 @@ export function Board() {
   const chosen = useValue(selected)
   const large = useValue(isLarge)
   const { shown } = board
+  const rowOf = (i: number) => shown[i] ? <Row entry={shown[i]} /> : null
   return (
     <section className="panel board" aria-label={m.board.title}>
       <h1 className="unseen">{m.board.title}</h1>
@@ -51,7 +52,7 @@ export function Board() {
           </div>
         )
         : <VirtualList count={shown.length} height={ROW} label={m.board.title} active={chosen === '' ? -1 : shown.findIndex(entry => entry.id === chosen)}
-            rowId={i => shown[i]?.id ?? ''} row={i => shown[i] ? <Row entry={shown[i]} /> : null} choose={i => { if (shown[i]) choose(shown[i].id, 'list') }} />}
+            rowId={i => shown[i]?.id ?? ''} row={rowOf} choose={i => { if (shown[i]) choose(shown[i].id, 'list') }} />}
       <p className="footer" role="status">{m.board.shown(few(shown.length), few(fleet.size))}{large && ` ${m.board.near}`}</p>
     </section>
   )

@@ -67,11 +67,10 @@ export class History {
     const times: number[] = []
     const values: (number | null)[] = []
     const record = this.records.get(asset.id)
-    const column = record?.columns.get(name)
-    for (let i = 0; record && column && i < record.length; i++) {
+    record?.columns.get(name)?.subarray(0, record.length).forEach((value, i) => {
       times.push(record.times[i]!)
-      values.push(Number.isNaN(column[i]!) ? null : column[i]!)
-    }
+      values.push(Number.isNaN(value) ? null : value)
+    })
     const now = valueOf(asset, name)
     if (now !== null && asset.received > (times.at(-1) ?? 0)) {
       times.push(asset.received)
