@@ -28,7 +28,7 @@ func TestWhatAGatewayKeepsIsCopiedFromTheCommandLine(t *testing.T) {
 		}
 	}
 	t.Cleanup(stop)
-	c := &commandLine{t, "http://" + gateway.Addrs().HTTP.String()}
+	c := &commandLine{t, "http://" + gateway.Addrs().HTTP.String(), gateway.Addrs()}
 	admin := "http://" + gateway.Addrs().Admin.String()
 	t.Setenv("FLEETCAST_DATA_DIR", o.Store.DataDir)
 	c.run(0, "", "devices", "create", "truck-17", "--fleet", "north")

@@ -21,6 +21,7 @@ type devicesCommand struct {
 	Disable statusCommand        `cmd:"" help:"Shut a device out and end its connections."`
 	Enable  statusCommand        `cmd:"" help:"Let a disabled device in again."`
 	Delete  deleteDeviceCommand  `cmd:"" help:"Delete a device, its credential and its live state."`
+	Erase   eraseDeviceCommand   `cmd:"" help:"Delete a device and what it said: in the registry, the live state, the files of the directory and the history."`
 	Rotate  rotateDeviceCommand  `cmd:"" help:"Make a new token, which is shown once; the one before ends."`
 	Approve approveDeviceCommand `cmd:"" help:"Let a device in that is in quarantine."`
 	Reject  rejectDeviceCommand  `cmd:"" help:"Take a device out of the quarantine without letting it in."`

@@ -16,6 +16,7 @@ import (
 type commandLine struct {
 	t      *testing.T
 	server string
+	addrs  app.Addrs
 }
 
 func newCommandLine(t *testing.T, change func(*app.Options)) *commandLine {
@@ -38,7 +39,7 @@ func newCommandLine(t *testing.T, change func(*app.Options)) *commandLine {
 			t.Error(err)
 		}
 	})
-	return &commandLine{t, "http://" + gateway.Addrs().HTTP.String()}
+	return &commandLine{t, "http://" + gateway.Addrs().HTTP.String(), gateway.Addrs()}
 }
 
 // run runs a command that is to end with the code.
@@ -128,7 +129,7 @@ func TestManyDevicesAreImportedFromTheCommandLine(t *testing.T) {
 }
 
 func TestACommandThatFindsNoGatewaySaysSo(t *testing.T) {
-	c := &commandLine{t, "http://127.0.0.1:1"}
+	c := &commandLine{t: t, server: "http://127.0.0.1:1"}
 	if out := c.run(1, "", "devices", "list"); !strings.Contains(out, "ask the gateway") {
 		t.Errorf("%s", out)
 	}

@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -117,12 +118,26 @@ func refusal(res *http.Response) error {
 	var p struct{ Detail, Title string }
 	text, err := io.ReadAll(io.LimitReader(res.Body, 64<<10))
 	if err != nil || json.Unmarshal(text, &p) != nil || p.Title == "" {
-		return fmt.Errorf("the gateway answers %s", res.Status)
+		return &refusedError{res.StatusCode, "the gateway answers " + res.Status}
 	}
 	if p.Detail == "" {
 		p.Detail = p.Title
 	}
-	return fmt.Errorf("the gateway refuses: %s", p.Detail)
+	return &refusedError{res.StatusCode, "the gateway refuses: " + p.Detail}
+}
+
+// refusedError is an answer that says no.
+type refusedError struct {
+	status int
+	text   string
+}
+
+func (e *refusedError) Error() string { return e.text }
+
+// isMissing tells whether the gateway has no such thing.
+func isMissing(err error) bool {
+	refused, ok := errors.AsType[*refusedError](err)
+	return ok && refused.status == http.StatusNotFound
 }
 
 // call sends v as JSON, where there is one, and decodes the answer into out, where there is one.

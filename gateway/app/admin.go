@@ -9,7 +9,9 @@ import (
 	"net/http"
 	"strconv"
 	"syscall"
+	"time"
 
+	"github.com/fleetcast/fleetcast/bridge/diskbus"
 	"github.com/fleetcast/fleetcast/devices"
 	"github.com/fleetcast/fleetcast/gateway/api"
 	"github.com/fleetcast/fleetcast/gateway/keep"
@@ -91,6 +93,32 @@ func (a *App) startAdmin(ctx context.Context) error {
 	return nil
 }
 
+// consumeMost bounds the wait for the owners, and consumeLook is how often they are looked at.
+const (
+	consumeMost = 10 * time.Second
+	consumeLook = 10 * time.Millisecond
+)
+
+// compact writes the directory anew when the owners have done with what the inlet has now: else the words of a device that was
+// removed just now would be among the entries that they may have to read again.
+func compact(ctx context.Context, disk *diskbus.Bus) error {
+	ctx, cancel := context.WithTimeout(ctx, consumeMost)
+	defer cancel()
+	look := time.NewTicker(consumeLook)
+	defer look.Stop()
+	before := disk.Stats().Entries
+	for {
+		if s := disk.Stats(); uint64(s.InletEntries) <= s.Entries-before { // all that is there is newer
+			return disk.Compact(ctx)
+		}
+		select {
+		case <-look.C:
+		case <-ctx.Done():
+			return devices.Errorf(devices.Unavailable, "", "what devices said is not applied yet: try again")
+		}
+	}
+}
+
 func (a *App) adminHandler(local bool) (http.Handler, error) {
 	measured, err := a.metricsHandler()
 	if err != nil {
@@ -101,7 +129,7 @@ func (a *App) adminHandler(local bool) (http.Handler, error) {
 		Hosts: a.opts.HTTP.Hosts, Logger: a.log.With("part", "admin"), Backup: a.backup(),
 	}
 	if disk := a.parts.store.disk; disk != nil {
-		o.Compact = disk.Compact
+		o.Compact = func(ctx context.Context) error { return compact(ctx, disk) }
 	}
 	if a.parts.hub != nil {
 		o.Stalest = a.parts.hub.Stalest

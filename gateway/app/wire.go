@@ -141,6 +141,17 @@ func (p *parts) wireStreams(o *Options, part func(name string) *slog.Logger) (er
 	return err
 }
 
+// redisCommitEvery is how long a door gathers messages where each append is a call to Redis, which wakes three processes. Half
+// of it is the wait in the mean, and all of it lies within the ten milliseconds that the door has.
+const redisCommitEvery = 10 * time.Millisecond
+
+func (o *Options) commitEvery() time.Duration {
+	if o.Store.Redis != "" {
+		return redisCommitEvery
+	}
+	return 0
+}
+
 // wireDoor makes the devices' door.
 func (p *parts) wireDoor(o *Options, log *slog.Logger) (err error) {
 	limits := o.MQTT.Limits.limits()
@@ -158,7 +169,7 @@ func (p *parts) wireDoor(o *Options, log *slog.Logger) (err error) {
 		p.broker, err = mqttin.New(mqttin.Options{
 			Inlet: p.store, Listen: o.MQTT.Listen, Ports: ports, Router: p.router, Logger: log, Limits: limits,
 			Auth: p.auth, Required: o.Auth.Device == AuthRequired, Route: o.MQTT.Route, Logins: p.store.logins,
-			Listening: p.orders.listening, Replies: p.orders.replies, Tracer: p.tracer,
+			Listening: p.orders.listening, Replies: p.orders.replies, Tracer: p.tracer, CommitEvery: o.commitEvery(),
 		})
 		p.door = p.broker
 		return err
@@ -169,7 +180,7 @@ func (p *parts) wireDoor(o *Options, log *slog.Logger) (err error) {
 	}
 	p.door, err = mqttin.NewUpstream(mqttin.UpstreamOptions{
 		URLs: o.MQTT.Upstream, ClientID: id, Group: o.MQTT.Group, Unshared: o.MQTT.Group == "", Inlet: p.store, Router: p.router, Logger: log, Limits: limits,
-		Admission: p.admission(), Listening: p.orders.listening, Replies: p.orders.replies, Tracer: p.tracer,
+		Admission: p.admission(), Listening: p.orders.listening, Replies: p.orders.replies, Tracer: p.tracer, CommitEvery: o.commitEvery(),
 	})
 	return err
 }

@@ -1,6 +1,7 @@
 package mqttin
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -100,6 +101,7 @@ func New(o Options) (*Broker, error) {
 	b.poller = newPoller(b)
 	b.registry = newRegistry(b.limits, b.counters)
 	b.committer = newCommitter(o.Inlet, b.door, b.limits, b.counters)
+	b.committer.every = cmp.Or(o.CommitEvery, commitEvery)
 	b.tracer, b.committer.tracer = o.Tracer, o.Tracer
 	b.server = mqtt.New(b.frontEnd())
 	if err := b.server.AddHook(&hook{broker: b}, nil); err != nil {

@@ -20,13 +20,13 @@ const (
 	refusing           // the broker stops
 )
 
-// commitEvery is the least time from one commit to the next. Messages of many devices come one by one, and the bus is
+// commitEvery is the least time from one commit to the next, unless it is set. Messages of many devices come one by one, and the bus is
 // quicker than they are: a commit of each, with the goroutines that it wakes, its write or its call to Redis, cost a third
 // of all processor time at 2,000 messages a second. What it adds to the way of a message is half of it in the mean, of the
 // ten that the door has. The first after a pause does not wait.
 const commitEvery = 5 * time.Millisecond
 
-// committer moves messages to the inlet. One append is in flight at a time; what comes meanwhile, and within commitEvery,
+// committer moves messages to the inlet. One append is in flight at a time; what comes meanwhile, and within every,
 // goes with the next, so that the number of appends follows the time and not the number of messages. Acknowledgements are
 // released in the order of arrival once the append that holds their message has returned.
 type committer struct {
@@ -35,6 +35,7 @@ type committer struct {
 	limits   Limits
 	counters *counters
 	tracer   *trace.Tracer
+	every    time.Duration // the least time from one commit to the next
 
 	// Owned by run.
 	seq     uint64
@@ -64,7 +65,7 @@ type committer struct {
 func newCommitter(inlet bus.Inlet, door bus.DoorID, limits Limits, c *counters) *committer {
 	return &committer{
 		inlet: inlet, door: door, limits: limits, counters: c, space: make(chan struct{}), wake: make(chan struct{}, 1),
-		newest: newest{limit: limits.KeptNewest, limitBytes: limits.QueueBytes},
+		every: commitEvery, newest: newest{limit: limits.KeptNewest, limitBytes: limits.QueueBytes},
 	}
 }
 
@@ -260,8 +261,8 @@ func (c *committer) run(ctx context.Context) {
 // rest waits until the next commit may begin, where something is queued and it is not much. It returns false when ctx ended
 // first.
 func (c *committer) rest(ctx context.Context) bool {
-	left := commitEvery - time.Since(c.began)
-	if left <= commitEvery/4 || !c.isFew() { // the poller's rounds are not so exact
+	left := c.every - time.Since(c.began)
+	if left <= c.every/4 || !c.isFew() { // the poller's rounds are not so exact
 		return true
 	}
 	timer := time.NewTimer(left)

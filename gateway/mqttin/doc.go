@@ -23,14 +23,18 @@
 // publish.go, waits in the committer, and is acknowledged by acks.go when the inlet has it. In the other door it enters at
 // Upstream.onPublish and is acknowledged by link.acknowledge.
 //
-// Goroutines: one accepts; one per connection reads it, after another has greeted it; one commits; one looks each second for what ends by itself, and one
+// On Linux connections over plain TCP are watched: poller_linux.go sees who has something, worker_linux.go has it processed by
+// incoming_linux.go, and socket_linux.go is such a connection.
+//
+// Goroutines: one accepts; one greets a connection; one looks who has something and processes it, with others where that is
+// much or one takes long; one per connection over TLS or WebSocket reads it; one commits; one looks each second for what ends by itself, and one
 // watches the authenticator; a connection that is owed acknowledgements for which its socket has no room, is sent routed
 // messages or is thrown out has one for that. Upstream has one that commits, one that subscribes on a new connection, and those of paho. Run waits for all
 // of them.
 //
 // Lock order: retained.mu may be held while mailbox.mu is taken, that while routes.mu is, and flow.mu while mochi's own lock
 // of a client's inflight map is; registry.mu while a meter's is. Else registry.mu, committer.mu, guard.mu, acks.mu and
-// attempts.mu are never held together. No lock of ours is held across I/O; the client's own lock (mqtt.Client) is held while
+// attempts.mu are never held together; poller.mu may be held while socket.mu is taken. No lock of ours is held across I/O that waits; the client's own lock (mqtt.Client) is held while
 // bytes are written to that client, as mochi does, and upstreamConn.mu while a packet is written to the external broker,
 // as paho asks of a connection; both writes have a deadline. Upstream.mu is never held with another.
 package mqttin

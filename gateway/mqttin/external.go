@@ -1,6 +1,7 @@
 package mqttin
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -68,6 +69,8 @@ type UpstreamOptions struct {
 	Tracer *trace.Tracer
 	// Logger gets a line for each connection, and rare lines about what fails. Nil: none.
 	Logger *slog.Logger
+	// CommitEvery is that of the embedded broker's Options.
+	CommitEvery time.Duration
 	// Limits are those of the embedded broker as far as they say something here: PacketBytes, QueueMessages,
 	// QueueBytes, KeptNewest, Write, Stop.
 	Limits Limits
@@ -157,6 +160,7 @@ func NewUpstream(o UpstreamOptions) (*Upstream, error) {
 	}
 	u.replies = o.Replies
 	u.committer = newCommitter(o.Inlet, u.door, u.limits, u.counters)
+	u.committer.every = cmp.Or(o.CommitEvery, commitEvery)
 	u.tracer, u.committer.tracer = o.Tracer, o.Tracer
 	return u, nil
 }

@@ -39,6 +39,9 @@ type Options struct {
 	Replies func(devices.DeviceID, devices.FleetID, devices.CommandID) ReplyVerdict
 	// Tracer says which messages are traced. Nil: none.
 	Tracer *trace.Tracer
+	// CommitEvery is the least time from one append to the next, and how long messages of many devices are gathered at most.
+	// Default 5 ms.
+	CommitEvery time.Duration
 	// Logger gets rare lines about what the guards did. Nil: none.
 	Logger *slog.Logger
 	Limits Limits

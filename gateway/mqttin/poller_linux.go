@@ -15,8 +15,9 @@ import (
 
 // poller watches the connections that were greeted and say nothing. A goroutine for each, which Go's own poller wakes up,
 // costs more than what it does: at one message a second of each of 2,000 devices half of the door's processor time was the
-// waking of threads, and a second read of each socket to find it empty. The poller looks every gatherEvery which sockets
-// have something, as the committer commits no more often anyway, and one goroutine reads them one after the other.
+// waking of threads, and a second read of each socket to find it empty. The poller looks which sockets have
+// something as often as the committer commits, which is the least time from one look to the next, and one goroutine reads them
+// one after the other. The first message after a pause does not wait.
 //
 // It is for plain TCP: what goes through TLS or a WebSocket has a goroutine of its own, and so has all of it where there is
 // no epoll.
@@ -54,8 +55,6 @@ type poller struct {
 }
 
 const (
-	// gatherEvery is the least time from one look at the sockets to the next. The first message after a pause does not wait.
-	gatherEvery = commitEvery
 	// quietLooks is how many looks in vain make the runner wait for a message rather than look again.
 	quietLooks = 2
 	// lateEvery is how often it looks for connections that missed their keep-alive.
@@ -200,7 +199,7 @@ func (p *poller) forget(fd int) {
 // look waits until something may be read, and claims it.
 func (p *poller) look() {
 	wait := 0
-	switch left := gatherEvery - time.Since(p.looked); {
+	switch left := p.broker.committer.every - time.Since(p.looked); {
 	case p.isBehind():
 	case p.quiet >= quietLooks:
 		wait = int(lateEvery / time.Millisecond)

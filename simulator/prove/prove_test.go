@@ -86,7 +86,7 @@ func TestEachLieIsFound(t *testing.T) {
 			return id == "p-2" && seq > 3
 		}}, func(*fake, *Options) {}, NotKept},
 		{"a device steps back", lies{again: func(id string, seq int) bool {
-			return id == "p-1" && seq == 5
+			return id == "p-1" && seq >= 2 // one of them may be coalesced, and a busy machine sends few
 		}}, func(*fake, *Options) {}, Backwards},
 		{"nothing is acknowledged", lies{mute: true}, func(*fake, *Options) {}, Unacked},
 		{"a restart forgets what was acknowledged", lies{forget: true}, func(f *fake, o *Options) {
