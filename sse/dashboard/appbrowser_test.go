@@ -26,6 +26,7 @@ func openAppWith(t *testing.T, stream *fakeStream, answers map[string]http.Handl
 	url := serveApp(t, stream, answers, change...)
 	b := browsertest.Start(t)
 	b.Prefer("prefers-reduced-motion", "reduce") // pins and camera are where they should be at once
+	b.ResizeCoarse(1280, 800)
 	b.Open(url)
 	b.Eval(`(() => {
 		window.rows = () => [...document.querySelectorAll('.row')]

@@ -32,7 +32,7 @@ func TestAppDrawsTheUsersStyle(t *testing.T) {
 	stream.put(asset(t, "a", 5, 5, nil), asset(t, "b", 30, 30, nil))
 	b := openAppWith(t, stream, map[string]http.HandlerFunc{
 		"GET /api/session": says(operator),
-		"GET /api/fences":  says(`{"fences":[{"id":"f","name":"Depot","geometry":{"type":"Polygon","coordinates":[[[4,4],[6,4],[6,6],[4,6],[4,4]]]}}]}`),
+		"GET /api/fences":  says(`{"fences":[{"id":"f","name":"Depot","geometry":{"type":"polygon","coordinates":[[[4,4],[6,4],[6,6],[4,6],[4,4]]]}}]}`),
 	}, func(o *dashboard.Options) { o.MapStyle = tiles.URL + "/style.json" })
 	b.WaitFor(`map().pins === '2' && fleetcast.map().map.getStyle().name === 'ours' && fleetcast.map().map.isSourceLoaded('mine')`)
 	b.WaitFor(`(() => {

@@ -56,6 +56,7 @@ func moved(asset, lat string) string {
 }
 
 func TestArticlePageShowsAndFollowsTheAssets(t *testing.T) {
+	t.Parallel()
 	stream := newFakeStream()
 	gateway := stream.serveWith(t, nil)
 	stream.put(truck, van)
@@ -76,6 +77,7 @@ func TestArticlePageShowsAndFollowsTheAssets(t *testing.T) {
 }
 
 func TestArticlePageIsUpToDateAgainAfterACut(t *testing.T) {
+	t.Parallel()
 	stream := newFakeStream()
 	gateway := stream.serveWith(t, nil)
 	stream.put(truck, van)
@@ -94,6 +96,7 @@ func TestArticlePageIsUpToDateAgainAfterACut(t *testing.T) {
 
 // The gateway goes, is away for some of the browser's attempts, and comes back elsewhere with another epoch.
 func TestArticlePageIsUpToDateAgainAfterTheGatewayRestarts(t *testing.T) {
+	t.Parallel()
 	stream := newFakeStream()
 	var mu sync.Mutex
 	first := httptest.NewServer(stream)

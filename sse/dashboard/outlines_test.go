@@ -12,6 +12,7 @@ import (
 
 // The build step's file is what the page's reader expects, whole rings within the world, and carries its licences.
 func TestOutlinesAreRingsOfTheWorldWithTheirLicence(t *testing.T) {
+	t.Parallel()
 	data, err := os.ReadFile(filepath.Join(browsertest.Outlines(t), "outlines.json"))
 	if err != nil {
 		t.Fatal(err)
@@ -46,6 +47,7 @@ func TestOutlinesAreRingsOfTheWorldWithTheirLicence(t *testing.T) {
 }
 
 func TestPageDrawsTheOutlinesThatWereBuilt(t *testing.T) {
+	t.Parallel()
 	stream := newFakeStream()
 	b := browsertest.Start(t)
 	b.Open(stream.serveWith(t, pageWithOutlines(t)))

@@ -9,6 +9,7 @@ import (
 
 // Whatever a device calls itself or its metrics is text: it makes no element, runs no code and shows as it stands.
 func TestHostileNamesAreText(t *testing.T) {
+	t.Parallel()
 	const hostile = `<img src=x onerror=window.pwned=1><script>window.pwned=1<\script>"'&amp;`
 	const metric = `</dt><svg onload=window.pwned=1>`
 	stream := newFakeStream()
@@ -46,6 +47,7 @@ func TestHostileNamesAreText(t *testing.T) {
 
 // What the gateway would never send must not end the page either: another version may be at the other end.
 func TestMessagesThatAreNoAssetsAreSkipped(t *testing.T) {
+	t.Parallel()
 	stream := newFakeStream()
 	b := openPage(t, stream)
 	b.WaitFor(`state() === 'connected'`)
@@ -64,6 +66,7 @@ func TestMessagesThatAreNoAssetsAreSkipped(t *testing.T) {
 
 // The policy is in force in the browser: a sink that parses HTML throws, and an inline handler does not run.
 func TestBrowserEnforcesThePolicy(t *testing.T) {
+	t.Parallel()
 	b := openPage(t, newFakeStream())
 	b.WaitFor(`state() === 'connected'`)
 	var threw bool

@@ -77,6 +77,7 @@ func heading(degrees float64) func(*devices.Asset) {
 }
 
 func TestPageShowsAndFollowsTheStream(t *testing.T) {
+	t.Parallel()
 	stream := newFakeStream()
 	stream.put(asset(t, "truck-2", 48, 2, nil), asset(t, "truck-10", 52, 13, func(a *devices.Asset) {
 		a.Name, a.Status, a.Has, a.Speed = "Anna", devices.Unknown, a.Has|devices.FieldSpeed, 10
@@ -104,6 +105,7 @@ func TestPageShowsAndFollowsTheStream(t *testing.T) {
 
 // A pin's tip is opaque where the heading points and nothing is there on the other side.
 func TestPinsTurnWithTheirHeading(t *testing.T) {
+	t.Parallel()
 	stream := newFakeStream()
 	stream.put(asset(t, "a", 10, 20, heading(0)))
 	b := openPage(t, stream)
@@ -120,6 +122,7 @@ func TestPinsTurnWithTheirHeading(t *testing.T) {
 }
 
 func TestPinsAreColouredByStatusAndFadeWithAge(t *testing.T) {
+	t.Parallel()
 	stream := newFakeStream()
 	longAgo := func(a *devices.Asset) { a.At -= 3600_000; a.Received -= 3600_000 }
 	stream.put(asset(t, "fresh", 0, 0, nil), asset(t, "old", 0, 10, longAgo),
@@ -133,6 +136,7 @@ func TestPinsAreColouredByStatusAndFadeWithAge(t *testing.T) {
 }
 
 func TestPageSaysThatItCatchesUpAndThatItReconnects(t *testing.T) {
+	t.Parallel()
 	stream := newFakeStream()
 	release := stream.holdReady()
 	defer release()
@@ -158,6 +162,7 @@ func TestPageSaysThatItCatchesUpAndThatItReconnects(t *testing.T) {
 
 // A 503 ends an EventSource for good; the page opens another, with the last id in the query.
 func TestPageComesBackAfterAnAnswerThatEndsTheEventSource(t *testing.T) {
+	t.Parallel()
 	stream := newFakeStream()
 	stream.put(asset(t, "a", 1, 1, nil), asset(t, "b", 1, 1, nil))
 	b := openPage(t, stream)
@@ -175,6 +180,7 @@ func TestPageComesBackAfterAnAnswerThatEndsTheEventSource(t *testing.T) {
 }
 
 func TestPageDropsEverythingWhenTheGatewayHasForgotten(t *testing.T) {
+	t.Parallel()
 	stream := newFakeStream()
 	stream.put(asset(t, "a", 1, 1, nil), asset(t, "b", 1, 1, nil))
 	b := openPage(t, stream)
@@ -186,6 +192,7 @@ func TestPageDropsEverythingWhenTheGatewayHasForgotten(t *testing.T) {
 }
 
 func TestListAndMapAreLinked(t *testing.T) {
+	t.Parallel()
 	stream := newFakeStream()
 	stream.put(asset(t, "a", 10, 10, nil), asset(t, "b", -10, -10, func(a *devices.Asset) {
 		a.Metrics = []devices.Metric{{Name: "fuel", Value: devices.NumberValue(41.5)}}
@@ -208,6 +215,7 @@ func TestListAndMapAreLinked(t *testing.T) {
 }
 
 func TestListFiltersAndTheMapFollows(t *testing.T) {
+	t.Parallel()
 	stream := newFakeStream()
 	stream.put(asset(t, "truck-1", 10, 10, nil), asset(t, "truck-2", 0, 0, func(a *devices.Asset) { a.Status = devices.Offline }), asset(t, "van", -10, -10, nil))
 	b := openPage(t, stream)
@@ -227,6 +235,7 @@ func TestListFiltersAndTheMapFollows(t *testing.T) {
 }
 
 func TestMapObeysTheKeyboard(t *testing.T) {
+	t.Parallel()
 	stream := newFakeStream()
 	stream.put(asset(t, "a", 10, 10, nil), asset(t, "b", -10, -10, nil))
 	b := openPage(t, stream)
@@ -241,6 +250,7 @@ func TestMapObeysTheKeyboard(t *testing.T) {
 }
 
 func TestEmptyInstallationSaysWhatToDoNext(t *testing.T) {
+	t.Parallel()
 	stream := newFakeStream()
 	b := openPage(t, stream)
 	b.WaitFor(`!document.querySelector('.empty').hidden`)
@@ -257,6 +267,7 @@ func TestEmptyInstallationSaysWhatToDoNext(t *testing.T) {
 }
 
 func TestThousandsOfAssetsAreAllOnTheMapAndFewRowsInTheDocument(t *testing.T) {
+	t.Parallel()
 	const many = 5000
 	stream := newFakeStream()
 	assets := make([]string, many)
@@ -274,6 +285,7 @@ func TestThousandsOfAssetsAreAllOnTheMapAndFewRowsInTheDocument(t *testing.T) {
 
 // The pure modules of the page are tested where they run: in JavaScript.
 func TestModulesOfThePage(t *testing.T) {
+	t.Parallel()
 	files, err := filepath.Glob("page_test/*.test.js")
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no tests in page_test: %v", err)

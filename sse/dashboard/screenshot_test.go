@@ -65,6 +65,8 @@ func TestScreenshots(t *testing.T) {
 		shoot(scheme)
 		b.Eval(`location.hash = '#/alerts'`, nil)
 		shoot(scheme + "-alerts")
+		b.Resize(2560, 1440)
+		shoot(scheme + "-wide")
 		b.ResizePhone(390, 844)
 		b.Eval(`location.hash = '#/'`, nil)
 		shoot(scheme + "-phone")

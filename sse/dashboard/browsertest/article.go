@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 )
 
@@ -22,10 +23,17 @@ func BuildArticle(t testing.TB) string {
 	return bundle(t, "article")
 }
 
-// bundle makes a page of a folder of testdata.
+var bundling sync.Mutex
+
+// bundle makes a page of a folder of testdata, once for all tests of the process where they share a Chromium.
 func bundle(t testing.TB, name string) string {
 	t.Helper()
-	out := t.TempDir()
+	bundling.Lock()
+	defer bundling.Unlock()
+	out := filepath.Join(sharedDir(t), name)
+	if exists(out) {
+		return out
+	}
 	source := filepath.Join(dashboardDir(t), "testdata", name)
 	packages := Packages(t)
 	Node(t, source, packages, filepath.Join(packages, "esbuild", "bin", "esbuild"), "main.jsx", "--bundle", "--jsx=automatic",
@@ -35,6 +43,7 @@ func bundle(t testing.TB, name string) string {
 		t.Fatalf("read page %s: %v", name, err)
 	}
 	if err := os.WriteFile(filepath.Join(out, "index.html"), index, 0o644); err != nil {
+		_ = os.RemoveAll(out)
 		t.Fatalf("write page %s: %v", name, err)
 	}
 	return out

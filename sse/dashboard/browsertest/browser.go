@@ -93,6 +93,13 @@ func (b *Browser) Resize(width, height int64) {
 	b.do("resize", chromedp.EmulateViewport(width, height))
 }
 
+// ResizeCoarse sets the size of the page in CSS pixels, half a device pixel each: a map that is drawn without a graphics
+// card has a quarter of the pixels, and everything stands where it stood.
+func (b *Browser) ResizeCoarse(width, height int64) {
+	b.t.Helper()
+	b.do("resize", chromedp.EmulateViewport(width, height, chromedp.EmulateScale(0.5)))
+}
+
 // ResizePhone makes the page that of a phone: two device pixels each, touch.
 func (b *Browser) ResizePhone(width, height int64) {
 	b.t.Helper()

@@ -68,6 +68,25 @@ var shared struct {
 	mu      sync.Mutex
 	wanted  bool
 	browser *chromium
+	dir     string // what all tests use; it ends with them
+}
+
+// sharedDir is a folder of all tests of the process, or the test's own where they share nothing.
+func sharedDir(t testing.TB) string {
+	t.Helper()
+	if !shared.wanted {
+		return t.TempDir()
+	}
+	shared.mu.Lock()
+	defer shared.mu.Unlock()
+	if shared.dir == "" {
+		dir, err := os.MkdirTemp("", "browsertest-") //nolint:usetesting // it outlives the test
+		if err != nil {
+			t.Fatalf("make folder of the tests: %v", err)
+		}
+		shared.dir = dir
+	}
+	return shared.dir
 }
 
 // Runner is a testing.M.
@@ -89,6 +108,11 @@ func (s sharing) Run() int {
 	code := s.Runner.Run()
 	shared.mu.Lock()
 	defer shared.mu.Unlock()
+	if shared.dir != "" {
+		if err := os.RemoveAll(shared.dir); err != nil {
+			complain("remove folder of the tests: %v", err)
+		}
+	}
 	if shared.browser == nil {
 		return code
 	}

@@ -18,6 +18,8 @@ import { MapView } from './MapView.tsx'
 import { isFor, sectionOf, SECTIONS, type Section } from './registry.ts'
 import { SignIn } from './SignIn.tsx'
 
+const MOST_COUNTED = 99 // in the badge, which must leave the bell to be seen
+
 export function Shell() {
   const { name } = useValue(route)
   const section = sectionOf(name)
@@ -57,7 +59,7 @@ function Rail({ section }: { section: Section }) {
           <li key={s.name}>
             <a href={hrefOf(s.name, ASSET_SECTIONS.includes(s.name) ? chosen : '')} aria-current={s === section ? 'page' : undefined} title={s.title}>
               <Icon name={s.icon} size={22} /><span>{s.title}</span>
-              {s.name === 'alerts' && raised > 0 && <b className={`count ${worst}`} aria-label={m.alerts.count(few(raised))}>{few(raised)}</b>}
+              {s.name === 'alerts' && raised > 0 && <b className={`count ${worst}`} aria-label={m.alerts.count(few(raised))}>{raised > MOST_COUNTED ? `${MOST_COUNTED}+` : raised}</b>}
             </a>
           </li>
         ))}
