@@ -1,7 +1,6 @@
 package dashboard_test
 
 import (
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"os"
@@ -61,15 +60,33 @@ func TestAppShowsAlertsAndAcknowledgesThem(t *testing.T) {
 	noErrors(t, b)
 }
 
-// axe finds nothing to object to: roles, names, contrast, in light and dark, on a phone too.
-func TestAppIsAccessible(t *testing.T) {
-	t.Parallel()
-	axe, err := os.ReadFile(filepath.Join(browsertest.Packages(t), "axe-core", "axe.min.js"))
+// axe loads what looks for what keeps people out, and returns what has it look at the page.
+func axe(t *testing.T, b *browsertest.Browser) (check func(what string)) {
+	t.Helper()
+	code, err := os.ReadFile(filepath.Join(browsertest.Packages(t), "axe-core", "axe.min.js"))
 	if err != nil {
 		t.Fatal(err)
 	}
+	b.Eval(string(code)+";0", nil)
+	return func(what string) {
+		t.Helper()
+		var violations []string
+		b.Eval(`axe.run(document, { resultTypes: ['violations'] }).then(r => r.violations.map(v => v.id + ': ' + v.nodes.map(n => n.html.slice(0, 160) + ' ' + n.failureSummary).join(' | ')))`, &violations)
+		for _, v := range violations {
+			t.Errorf("%s: %s", what, v)
+		}
+	}
+}
+
+// axe finds nothing to object to: roles, names, contrast, in light and dark, on a phone too.
+func TestAppIsAccessible(t *testing.T) {
+	t.Parallel()
 	stream := newFakeStream()
-	stream.put(asset(t, "a", 1, 1, heading(90)), asset(t, "b", 2, 2, func(a *devices.Asset) { a.Received -= 3600_000; a.Status = devices.Offline }))
+	stream.put(asset(t, "a", 1, 1, heading(90)), asset(t, "b", 2, 2, func(a *devices.Asset) {
+		a.Received -= 3600_000
+		a.Status = devices.Offline
+		a.Metrics = []devices.Metric{{Name: "fuel", Value: devices.NumberValue(41.5)}}
+	}))
 	var out atomic.Bool
 	b := openAppWith(t, stream, map[string]http.HandlerFunc{
 		"GET /api/alerts": says(`{"alerts":[` + alertJSON("one", "a", "raised", "critical", 1) + "," + alertJSON("two", "b", "acknowledged", "warning", 1) + `]}`),
@@ -82,24 +99,12 @@ func TestAppIsAccessible(t *testing.T) {
 		},
 	})
 	b.WaitFor(`state() === 'live' && rows().length === 2 && fleetcast.map()`)
-	b.Eval(string(axe)+";0", nil)
-	check := func(what string) {
-		t.Helper()
-		var found json.RawMessage
-		b.Eval(`axe.run(document, { resultTypes: ['violations'] }).then(r => r.violations.map(v => v.id + ': ' + v.nodes.map(n => n.html.slice(0, 160) + ' ' + n.failureSummary).join(' | ')))`, &found)
-		var violations []string
-		if err := json.Unmarshal(found, &violations); err != nil {
-			t.Fatal(err)
-		}
-		for _, v := range violations {
-			t.Errorf("%s: %s", what, v)
-		}
-	}
+	check := axe(t, b)
 	for _, scheme := range []string{"light", "dark"} {
 		b.Eval(fmt.Sprintf(`(() => { document.querySelector('.menu .opener').click(); [...document.querySelectorAll('.segments button')].find(b => b.textContent.toLowerCase() === %q).click() })()`, scheme), nil)
 		b.WaitFor(fmt.Sprintf(`document.documentElement.dataset.theme === %q`, scheme))
 		b.Eval(`location.hash = '#/map/b'`, nil)
-		b.WaitFor(`text('.details h2') === 'b'`)
+		b.WaitFor(`text('.details h2') === 'b' && document.querySelector('[data-metric]')`)
 		check(scheme + ", details")
 		b.Eval(`location.hash = '#/alerts'`, nil)
 		b.WaitFor(`document.querySelectorAll('.panel .alert').length === 2`)

@@ -177,6 +177,7 @@ func TestAppOfAnEmptyInstallationSaysWhatToDoNext(t *testing.T) {
 	var line string
 	b.WaitFor(`document.querySelector('.empty code')`)
 	b.Eval(`text('.empty code')`, &line)
+	axe(t, b)("empty installation")
 	want := "mosquitto_pub -t fleets/north/devices/truck-17/telemetry \\\n  -m '{\"lat\":48.85833,\"lon\":2.29513,\"speed\":16.9,\"heading\":71}'"
 	if line != want {
 		t.Errorf("the page says to try %s", line)
