@@ -19,8 +19,10 @@ func TestAppChartsEveryNumberSinceThePageWasOpened(t *testing.T) {
 			a.Has |= devices.FieldSpeed
 			a.Speed = 10
 			a.Metrics = []devices.Metric{
-				{Name: "cargo.temperature", Value: devices.NumberValue(4)}, {Name: "doors.closed", Value: devices.BoolValue(true)},
-				{Name: "engine.hours", Value: devices.NumberValue(812)}, {Name: "fuel", Value: devices.NumberValue(fuel)},
+				{Name: "cargo.temperature", Value: devices.NumberValue(4)},
+				{Name: "doors.closed", Value: devices.BoolValue(true)},
+				{Name: "engine.hours", Value: devices.NumberValue(812)},
+				{Name: "fuel", Value: devices.NumberValue(fuel)},
 			}
 		})
 	}
