@@ -49,7 +49,7 @@ type Options struct {
 
 // Limits bound what devices may cost. Each stands against the abuse that its comment names.
 type Limits struct {
-	// Connections bounds open connections: each costs some 25 kB and a file. Default 50,000, or fewer
+	// Connections bounds open connections: each costs some 6 to 12 kB and a file. Default 50,000, or fewer
 	// where the process may not open so many files.
 	Connections int
 	// PerAddress bounds those of one address (of a /64 in IPv6). Loopback is not counted: everything behind a proxy or
