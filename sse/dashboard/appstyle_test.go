@@ -14,7 +14,7 @@ import (
 func TestAppDrawsTheUsersStyle(t *testing.T) {
 	t.Parallel()
 	var style atomic.Value
-	other := http.NewServeMux() // it has no letters: a font that is asked for is missing
+	other := http.NewServeMux() // its server of letters lacks the page's font: MapLibre then draws them itself
 	other.HandleFunc("GET /style.json", func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Access-Control-Allow-Origin", "*")
 		says(style.Load().(string))(w, r)

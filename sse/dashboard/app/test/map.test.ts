@@ -1,7 +1,5 @@
-import type { StyleSpecification } from 'maplibre-gl'
-import { describe, expect, it, test } from 'vitest'
-import { FONT } from '../src/map/basemap.ts'
-import { fontOf, graticule, niceStep } from '../src/map/layers.ts'
+import { describe, expect, it } from 'vitest'
+import { graticule, niceStep } from '../src/map/layers.ts'
 import { polygons } from '../src/map/outlines.ts'
 import { parseTrail, Trail } from '../src/map/trail.ts'
 import { hrefOf, parseRoute } from '../src/state/route.ts'
@@ -62,12 +60,4 @@ describe('the viewport of a large fleet', () => {
     expect(widen([170, -80, 190, -70])).toEqual([164, -83, -164, -67])
     expect(widen([-170, -80, 170, 80])).toBe(null)
   })
-})
-
-test('names are written with a font that the style can load', () => {
-  const style = (glyphs: string | undefined, ...layers: object[]) => ({ version: 8, sources: {}, layers, ...(glyphs && { glyphs }) }) as StyleSpecification
-  const text = (font: unknown) => ({ id: 't', type: 'symbol', source: 's', layout: { 'text-font': font } })
-  expect(fontOf(style(undefined, text(['Noto'])))).toEqual(FONT)
-  expect(fontOf(style('https://x/{fontstack}/{range}.pbf', { id: 'b', type: 'background' }, text(['get', ['x']]), text(['Noto Sans Regular'])))).toEqual(['Noto Sans Regular'])
-  expect(fontOf(style('https://x/{fontstack}/{range}.pbf'))).toBe(null)
 })

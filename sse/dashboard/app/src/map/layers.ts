@@ -1,7 +1,7 @@
 // What lies on any base map: the graticule, geofences and the trail of the selected asset.
 
 import type { FeatureCollection, Position } from 'geojson'
-import type { GeoJSONSource, LayerSpecification, Map as MapLibre, StyleSpecification } from 'maplibre-gl'
+import type { GeoJSONSource, LayerSpecification, Map as MapLibre } from 'maplibre-gl'
 import { latOf, lonOf } from '../geo.ts'
 import { FONT } from './basemap.ts'
 import type { Camera } from './camera.ts'
@@ -14,30 +14,7 @@ export function addLayers(map: MapLibre, palette: Palette): void {
   for (const id of SOURCES) {
     if (!map.getSource(id)) map.addSource(id, { type: 'geojson', data: NONE, lineMetrics: id === 'trail', tolerance: id === 'trail' ? 0.2 : 0.375 })
   }
-  const font = fontOf(map.getStyle())
-  for (const layer of ownLayers(palette)) {
-    if (map.getLayer(layer.id)) continue
-    if (layer.type !== 'symbol') map.addLayer(layer)
-    else if (font) map.addLayer({ ...layer, layout: { ...layer.layout, 'text-font': font } })
-  }
-}
-
-/**
- * What names can be written with: the page's font, or where the user's style has a server of letters, one that it has
- * there. Of a font that is not there no tile would be drawn, the geofence included. null: there is none.
- */
-export function fontOf(style: StyleSpecification): string[] | null {
-  if (!style.glyphs) return FONT
-  for (const layer of style.layers) {
-    const font: unknown = layer.type === 'symbol' ? layer.layout?.['text-font'] : undefined
-    if (isFont(font)) return font
-  }
-  return null
-}
-
-// Names of fonts, and no expression.
-function isFont(font: unknown): font is string[] {
-  return Array.isArray(font) && font.length > 0 && font[0] !== 'get' && font.every(name => typeof name === 'string')
+  for (const layer of ownLayers(palette)) if (!map.getLayer(layer.id)) map.addLayer(layer)
 }
 
 export function ownLayers(p: Palette): LayerSpecification[] {
