@@ -25,6 +25,12 @@ type upstreamConn struct {
 	closed chan struct{} // by the first Close
 	close  func() error
 
+	// paho starts to read and only then empties its list of what is to be acknowledged. What came in between would never be
+	// acknowledged, and the broker, whose window stays full, would send nothing more. So nothing but the broker's answer is
+	// read until paho is up.
+	answered bool // owned by the reader
+	up       chan struct{}
+
 	given, written atomic.Uint64 // acknowledgements that paho was given, and those that it has written
 
 	mu  sync.Mutex
@@ -34,7 +40,7 @@ type upstreamConn struct {
 var errPacketTooLarge = errors.New("the broker sent a packet that is larger than we announced")
 
 func newUpstreamConn(nc net.Conn, host string, write time.Duration, most int) *upstreamConn {
-	c := &upstreamConn{Conn: nc, host: host, write: write, most: most, reader: bufio.NewReader(nc), closed: make(chan struct{})}
+	c := &upstreamConn{Conn: nc, host: host, write: write, most: most, reader: bufio.NewReader(nc), closed: make(chan struct{}), up: make(chan struct{})}
 	c.close = sync.OnceValue(func() error {
 		close(c.closed)
 		return nc.Close()
@@ -74,15 +80,26 @@ func (c *upstreamConn) Write(b []byte) (int, error) {
 }
 
 // Read reads no further than the end of a packet, or of its header, and refuses one that is too large before memory is
-// taken for it.
+// taken for it. After the first packet it waits for start.
 func (c *upstreamConn) Read(b []byte) (int, error) {
+	if c.answered {
+		select {
+		case <-c.up:
+		case <-c.closed:
+			return 0, net.ErrClosed
+		}
+	}
 	n, err := c.reader.Read(b[:min(len(b), c.packet.next())])
 	if !c.packet.pass(b[:n], c.most) {
 		_ = c.Close()
 		return 0, errPacketTooLarge
 	}
+	c.answered = c.answered || n > 0 && c.packet.isBetween()
 	return n, err
 }
+
+// start lets what follows the broker's answer through. It is called once.
+func (c *upstreamConn) start() { close(c.up) }
 
 // drained waits until paho has written every acknowledgement that it was given, the connection is closed, or ctx ends.
 // paho gathers them, forgets at once those that it has when it is told to disconnect, and tells nobody.
@@ -110,6 +127,9 @@ type framing struct {
 
 // next is how many bytes may be passed at once.
 func (f *framing) next() int { return max(f.left, 1) }
+
+// isBetween tells whether the last byte was the end of a packet.
+func (f *framing) isBetween() bool { return !f.inLength && f.left == 0 }
 
 // pass notes bytes that were read, at most next of them, and tells whether the packet is still within its bound.
 func (f *framing) pass(b []byte, most int) bool {

@@ -12,19 +12,29 @@ import (
 	"github.com/eclipse/paho.golang/packets"
 )
 
-// fake is a broker that lets everybody in, refuses subscriptions, and then sends bytes of the test's choice.
+// fake is a broker that lets everybody in, refuses subscriptions unless told otherwise, and sends bytes of the test's choice.
 type fake struct {
 	net.Listener
-	then []byte
+	greets []byte // in one write with the answer to CONNECT
+	then   []byte // after an answer to a ping
+	grants byte   // the code for a subscription, instead of a refusal
+	acked  chan struct{}
 }
 
 func startFake(t *testing.T, then ...byte) *fake {
+	t.Helper()
+	f := &fake{then: then, grants: 0x87, acked: make(chan struct{}, 1)}
+	f.start(t)
+	return f
+}
+
+func (f *fake) start(t *testing.T) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := &fake{Listener: l, then: then}
+	f.Listener = l
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -40,7 +50,6 @@ func startFake(t *testing.T, then ...byte) *fake {
 		_ = l.Close()
 		<-done
 	})
-	return f
 }
 
 func (f *fake) address() string { return f.Addr().String() }
@@ -56,11 +65,16 @@ func (f *fake) serve(t *testing.T, nc net.Conn) {
 		}
 		switch first & 0xf0 {
 		case 0x10:
-			_, err = nc.Write([]byte{0x20, 3, 0, 0, 0})
+			_, err = nc.Write(append([]byte{0x20, 3, 1, 0, 0}, f.greets...))
 		case 0x80:
 			filters := 4
 			suback := append([]byte{0x90, byte(3 + filters)}, body[0], body[1], 0)
-			_, err = nc.Write(append(suback, bytes.Repeat([]byte{0x87}, filters)...))
+			_, err = nc.Write(append(suback, bytes.Repeat([]byte{f.grants}, filters)...))
+		case 0x40:
+			select {
+			case f.acked <- struct{}{}:
+			default:
+			}
 		case 0xc0:
 			_, err = nc.Write(append([]byte{0xd0, 0}, f.then...))
 		}
@@ -146,6 +160,7 @@ func FuzzFraming(f *testing.F) {
 		defer theirs.Close()
 		c := newUpstreamConn(ours, "h", time.Second, most)
 		defer func() { _ = c.Close() }()
+		c.start()
 		c.reader.Reset(iotest.OneByteReader(bytes.NewReader(stream)))
 		got, err := io.ReadAll(c)
 		if !bytes.HasPrefix(stream, got) {

@@ -89,6 +89,7 @@ func (u *Upstream) onUp(ack *paho.Connack) {
 	host := ""
 	if u.conn != nil {
 		host = u.conn.host
+		u.conn.start()
 	}
 	u.mu.Unlock()
 	u.log.Info("mqtt upstream connected", "host", host, "client_id", u.options.ClientID, "session_present", ack.SessionPresent)
