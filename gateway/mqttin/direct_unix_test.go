@@ -16,7 +16,7 @@ import (
 // or out of order where one gives way to the other, and nobody else waits meanwhile. The buffers are smaller than the
 // acknowledgements, and no smaller: with the least that the kernel gives, a window may open by some bytes a second.
 func TestAcknowledgementsGoOnWhereTheSocketWasFull(t *testing.T) {
-	const messages = 20_000
+	const messages = 12_000
 	h := start(t, Limits{Unacked: messages, Write: patience})
 	dialer := net.Dialer{Control: func(_, _ string, c syscall.RawConn) (err error) { // later the window is open already
 		return errors.Join(c.Control(func(fd uintptr) { err = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF, 16<<10) }), err)

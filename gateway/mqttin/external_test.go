@@ -243,6 +243,7 @@ func TestTheSecondAddressIsTriedWhereTheFirstIsDown(t *testing.T) {
 }
 
 func TestABlackHoleIsNoticedByTheKeepAlive(t *testing.T) {
+	t.Parallel() // it waits
 	o := startOuter(t)
 	r := startRelay(t, o.address)
 	d := openDoor(t, UpstreamOptions{URLs: []string{"mqtt://" + r.Addr().String(), "mqtt://" + o.address}, ClientID: "door", KeepAlive: time.Second})

@@ -304,6 +304,7 @@ func TestACredentialThatIsRevokedWhileItIsCheckedDoesNotGetIn(t *testing.T) {
 }
 
 func TestACredentialThatExpiresEndsItsConnection(t *testing.T) {
+	t.Parallel() // it waits
 	p := aDevice("truck-1", "north")
 	p.Expires = time.Now().Add(50 * time.Millisecond)
 	late := aDevice("truck-2", "north")

@@ -178,6 +178,8 @@ func TestARouteCacheIsBounded(t *testing.T) {
 	r, _ := connect(t, h, connectOptions{id: "c"})
 	for i := range uint16(routesPerSession + 50) {
 		r.publish(fmt.Sprintf("topics/%d", i), "x", 1, i+1)
+	}
+	for i := range uint16(routesPerSession + 50) {
 		r.expect(0x40, i+1)
 	}
 	r.ping()

@@ -142,6 +142,7 @@ func TestKeepAliveIsImposedBetweenBounds(t *testing.T) {
 }
 
 func TestASilentClientEndsAfterItsKeepAlive(t *testing.T) {
+	t.Parallel() // it waits
 	h := start(t, Limits{KeepAliveMin: 1, KeepAliveMax: time.Second})
 	r := dial(t, h)
 	r.send(connectPacket(connectOptions{version: 4, id: "silent", keepalive: 0}))
@@ -306,6 +307,7 @@ func TestKeptSessionsAreBounded(t *testing.T) {
 }
 
 func TestAnExpiredSessionLeavesNothing(t *testing.T) {
+	t.Parallel() // it waits
 	h := start(t, Limits{SessionExpiry: time.Second})
 	r, _ := connect(t, h, connectOptions{id: "brief", keep: true})
 	r.send(subscribePacket(4, 1, "fleets/f/devices/d/commands/#"))

@@ -15,7 +15,7 @@ import (
 // not on how many they are, and keeps a bounded number of bytes.
 func TestACrowdThatComesBackSharesItsSlices(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		const crowd, fleet = 400, 300
+		const crowd, fleet = 250, 150
 		w := newWorld(t, 1)
 		h := startHub(t, w)
 		live := func(n int) {
@@ -67,7 +67,7 @@ func TestACrowdThatComesBackSharesItsSlices(t *testing.T) {
 // Those who come with nothing share one snapshot: however many come at once, each slice of it is made once.
 func TestACrowdWithoutIDsSharesOneSnapshot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		const crowd = 80
+		const crowd = 40
 		w := newWorld(t, 1)
 		for i := range 1500 {
 			w.set("north", dev(i), 100)
