@@ -132,11 +132,16 @@ func (p *poller) watch(fd int, events uint32) error {
 // adopt takes a connection that was greeted, whose goroutine may end then. It returns false where it is not one to be watched.
 func (p *poller) adopt(c *conn) bool {
 	sock, ok := c.raw.(*socket)
-	if !ok || !p.isOn(c) {
+	if !ok {
+		return false
+	}
+	if !p.isOn(c) {
+		sock.stayAlone()
 		return false
 	}
 	fd, err := sock.another()
 	if err != nil {
+		sock.stayAlone()
 		return false
 	}
 	p.mu.Lock()
@@ -146,6 +151,7 @@ func (p *poller) adopt(c *conn) bool {
 		p.forget(fd)
 		_ = unix.EpollCtl(p.epoll, unix.EPOLL_CTL_DEL, fd, nil)
 		_ = unix.Close(fd)
+		sock.stayAlone()
 		return false
 	}
 	p.broker.talking.Add(1)

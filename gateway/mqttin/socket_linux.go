@@ -32,6 +32,7 @@ type socket struct {
 	claimed bool       // somebody reads it, or will: see poller
 	drained bool       // there was nothing more to read, and nothing was heard since
 	hungUp  bool       // the peer sends nothing any more, so that the end is there to be read
+	alone   bool       // it is not taken over, nor will be
 	readBy  time.Time
 	writeBy time.Time
 	data    chan struct{} // somebody waits until there is something to read; of capacity 1
@@ -237,11 +238,20 @@ func (s *socket) claimLate(now time.Time) bool {
 // isLate needs s.mu.
 func (s *socket) isLate(now time.Time) bool { return !s.readBy.IsZero() && now.After(s.readBy) }
 
-// claimSoon claims a socket, for which it waits until then, and has it read even if nothing was heard.
+// stayAlone notes that the socket has a goroutine of its own.
+func (s *socket) stayAlone() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.alone = true
+	poke(&s.free)
+}
+
+// claimSoon claims a socket, for which it waits until then, and has it read even if nothing was heard. One that was greeted a
+// moment ago may not be taken over yet: it is claimed from the beginning.
 func (s *socket) claimSoon(until time.Time) bool {
 	for {
 		s.mu.Lock()
-		if s.shut || s.fd < 0 {
+		if s.shut || s.alone || s.taken.Load() && s.fd < 0 {
 			s.mu.Unlock()
 			return false
 		}
@@ -283,6 +293,7 @@ func (s *socket) Close() error {
 	}
 	s.shut = true
 	if !s.taken.Load() {
+		poke(&s.free)
 		return s.tcp.Close()
 	}
 	poke(&s.data)
