@@ -152,6 +152,7 @@ func TestAppSaysHowOldItsDataIs(t *testing.T) {
 	stream.cutAll()
 	b.WaitFor(`state() === 'offline' && text('.freshness strong') === 'Reconnecting' && document.title.startsWith('Reconnecting')`)
 	b.WaitFor(`text('.banner').includes('The connection is lost')`)
+	b.WaitFor(`getComputedStyle(rows()[0].querySelector('.dot.online')).backgroundColor === 'rgba(0, 0, 0, 0)'`) // nobody knows
 	release := stream.holdReady()
 	defer release()
 	stream.put(asset(t, "fresh", 1, 1, nil))
