@@ -56,7 +56,7 @@ $(APP): $(MODULES) $(shell find $(PAGE)/app $(PAGE)/client -type f -not -path '*
 	cd $(PAGE) && npm run --silent build --workspace app -- --logLevel warn
 	@touch $@
 
-test: go deps ## every test with the race detector; installs what it needs, or says what is missing
+test: go deps assets ## every test with the race detector; installs what it needs, or says what is missing
 	$(GO) test -race -timeout 15m $(TESTFLAGS) ./...
 	$(GO) test $(TESTFLAGS) -run TestDamageAnywhereIsFound ./devices/store/embedded # what the race detector does not let a process survive
 

@@ -79,7 +79,7 @@ func (r *reader) command(ctx context.Context, command string, env []string) *exe
 	if strings.HasPrefix(command, "make ") {
 		cmd.Dir = root
 	}
-	cmd.Env = append(os.Environ(), append(env, "FLEETCAST_SERVER=http://127.0.0.1:"+r.http, "TOKEN=not asked for in open mode")...)
+	cmd.Env = append(os.Environ(), append(env, "FLEETCAST_SERVER=http://127.0.0.1:"+r.http, "FLEETCAST_ADMIN=http://127.0.0.1:"+r.admin, "TOKEN=not asked for in open mode")...)
 	return cmd
 }
 
