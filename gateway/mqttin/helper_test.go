@@ -22,6 +22,10 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // patience is how long a test waits for what must come about. It is never measured.
 const patience = 20 * time.Second
 
+// commitAtOnce is a CommitEvery for tests that say one message after the other and wait for each: the time from one commit to the
+// next would be most of theirs.
+const commitAtOnce = 200 * time.Microsecond
+
 // eventually waits until ok, which is asked again and again.
 func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()

@@ -13,7 +13,7 @@ import (
 
 func routing(t testing.TB, limits Limits) *harness {
 	t.Helper()
-	return startWith(t, Options{Route: true, Limits: limits})
+	return startWith(t, Options{Route: true, CommitEvery: commitAtOnce, Limits: limits})
 }
 
 func TestAMessageComesAtTheLowerOfBothQualities(t *testing.T) {

@@ -145,7 +145,7 @@ func matchesByTheBook(filter, topic string) bool {
 }
 
 func TestFleetsAreWalls(t *testing.T) {
-	h := guarded(t, Options{Route: true, Limits: Limits{LoginsPerMinute: 1_000_000}}, wallsAuth())
+	h := guarded(t, Options{Route: true, CommitEvery: commitAtOnce, Limits: Limits{LoginsPerMinute: 1_000_000}}, wallsAuth())
 	retained := map[place]bool{}
 	rapid.Check(t, func(rt *rapid.T) {
 		w := &walls{T: rt, h: h, t: t, retained: retained}
