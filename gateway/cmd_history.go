@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/fleetcast/fleetcast/gateway/app"
 	"github.com/fleetcast/fleetcast/gateway/history"
 )
 
@@ -82,13 +83,17 @@ func (c *printHistoryCommand) Run(t *terminal) error {
 
 type loadHistoryCommand struct {
 	Dir      string `required:"" env:"FLEETCAST_HISTORY_DIR" help:"Directory of --history-dir." placeholder:"DIR"`
-	Postgres string `required:"" env:"FLEETCAST_HISTORY_POSTGRES" help:"postgres://user:password@host/database. A password is better set by the variable, or by PostgreSQL's own PGPASSWORD or .pgpass." placeholder:"URL"`
+	Postgres string `required:"" env:"FLEETCAST_HISTORY_POSTGRES" help:"postgres://user:password@host/database. A password is better set by the variable, in a file (file:PATH), or by PostgreSQL's own PGPASSWORD or .pgpass." placeholder:"URL"`
 	Follow   bool   `help:"Go on with what is written, until a signal."`
 }
 
 // Run loads.
 func (c *loadHistoryCommand) Run(ctx context.Context, t *terminal) error {
-	l, err := history.Load(ctx, c.Dir, c.Postgres, c.Follow)
+	database, err := app.Secret(c.Postgres)
+	if err != nil {
+		return err
+	}
+	l, err := history.Load(ctx, c.Dir, database, c.Follow)
 	_, said := fmt.Fprintf(t.out, "%d readings were loaded, %d were there already, %d lines were no readings\n", l.Readings, l.Known, l.Skipped)
 	return errors.Join(err, said)
 }

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/fleetcast/fleetcast/devices"
+	"github.com/fleetcast/fleetcast/gateway/app"
 )
 
 // remoteTimeout bounds a command's request; an import takes longer.
@@ -37,25 +38,25 @@ type remote struct {
 	Token string `kong:"-"`
 }
 
-// proof is what the command shows: FLEETCAST_TOKEN, else what a gateway of this machine left in its data directory. That
+// proof is what the command shows: FLEETCAST_TOKEN, which may be file:PATH, else what a gateway of this machine left in its data directory. That
 // is shown to this machine only: a directory that somebody else's gateway may write leads to nobody else.
-func (r *remote) proof(target *url.URL) string {
+func (r *remote) proof(target *url.URL) (string, error) {
 	if r.Token != "" {
-		return r.Token
+		return r.Token, nil
 	}
 	if token := os.Getenv("FLEETCAST_TOKEN"); token != "" {
-		return token
+		return app.Secret(token)
 	}
 	if host := target.Hostname(); host != "localhost" {
 		if addr, err := netip.ParseAddr(host); err != nil || !addr.IsLoopback() {
-			return ""
+			return "", nil
 		}
 	}
 	text, err := os.ReadFile(filepath.Join(r.DataDir, "admin.token"))
 	if err != nil {
-		return "" // in open mode there is none, and none is needed
+		return "", nil //nolint:nilerr // in open mode there is none, and none is needed
 	}
-	return strings.TrimSpace(string(text))
+	return strings.TrimSpace(string(text)), nil
 }
 
 // send makes a request and returns the answer, whose body the caller closes. An answer that says no is an error with the
@@ -72,7 +73,11 @@ func (r *remote) send(ctx context.Context, method, path string, query url.Values
 	if body != nil {
 		req.Header.Set("Content-Type", contentType)
 	}
-	if proof := r.proof(req.URL); proof != "" {
+	proof, err := r.proof(req.URL)
+	if err != nil {
+		return nil, fmt.Errorf("FLEETCAST_TOKEN: %w", err)
+	}
+	if proof != "" {
 		req.Header.Set("Authorization", "Bearer "+proof)
 	}
 	transport, err := r.transport()

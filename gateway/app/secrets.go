@@ -55,6 +55,19 @@ func texts(v reflect.Value) []reflect.Value {
 	return all
 }
 
+// Secret is a value that may stand in a file: file:PATH is what is in it.
+func Secret(value string) (string, error) {
+	path, ok := strings.CutPrefix(value, secretFile)
+	if !ok {
+		return value, nil
+	}
+	text, err := readSecret(path)
+	if err != nil {
+		return "", fmt.Errorf("read secret: %w", err)
+	}
+	return text, nil
+}
+
 func readSecret(path string) (string, error) {
 	f, err := os.Open(path) //nolint:gosec // the path is the setting itself
 	if err != nil {
