@@ -142,8 +142,8 @@ func (p *parts) wireStreams(o *Options, part func(name string) *slog.Logger) (er
 }
 
 // redisCommitEvery is how long a door gathers messages where each append is a call to Redis, which wakes three processes. Half
-// of it is the wait in the mean, and all of it lies within the ten milliseconds that the door has.
-const redisCommitEvery = 10 * time.Millisecond
+// of it is the wait in the mean, which with the append itself is within the ten milliseconds that the door has.
+const redisCommitEvery = 12 * time.Millisecond
 
 func (o *Options) commitEvery() time.Duration {
 	if o.Store.Redis != "" {

@@ -30,13 +30,13 @@ func TestThePageHasTheModelsTable(t *testing.T) {
 	}
 }
 
-// The model at what was measured: the whole path of 2,000 devices at 1/s and 100 viewers took 0.26 of a core with Redis and split
+// The model at what was measured: the whole path of 2,000 devices at 1/s and 100 viewers took 0.23 to 0.26 of a core with Redis and split
 // roles, and one that holds 20,000 viewers writes to each ten times a second.
 func TestTheModelIsNearWhatWasMeasured(t *testing.T) {
 	s := Of(Demand{Devices: 2000, Every: time.Second, Fleets: 1, Viewers: 100, InView: 2000, Tick: 100 * time.Millisecond, Plain: true})
 	cores := (s.Doors.Cores + s.Bridges.Cores + s.Redis.Cores + s.Edges.Cores) * use
 	if cores < 0.2 || cores > 0.35 {
-		t.Errorf("%v cores: it took 0.26", cores)
+		t.Errorf("%v cores: it took 0.23 to 0.26", cores)
 	}
 	if s.MessagesPerSecond != 2000 || s.UpdatesPerSecond != 200_000 || s.Cells != 1 || s.Partitions != 1 {
 		t.Errorf("%+v", s)
