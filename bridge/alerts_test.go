@@ -251,14 +251,39 @@ func TestWhatWasClearedIsForgottenInTime(t *testing.T) {
 	}
 	r.committed()
 	r.time += r.opts.AlertsKept.Milliseconds() - second
-	r.tidyAlerts(r.truck(), r.time)
+	r.tidyAlerts(r.truck(), r.time, 0)
 	if n := len(r.notes()); n != 1 || !r.truck().dirty {
 		t.Errorf("%d are kept", n)
 	}
 	r.time += 2 * second
-	r.tidyAlerts(r.truck(), r.time)
+	r.tidyAlerts(r.truck(), r.time, 0)
 	if r.truck().alerts != nil || r.judging.watched != 0 {
 		t.Errorf("%+v", r.truck().alerts)
+	}
+}
+
+// The sweep asks the fleet: it may keep its alerts shorter or longer than others.
+func TestAFleetSaysHowLongItsAlertsAreKept(t *testing.T) {
+	for name, c := range map[string]struct {
+		kept  time.Duration
+		after int64
+		want  int
+	}{
+		"shorter": {time.Hour, 2 * 3600 * second, 0}, "longer": {48 * time.Hour, 47 * 3600 * second, 1}, "as others": {0, 25 * 3600 * second, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRuled(t, fastRule)
+			people := newFakeRegistry()
+			people.fleets[fleetID(t, "north")] = FleetTimes{AlertsKept: c.kept}
+			r.opts.Registry = people
+			r.speed(30)
+			r.time += second
+			r.speed(1)
+			r.look(r.truck(), r.time+c.after, r.time, 0, nil)
+			if n := len(r.notes()); n != c.want {
+				t.Errorf("%d are kept", n)
+			}
+		})
 	}
 }
 

@@ -196,8 +196,9 @@ func (s *state) closeAlerts(d *device, why string) {
 	s.settleAlerts(d, w)
 }
 
-// tidyAlerts forgets what was cleared long ago, and ends what a device that is quiet now had held back.
-func (s *state) tidyAlerts(d *device, now int64) {
+// tidyAlerts forgets what was cleared long ago, and ends what a device that is quiet now had held back. kept is for how long the
+// device's fleet keeps alerts; 0: as long as others.
+func (s *state) tidyAlerts(d *device, now int64, kept time.Duration) {
 	w := d.alerts
 	if w == nil {
 		return
@@ -206,7 +207,10 @@ func (s *state) tidyAlerts(d *device, now int64) {
 		s.touch(d)
 		s.tell(d, w.late.Close(&d.asset, now, "newer readings follow", s.judging.steps[:0]))
 	}
-	if w.forget(now - s.opts.AlertsKept.Milliseconds()) {
+	if kept == 0 {
+		kept = s.opts.AlertsKept
+	}
+	if w.forget(now - kept.Milliseconds()) {
 		s.touch(d)
 	}
 	s.settleAlerts(d, w)

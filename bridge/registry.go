@@ -16,8 +16,8 @@ type Registry interface {
 	Registered(device devices.DeviceID) (Registered, bool)
 	// Lookup asks the store itself, for where this process may be behind the door that let a device in.
 	Lookup(ctx context.Context, device devices.DeviceID) (Registered, bool, error)
-	// Fleet returns what is set for the presence of a fleet's devices.
-	Fleet(fleet devices.FleetID) FleetPresence
+	// Fleet returns what is set for a fleet's devices.
+	Fleet(fleet devices.FleetID) FleetTimes
 	// Follow begins a feed for one owner. Its first news comes when the registry is loaded, and says All.
 	Follow() RegistryFeed
 }
@@ -29,12 +29,14 @@ type Registered struct {
 	Born  int64  // another for every time that the id was registered; not 0
 }
 
-// FleetPresence is what is set for a fleet; 0: nothing is.
-type FleetPresence struct {
+// FleetTimes is what is set for a fleet; 0: nothing is.
+type FleetTimes struct {
 	// Silence is after how long without a message a device is taken for offline, whether or not it is connected.
 	Silence time.Duration
 	// RetireAfter is after how long without a sign of life a device leaves the live state.
 	RetireAfter time.Duration
+	// AlertsKept is how long an alert that was cleared can still be looked up; 0: Options.AlertsKept.
+	AlertsKept time.Duration
 }
 
 // RegistryNews is what changed since the last.

@@ -16,14 +16,14 @@ type fakeRegistry struct {
 	mu      sync.Mutex
 	devices map[devices.DeviceID]Registered
 	store   map[devices.DeviceID]Registered // what Lookup knows besides
-	fleets  map[devices.FleetID]FleetPresence
+	fleets  map[devices.FleetID]FleetTimes
 	feeds   []*fakeFeed
 	away    int // how many of the next Lookups fail
 	lookups int
 }
 
 func newFakeRegistry() *fakeRegistry {
-	return &fakeRegistry{devices: map[devices.DeviceID]Registered{}, store: map[devices.DeviceID]Registered{}, fleets: map[devices.FleetID]FleetPresence{}}
+	return &fakeRegistry{devices: map[devices.DeviceID]Registered{}, store: map[devices.DeviceID]Registered{}, fleets: map[devices.FleetID]FleetTimes{}}
 }
 
 func (f *fakeRegistry) Registered(id devices.DeviceID) (Registered, bool) {
@@ -45,7 +45,7 @@ func (f *fakeRegistry) Lookup(_ context.Context, id devices.DeviceID) (Registere
 	return reg, ok, nil
 }
 
-func (f *fakeRegistry) Fleet(id devices.FleetID) FleetPresence {
+func (f *fakeRegistry) Fleet(id devices.FleetID) FleetTimes {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.fleets[id]

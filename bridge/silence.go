@@ -45,7 +45,7 @@ func (d *device) learn(received int64) {
 }
 
 // allowed is how long a device may be silent, and what it is taken for then. 0 is for ever.
-func (d *device) allowed(set FleetPresence) (limit int64, then devices.Status) {
+func (d *device) allowed(set FleetTimes) (limit int64, then devices.Status) {
 	switch {
 	case set.Silence > 0:
 		return set.Silence.Milliseconds(), devices.Offline
@@ -77,11 +77,11 @@ func (n *doorsNow) isDeaf() bool {
 type round struct {
 	next   int                   // the place in state.all of the next
 	absent map[bus.DoorID]uint64 // doors with connections that the bus did not have, and in which of its answers
-	fleets map[devices.FleetID]FleetPresence
+	fleets map[devices.FleetID]FleetTimes
 }
 
 func newRound() round {
-	return round{absent: map[bus.DoorID]uint64{}, fleets: map[devices.FleetID]FleetPresence{}}
+	return round{absent: map[bus.DoorID]uint64{}, fleets: map[devices.FleetID]FleetTimes{}}
 }
 
 // sweep looks at the next part of the devices: whose door is dead, who is silent for too long, who has been for so long
@@ -129,7 +129,7 @@ func (s *state) look(d *device, now, quiet int64, owner time.Duration, doors *do
 		s.touch(d)
 		s.judge(d, rules.ByStatus, now)
 	}
-	s.tidyAlerts(d, now)
+	s.tidyAlerts(d, now, set.AlertsKept)
 	if set.RetireAfter > 0 && now-d.asset.Received > set.RetireAfter.Milliseconds() {
 		s.counters.add(countRetired)
 		s.drop(d)

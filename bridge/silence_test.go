@@ -245,7 +245,7 @@ func TestADeviceThatWasHeardOnceIsUnknownAfterAWhile(t *testing.T) {
 func TestSilenceOfConnectedDevicesIsJudgedWhereAFleetSaysAfterHowLong(t *testing.T) {
 	inScene(t, func(s *scene) {
 		door := s.door()
-		s.reg.fleets[fleetID(t, "north")] = FleetPresence{Silence: 20 * time.Second}
+		s.reg.fleets[fleetID(t, "north")] = FleetTimes{Silence: 20 * time.Second}
 		door.connection(1, true)
 		s.pass(19 * time.Second)
 		s.want("online", "before its time")
@@ -275,7 +275,7 @@ func TestSilenceProvesNothingWhileADoorDoesNotHear(t *testing.T) {
 func TestAssetsThatAreSilentForLongRetire(t *testing.T) {
 	inScene(t, func(s *scene) {
 		door := s.door()
-		s.reg.fleets[fleetID(t, "north")] = FleetPresence{RetireAfter: time.Hour}
+		s.reg.fleets[fleetID(t, "north")] = FleetTimes{RetireAfter: time.Hour}
 		door.read()
 		s.pass(time.Hour)
 		if got := s.status(); got == "removed" {

@@ -85,7 +85,7 @@ func TestDevicesAreManagedFromTheCommandLine(t *testing.T) {
 		{1, "devices reject truck-18", "there is no such device"}, // in quarantine; it stays what it is
 		{0, "devices delete truck-18", "truck-18 is gone"},
 		{1, "devices show truck-18", "there is no such device"},
-		{0, "fleets create east --name East --retire-after-s 3600 --max-devices 10", `"retire_after_s":3600`},
+		{0, "fleets create east --name East --retire-after-s 3600 --max-devices 10 --alerts-s 3600 --history-s 86400", `"alerts_s":3600,"history_s":86400`},
 		{0, `fleets update east --hygiene {"max_speed":50}`, `"max_speed":50`},
 		{0, "fleets list", "north"},
 		{0, "fleets show east", `"name":"East"`},

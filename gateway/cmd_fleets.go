@@ -28,12 +28,14 @@ type fleetFlags struct {
 	MaxDevices  *int   `help:"How many devices it may have; 0: no bound of its own." placeholder:"N"`
 	Silence     *int   `name:"silence-s" help:"After how many seconds of silence a device without a connection here is offline; 0: learned." placeholder:"N"`
 	RetireAfter *int   `name:"retire-after-s" help:"After how many seconds of silence an asset is removed; 0: never." placeholder:"N"`
+	Alerts      *int   `name:"alerts-s" help:"For how many seconds alerts can be looked up after they were cleared; 0: as --alerts-keep says." placeholder:"N"`
+	History     *int   `name:"history-s" help:"For how many seconds readings are kept in the history; 0: as --history-keep says." placeholder:"N"`
 	Hygiene     string `help:"What of its readings is believed: an object of JSON that is merged into what is set." placeholder:"JSON"`
 }
 
 func (f *fleetFlags) members() (map[string]any, error) {
 	m := f.deviceFlags.members()
-	for name, value := range map[string]*int{"max_devices": f.MaxDevices, "silence_s": f.Silence, "retire_after_s": f.RetireAfter} {
+	for name, value := range map[string]*int{"max_devices": f.MaxDevices, "silence_s": f.Silence, "retire_after_s": f.RetireAfter, "alerts_s": f.Alerts, "history_s": f.History} {
 		if value != nil {
 			m[name] = *value
 		}

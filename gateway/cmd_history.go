@@ -94,7 +94,7 @@ func (c *loadHistoryCommand) Run(ctx context.Context, t *terminal) error {
 		return err
 	}
 	l, err := history.Load(ctx, c.Dir, database, c.Follow)
-	_, said := fmt.Fprintf(t.out, "%d readings were loaded, %d were there already, %d lines were no readings\n", l.Readings, l.Known, l.Skipped)
+	_, said := fmt.Fprintf(t.out, "%d readings were loaded, %d were there already, %d were older than their fleet keeps, %d lines were no readings\n", l.Readings, l.Known, l.Old, l.Skipped)
 	return errors.Join(err, said)
 }
 

@@ -15,6 +15,10 @@ const (
 	maxSilence      = 30 * 24 * 3600
 	minRetire       = 60
 	maxRetire       = 10 * 365 * 24 * 3600
+	minAlerts       = 60
+	maxAlerts       = 30 * 24 * 3600
+	minHistory      = 3600
+	maxHistory      = 10 * 365 * 24 * 3600
 )
 
 // Fleet is what people say about a fleet. It is the value of its record and what the API shows. A Fleet that came out of
@@ -32,6 +36,11 @@ type Fleet struct {
 	Silence int `json:"silence_s,omitempty"`
 	// RetireAfter is after how many seconds without a sign of life an asset is removed from the live state; 0: never.
 	RetireAfter int `json:"retire_after_s,omitempty"`
+	// Alerts is for how many seconds its alerts can be looked up after they were cleared; 0: as long as the gateway's own
+	// setting says.
+	Alerts int `json:"alerts_s,omitempty"`
+	// History is for how many seconds its readings are kept where history is written; 0: as the gateway's own setting says.
+	History int `json:"history_s,omitempty"`
 	// Hygiene says what of its readings is believed, and how much of its trails is kept; nil: what holds for all.
 	Hygiene *devices.HygieneSettings `json:"hygiene,omitempty"`
 	Created int64                    `json:"created"` // unix ms
@@ -51,6 +60,10 @@ func (f *Fleet) Check() error {
 		return devices.Errorf(devices.Invalid, "silence_s", "is not 0 and not between %d and %d", minSilence, maxSilence)
 	case f.RetireAfter != 0 && (f.RetireAfter < minRetire || f.RetireAfter > maxRetire):
 		return devices.Errorf(devices.Invalid, "retire_after_s", "is not 0 and not between %d and %d", minRetire, maxRetire)
+	case f.Alerts != 0 && (f.Alerts < minAlerts || f.Alerts > maxAlerts):
+		return devices.Errorf(devices.Invalid, "alerts_s", "is not 0 and not between %d and %d", minAlerts, maxAlerts)
+	case f.History != 0 && (f.History < minHistory || f.History > maxHistory):
+		return devices.Errorf(devices.Invalid, "history_s", "is not 0 and not between %d and %d", minHistory, maxHistory)
 	}
 	if err := CheckName(f.Name); err != nil {
 		return err

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/fleetcast/fleetcast/devices"
 	"github.com/fleetcast/fleetcast/devices/secret"
@@ -145,9 +146,15 @@ func TestFleetsHaveSettings(t *testing.T) {
 	if err != nil || f.Silence != 0 || f.Hygiene.MaxSpeed != 50 || f.Hygiene.MinDistance != 1 {
 		t.Fatalf("%+v %v", f, err)
 	}
-	for _, patch := range []string{`{"silence_s":1}`, `{"retire_after_s":5}`, `{"max_devices":-1}`, `{"hygiene":[1]}`, `{"hygiene":{"bad":1}}`, `{"hygiene":{"max_speed":-1}}`, `{"id":"x"}`} {
+	for _, patch := range []string{`{"silence_s":1}`, `{"retire_after_s":5}`, `{"alerts_s":59}`, `{"alerts_s":2592001}`, `{"history_s":3599}`, `{"history_s":-1}`, `{"max_devices":-1}`, `{"hygiene":[1]}`, `{"hygiene":{"bad":1}}`, `{"hygiene":{"max_speed":-1}}`, `{"id":"x"}`} {
 		_, err := r.UpdateFleet(t.Context(), north, []byte(patch), 0)
 		wantKind(t, patch, err, devices.Invalid)
+	}
+	if _, err := r.UpdateFleet(t.Context(), north, []byte(`{"alerts_s":60,"history_s":3600}`), 0); err != nil {
+		t.Error(err)
+	}
+	if kept, ok := r.HistoryKept(); !ok || len(kept) != 1 || kept["north"] != time.Hour {
+		t.Errorf("%v %v", kept, ok)
 	}
 	if page, next := r.Fleets("", 10); len(page) != 1 || next != "" || page[0].Name != "North" {
 		t.Errorf("%+v %q", page, next)

@@ -166,11 +166,12 @@ func TestFleetsAndCredentialsByREST(t *testing.T) {
 	if rec.Code != 201 || rec.Header().Get("Location") != "/api/fleets/north" {
 		t.Fatalf("%d %s", rec.Code, rec.Body)
 	}
-	rec = w.send("PATCH", "/api/fleets/north", `{"hygiene":{"min_distance":5},"retire_after_s":3600}`, "If-Match: "+rec.Header().Get("ETag"))
+	rec = w.send("PATCH", "/api/fleets/north", `{"hygiene":{"min_distance":5},"retire_after_s":3600,"alerts_s":7200,"history_s":86400}`, "If-Match: "+rec.Header().Get("ETag"))
 	v := decoded(t, rec)
-	if h, _ := v["hygiene"].(map[string]any); h["max_speed"] != 50.0 || h["min_distance"] != 5.0 || v["retire_after_s"] != 3600.0 {
+	if h, _ := v["hygiene"].(map[string]any); h["max_speed"] != 50.0 || h["min_distance"] != 5.0 || v["retire_after_s"] != 3600.0 || v["alerts_s"] != 7200.0 || v["history_s"] != 86400.0 {
 		t.Errorf("%s", rec.Body)
 	}
+	isProblem(t, w.send("PATCH", "/api/fleets/north", `{"history_s":60}`), 400, "history_s")
 	w.send("POST", "/api/devices", `{"id":"d","fleet":"north"}`)
 	isProblem(t, w.do("DELETE", "/api/fleets/north"), 409, "")
 	w.do("DELETE", "/api/devices/d")

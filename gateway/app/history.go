@@ -32,7 +32,11 @@ func (p *parts) wireHistory(o *Options, log *slog.Logger) (err error) {
 	if keep == 0 {
 		keep = -1 // for ever, for a writer
 	}
-	p.history, err = history.New(history.Options{Dir: o.History.Dir, Keep: keep, Logger: log})
+	options := history.Options{Dir: o.History.Dir, Keep: keep, Logger: log}
+	if people := p.people; people != nil {
+		options.Fleets = func() (history.Retention, bool) { return people.HistoryKept() }
+	}
+	p.history, err = history.New(options)
 	return err
 }
 
@@ -44,9 +48,10 @@ func (p *parts) written() bridge.History {
 	return p.history
 }
 
-// keepHistory has the files closed when the bridge has ended.
-func (a *App) keepHistory() {
+// keepHistory has old files deleted, and all closed when the bridge has ended.
+func (a *App) keepHistory(life context.Context) {
 	if h := a.parts.history; h != nil {
+		a.stack.push("history's age", busBound, a.runner.start(life, "history's age", h.Run))
 		a.stack.push("history", busBound, func(ctx context.Context) error { return closeWithin(ctx, h.Close) })
 	}
 }
@@ -57,6 +62,7 @@ type HistoryStats struct {
 	Bytes        uint64 `json:"bytes"`
 	Files        uint64 `json:"files"`
 	FilesRemoved uint64 `json:"files_removed"` // for their age
+	LinesRemoved uint64 `json:"lines_removed"` // readings of files that have others, for the age that their fleet keeps
 }
 
 func (p *parts) historyStats() *HistoryStats {
@@ -64,5 +70,5 @@ func (p *parts) historyStats() *HistoryStats {
 		return nil
 	}
 	s := p.history.Stats()
-	return &HistoryStats{Lines: s.Lines, Bytes: s.Bytes, Files: s.Files, FilesRemoved: s.Removed}
+	return &HistoryStats{Lines: s.Lines, Bytes: s.Bytes, Files: s.Files, FilesRemoved: s.Removed, LinesRemoved: s.Forgotten}
 }

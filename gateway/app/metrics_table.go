@@ -109,6 +109,7 @@ var bridgeMetrics = []metrics.Metric{
 	{Path: "history.lines", Name: "history_readings", Help: "Readings written into the history."},
 	{Path: "history.bytes", Name: "history_written_bytes", Help: "Bytes written into the history."},
 	{Path: "history.files", Name: "history_files", Help: "Files of the history that were begun."},
+	{Path: "history.lines_removed", Name: "history_readings_removed", Help: "Readings of the history that were deleted for the age that their fleet keeps, from files that have others."},
 	{Path: "history.files_removed", Name: "history_files_removed", Help: "Files of the history that were deleted for their age."},
 	{Path: "bridge.partitions", Name: "bridge_partitions", Kind: metrics.Gauge, Help: "Partitions that there are."},
 	{Path: "bridge.owned", Name: "bridge_partitions_owned", Kind: metrics.Gauge, Help: "Partitions that this process owns."},

@@ -201,13 +201,15 @@ func (p people) Lookup(ctx context.Context, id devices.DeviceID) (bridge.Registe
 	return bridge.Registered{}, false, err
 }
 
-// Fleet returns what is set for the presence of a fleet's devices.
-func (p people) Fleet(id devices.FleetID) bridge.FleetPresence {
+// Fleet returns what is set for a fleet's devices.
+func (p people) Fleet(id devices.FleetID) bridge.FleetTimes {
 	f, ok := p.Registry.Fleet(id)
 	if !ok {
-		return bridge.FleetPresence{}
+		return bridge.FleetTimes{}
 	}
-	return bridge.FleetPresence{Silence: time.Duration(f.Silence) * time.Second, RetireAfter: time.Duration(f.RetireAfter) * time.Second}
+	return bridge.FleetTimes{
+		Silence: time.Duration(f.Silence) * time.Second, RetireAfter: time.Duration(f.RetireAfter) * time.Second, AlertsKept: time.Duration(f.Alerts) * time.Second,
+	}
 }
 
 // Follow begins a feed.

@@ -321,7 +321,7 @@ func (a *App) startParts(ctx context.Context) {
 		a.stack.push("hub", hubBound, a.runner.start(life, "hub", p.hub.Run))
 		a.stack.push("views", hubBound, a.runner.start(life, "views", p.views.Run))
 	}
-	a.keepHistory()
+	a.keepHistory(life)
 	if p.bridge != nil {
 		a.stack.push("bridge", bridgeBound, a.runner.start(life, "bridge", p.bridge.Run))
 	}

@@ -116,22 +116,32 @@ func (c *Choice) Has(l *Line) bool {
 // returns the number of readings, and of files that it left as they may be written to. A file that it changes gets a name of its
 // own, for whoever remembers how far it had read the old one.
 func Forget(dir string, c Choice, rotate time.Duration) (forgotten, open int, err error) {
+	return forgetAll(dir, c.Has, func(f File) bool { return f.mayBeOpen(rotate) })
+}
+
+func forgetAll(dir string, goes func(l *Line) bool, mayBeOpen func(f File) bool) (forgotten, open int, err error) {
 	files, err := List(dir)
 	if err != nil {
 		return 0, 0, err
 	}
 	for _, f := range files {
-		if began, err := f.began(); err != nil || time.Since(began) < rotate+clockMargin {
+		if mayBeOpen(f) {
 			open++
 			continue
 		}
-		n, err := forgetIn(f.Path, &c)
+		n, _, err := forgetIn(f.Path, goes)
 		forgotten += n
 		if err != nil {
 			return forgotten, open, err
 		}
 	}
 	return forgotten, open, nil
+}
+
+// mayBeOpen tells whether the file began so lately that its writer may not have closed it.
+func (f File) mayBeOpen(rotate time.Duration) bool {
+	began, err := f.began()
+	return err != nil || time.Since(began) < rotate+clockMargin
 }
 
 // clockMargin is how far a clock may be put back while a file is open.
@@ -143,14 +153,16 @@ func (f File) began() (time.Time, error) {
 	return time.Parse(timeInNames, at)
 }
 
-func forgetIn(path string, c *Choice) (n int, err error) {
+// forgetIn takes readings out of a file that is closed. It returns how many, and the path of what remains, which is "" where
+// nothing does.
+func forgetIn(path string, goes func(l *Line) bool) (n int, now string, err error) {
 	info, err := os.Stat(path)
 	if err != nil {
-		return 0, fmt.Errorf("read history: %w", err)
+		return 0, path, fmt.Errorf("read history: %w", err)
 	}
 	var rest bytes.Buffer
 	if _, _, err := Read(path, 0, func(raw []byte, l *Line) error {
-		if c.Has(l) {
+		if goes(l) {
 			n++
 			return nil
 		}
@@ -158,26 +170,27 @@ func forgetIn(path string, c *Choice) (n int, err error) {
 		rest.WriteByte('\n')
 		return nil
 	}); err != nil || n == 0 {
-		return 0, err
+		return 0, path, err
 	}
 	if rest.Len() == 0 {
-		return n, os.Remove(path)
+		return n, "", os.Remove(path)
 	}
 	bare := strings.TrimSuffix(path, suffix)
 	f, err := os.OpenFile(bare+".tmp", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600) //nolint:gosec // beside a file of the operator's directory
 	if err != nil {
-		return 0, fmt.Errorf("rewrite history: %w", err)
+		return 0, path, fmt.Errorf("rewrite history: %w", err)
 	}
 	_, err = f.Write(rest.Bytes())
 	err = errors.Join(err, f.Sync(), f.Close())
 	if err == nil { // its age is that of its readings
 		err = os.Chtimes(f.Name(), info.ModTime(), info.ModTime())
 	}
+	now = bare + "-" + rand.Text()[:4] + suffix
 	if err == nil {
-		err = os.Rename(f.Name(), bare+"-"+rand.Text()[:4]+suffix)
+		err = os.Rename(f.Name(), now)
 	}
 	if err != nil {
-		return 0, errors.Join(fmt.Errorf("rewrite history: %w", err), os.Remove(f.Name()))
+		return 0, path, errors.Join(fmt.Errorf("rewrite history: %w", err), os.Remove(f.Name()))
 	}
-	return n, os.Remove(path)
+	return n, now, os.Remove(path)
 }

@@ -159,6 +159,7 @@ func TestOldFilesAreDeleted(t *testing.T) {
 	}
 	*now = now.Add(2 * time.Hour)
 	keep(t, w, 0, heard(t, "a", 3))
+	w.sweep(t.Context(), *now)
 	wantEntries(t, dir, "a p0-2", "a p0-3")
 	if s := w.Stats(); s.Removed != 1 {
 		t.Errorf("%+v", s)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -14,6 +15,8 @@ const (
 	loadAtOnce = 5000
 	// followEvery is how often new readings are looked for.
 	followEvery = time.Second
+	// pruneEvery is how often what fleets do not keep any more is deleted.
+	pruneEvery = time.Hour
 )
 
 // tables are made where they are missing. A reading is there once, however often it was written or loaded; how far a file was
@@ -47,6 +50,7 @@ var columns = []string{"device", "received", "entry", "fleet", "late", "at", "la
 type Loaded struct {
 	Readings int64 // that were new
 	Known    int64 // that were there
+	Old      int64 // that are older than their fleet keeps: left out, or deleted in the database
 	Skipped  int   // lines that are no reading
 }
 
@@ -65,8 +69,12 @@ func Load(ctx context.Context, dir, url string, follow bool) (l Loaded, err erro
 	if _, err := c.Exec(ctx, tables); err != nil {
 		return l, fmt.Errorf("make tables: %w", err)
 	}
+	var pruned time.Time
 	for {
 		err := loadAll(ctx, c, dir, &l)
+		if now := time.Now(); err == nil && now.Sub(pruned) >= pruneEvery {
+			pruned, err = now, prune(ctx, c, dir, now, &l)
+		}
 		switch {
 		case follow && ctx.Err() != nil:
 			return l, nil
@@ -88,12 +96,16 @@ func loadAll(ctx context.Context, c *pgx.Conn, dir string, l *Loaded) error {
 	if err != nil {
 		return err
 	}
+	kept, err := ReadRetention(dir)
+	if err != nil {
+		return err
+	}
 	for _, f := range files {
 		var from int64
 		if err := c.QueryRow(ctx, "SELECT loaded FROM fleetcast_history_files WHERE name = $1", f.Name).Scan(&from); err != nil && !errors.Is(err, pgx.ErrNoRows) {
 			return fmt.Errorf("ask how far %s was loaded: %w", f.Name, err)
 		}
-		if err := loadFile(ctx, c, f, from, l); err != nil {
+		if err := loadFile(ctx, c, f, from, kept, l); err != nil && !errors.Is(err, fs.ErrNotExist) { // it was deleted for its age meanwhile
 			return fmt.Errorf("load %s: %w", f.Name, err)
 		}
 	}
@@ -102,12 +114,18 @@ func loadAll(ctx context.Context, c *pgx.Conn, dir string, l *Loaded) error {
 
 var errFull = errors.New("enough for a transaction")
 
-func loadFile(ctx context.Context, c *pgx.Conn, f File, from int64, l *Loaded) error {
+func loadFile(ctx context.Context, c *pgx.Conn, f File, from int64, kept Retention, l *Loaded) error {
+	now := time.Now()
 	for {
+		old := int64(0)
 		var rows [][]any
 		to, skipped, err := Read(f.Path, from, func(_ []byte, line *Line) error {
 			if len(rows) == loadAtOnce {
 				return errFull
+			}
+			if keep, own := kept[line.Fleet]; own && now.Sub(time.UnixMilli(line.Received)) > keep {
+				old++
+				return nil
 			}
 			rows = append(rows, line.row())
 			return nil
@@ -121,6 +139,7 @@ func loadFile(ctx context.Context, c *pgx.Conn, f File, from int64, l *Loaded) e
 			}
 		}
 		l.Skipped += skipped
+		l.Old += old
 		if err == nil {
 			return nil
 		}
@@ -145,6 +164,28 @@ func insert(ctx context.Context, tx pgx.Tx, name string, to int64, rows [][]any,
 	}
 	l.Readings += tag.RowsAffected()
 	l.Known += int64(len(rows)) - tag.RowsAffected()
+	return nil
+}
+
+// pruneIndex is what deleting by fleet and time needs, made only where a fleet says for how long it keeps its readings.
+const pruneIndex = "CREATE INDEX IF NOT EXISTS fleetcast_readings_of_fleet ON fleetcast_readings (fleet, received)"
+
+// prune deletes what is older than its fleet keeps. What holds for other fleets in the database is its owner's to say.
+func prune(ctx context.Context, c *pgx.Conn, dir string, now time.Time, l *Loaded) error {
+	kept, err := ReadRetention(dir)
+	if err != nil || len(kept) == 0 {
+		return err
+	}
+	if _, err := c.Exec(ctx, pruneIndex); err != nil {
+		return fmt.Errorf("index readings by fleet: %w", err)
+	}
+	for fleet, keep := range kept {
+		tag, err := c.Exec(ctx, "DELETE FROM fleetcast_readings WHERE fleet = $1 AND received < $2", fleet, now.Add(-keep))
+		if err != nil {
+			return fmt.Errorf("delete old readings of a fleet: %w", err)
+		}
+		l.Old += tag.RowsAffected()
+	}
 	return nil
 }
 

@@ -129,6 +129,10 @@ func TestHistoryIsInPostgreSQLOnce(t *testing.T) {
 	if fleet != "north" || received.UnixMilli() != first.Time || said.UnixMilli() != first.At || lat != 48.85833 || altitude != nil || fuel != 41.5 {
 		t.Errorf("%s %v %v %v %v %v", fleet, received, said, lat, altitude, fuel)
 	}
+	if _, err := c.Exec(t.Context(), "TRUNCATE fleetcast_readings, fleetcast_history_files"); err != nil {
+		t.Fatal(err)
+	}
+	t.Run("and as long as its fleet keeps it", func(t *testing.T) { testRetentionInPostgreSQL(t, at) })
 }
 
 func TestLoadingGoesOnWithWhatIsWritten(t *testing.T) {

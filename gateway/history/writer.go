@@ -23,16 +23,15 @@ const (
 	DefaultKeep      = 30 * 24 * time.Hour
 )
 
-// sweepEvery is how often files that are too old are looked for.
-const sweepEvery = 10 * time.Minute
-
 // Options of a Writer. Zero values stand for the defaults.
 type Options struct {
 	Dir       string
 	Rotate    time.Duration // a file is closed at the latest so long after it began
 	FileBytes int64         // or when it has so many bytes
 	Keep      time.Duration // files whose last reading is older are deleted; negative: none are
-	Logger    *slog.Logger
+	// Fleets are those that keep their readings for another time; false while nobody knows. nil: there are none.
+	Fleets func() (kept Retention, ok bool)
+	Logger *slog.Logger
 }
 
 // Writer appends to a file of each partition. Its methods may be called concurrently for different partitions.
@@ -43,9 +42,11 @@ type Writer struct {
 
 	mu    sync.Mutex
 	parts map[int]*part
-	swept time.Time
 
-	lines, bytes, files, removed atomic.Uint64
+	sweeping sync.Mutex // one who deletes at a time; taken before mu
+	sweeper  sweeper
+
+	lines, bytes, files, removed, forgotten atomic.Uint64
 }
 
 // part is the open file of a partition. Keep is called by one goroutine a partition; the lock is for Close.
@@ -82,7 +83,6 @@ func New(o Options) (*Writer, error) {
 // Keep implements bridge.History: one write for all readings. Where it fails, a line that was written in part is cut off.
 func (w *Writer) Keep(partition int, readings []bridge.Heard) error {
 	now := w.now()
-	w.sweep(now)
 	p := w.part(partition)
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -176,41 +176,16 @@ func (w *Writer) Close() error {
 	return err
 }
 
-// sweep deletes files that are too old, now and then.
-func (w *Writer) sweep(now time.Time) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.o.Keep < 0 || now.Sub(w.swept) < sweepEvery {
-		return
-	}
-	w.swept = now
-	files, err := List(w.o.Dir)
-	if err != nil {
-		w.o.Logger.Warn("old files of the history were not looked for", "error", err)
-		return
-	}
-	for _, f := range files {
-		info, err := os.Stat(f.Path)
-		if err != nil || now.Sub(info.ModTime()) < w.o.Keep {
-			continue
-		}
-		if err := os.Remove(f.Path); err != nil {
-			w.o.Logger.Warn("an old file of the history was not deleted", "error", err)
-			continue
-		}
-		w.removed.Add(1)
-	}
-}
-
 // Stats are the counters of a Writer.
 type Stats struct {
-	Lines   uint64 // readings written
-	Bytes   uint64
-	Files   uint64 // begun
-	Removed uint64 // files deleted for their age
+	Lines     uint64 // readings written
+	Bytes     uint64
+	Files     uint64 // begun
+	Removed   uint64 // files deleted for their age
+	Forgotten uint64 // readings deleted from files that have others, for the age that their fleet keeps
 }
 
 // Stats returns the counters.
 func (w *Writer) Stats() Stats {
-	return Stats{Lines: w.lines.Load(), Bytes: w.bytes.Load(), Files: w.files.Load(), Removed: w.removed.Load()}
+	return Stats{Lines: w.lines.Load(), Bytes: w.bytes.Load(), Files: w.files.Load(), Removed: w.removed.Load(), Forgotten: w.forgotten.Load()}
 }

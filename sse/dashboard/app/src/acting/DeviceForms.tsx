@@ -15,7 +15,7 @@ import { numbersOf, parseMetadata, textsOf, writeMetadata, type Texts } from './
 import { acting as a } from './words.ts'
 
 const NAMES = ['id', 'fleet', 'name', 'status', 'metadata', ...LIMITS]
-const NUMBERS = ['silence_s', 'retire_after_s', 'max_devices', ...LIMITS, ...HYGIENE]
+const NUMBERS = ['silence_s', 'retire_after_s', 'alerts_s', 'history_s', 'max_devices', ...LIMITS, ...HYGIENE]
 const FLEET_NAMES = ['id', 'name', 'metadata', 'hygiene.bbox', 'hygiene.off', ...NUMBERS]
 const HYGIENE_SHOWN = [...HYGIENE, 'hygiene.bbox', 'hygiene.off']
 
@@ -99,6 +99,10 @@ export function FleetForm({ fleet, close }: { fleet: FleetItem | null, close(): 
             {number('silence_s', a.device.silence, a.device.silenceHint)}
             {number('retire_after_s', a.device.retire, a.device.retireHint)}
           </div>
+          <div className="pair">
+            {number('alerts_s', a.device.alerts, a.device.keptHint)}
+            {number('history_s', a.device.history, a.device.keptHint)}
+          </div>
           {number('max_devices', a.device.most, a.device.mostHint)}
           <MetadataField form={form} value={notes} set={setNotes} />
           <LimitFields form={form} texts={texts} set={setTexts} hint={a.limits.fleetHint} />
@@ -111,6 +115,9 @@ export function FleetForm({ fleet, close }: { fleet: FleetItem | null, close(): 
 }
 
 // What of a fleet the form may change.
-function kept({ name, silence_s, retire_after_s, max_devices, limits, metadata, hygiene }: FleetItem): Record<string, unknown> {
-  return { name, silence_s: silence_s || undefined, retire_after_s: retire_after_s || undefined, max_devices: max_devices || undefined, limits, metadata, hygiene }
+function kept({ name, silence_s, retire_after_s, alerts_s, history_s, max_devices, limits, metadata, hygiene }: FleetItem): Record<string, unknown> {
+  return {
+    name, silence_s: silence_s || undefined, retire_after_s: retire_after_s || undefined, alerts_s: alerts_s || undefined, history_s: history_s || undefined,
+    max_devices: max_devices || undefined, limits, metadata, hygiene,
+  }
 }

@@ -32,7 +32,7 @@ export interface Rule {
 export type Limits = Record<string, number>
 export type Metadata = Record<string, string>
 export interface FleetItem {
-  id: string, name?: string, devices: number, silence_s?: number, retire_after_s?: number, max_devices?: number, limits?: Limits, metadata?: Metadata, hygiene?: Record<string, unknown>, revision?: number
+  id: string, name?: string, devices: number, silence_s?: number, retire_after_s?: number, alerts_s?: number, history_s?: number, max_devices?: number, limits?: Limits, metadata?: Metadata, hygiene?: Record<string, unknown>, revision?: number
 }
 export interface DeviceItem {
   id: string, fleet: string, name?: string, status: 'enabled' | 'disabled', credential: string, auto?: boolean, limits?: Limits, metadata?: Metadata, created: number, revision?: number

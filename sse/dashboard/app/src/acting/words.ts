@@ -42,7 +42,7 @@ export const acting = {
     rotate: 'New token', rotateText: (id: string) => `The old token of ${id} stops working at once, and its connections end.`, credential: { token: 'token', password: 'password', none: 'none' } as Record<string, string>,
     deleteText: (id: string) => `${id} can no longer sign in, and its state and trail go.`, columns: { device: 'Device', fleet: 'Fleet', heard: 'Heard', sign: 'Signs in by', actions: 'Actions' },
     never: 'never', auto: 'let in by itself', fleetDevices: (n: string) => n === '1' ? '1 device' : `${n} devices`, silence: 'Offline after silence of (s)', silenceHint: 'Empty: learned from each device.',
-    retire: 'Removed after silence of (s)', retireHint: 'Empty: never.', most: 'Most devices', mostHint: 'Empty: only the installation’s own bound.',
+    retire: 'Removed after silence of (s)', retireHint: 'Empty: never.', alerts: 'Ended alerts kept for (s)', history: 'History kept for (s)', keptHint: 'Empty: as the gateway says.', most: 'Most devices', mostHint: 'Empty: only the installation’s own bound.',
     approve: 'Let in', reject: 'Refuse', waitingNone: 'Nobody waits', waitingText: 'Devices that tried without being registered stand here, where the gateway keeps them.', approveInto: 'Into which fleet?',
     deleteFleet: (id: string) => `The fleet ${id} must have no devices.`,
   },
