@@ -31,6 +31,7 @@ func (a *API) registryRoutes(plainRoute func(method, path string, n need, f call
 	route(http.MethodDelete, "/api/devices/{id}", admin, a.deleteDevice)
 	route(http.MethodPost, "/api/devices/{id}/credential", admin, a.rotateDevice)
 	route(http.MethodPost, "/api/devices/{id}/approve", ruler, plain(a.approveDevice))
+	route(http.MethodPost, "/api/devices/{id}/erase", ruler, plain(a.eraseDevice))
 
 	route(http.MethodGet, "/api/fleets", viewer, a.listFleets)
 	route(http.MethodPost, "/api/fleets", ruler, plain(a.createFleet))

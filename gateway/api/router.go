@@ -53,6 +53,8 @@ type Options struct {
 	Trails      Trails // at /api/assets/{id}/trail; nil: nothing is there
 	// Registry is who there is, as people say; nil: nothing is at /api/devices and its neighbours.
 	Registry *registry.Registry
+	// Erasing is what erasing a device takes besides.
+	Erasing Erasing
 	// Rules is what people want to be told of; nil: nothing is at /api/rules and its neighbours.
 	Rules *rulebook.Book
 	// Webhooks checks and tries what is told of events; nil: nothing is at /api/webhooks.

@@ -198,7 +198,7 @@ func (p *parts) wireAPI(o *Options, log *slog.Logger, stats func() Stats) (err e
 		options.Assets, options.Inlet, options.Stream, options.Registry = p.hub, p.store, p.stream, p.people
 		options.Rules, options.Notes, options.Webhooks = p.rules, p.hub, p.hooks
 		options.WebSocket, options.Views = p.ws, p.views
-		options.Commands = p.orders.desk
+		options.Commands, options.Erasing = p.orders.desk, p.erasing()
 		if p.audit != nil {
 			options.Audit = p.audit
 		}
