@@ -14,7 +14,7 @@ import (
 
 // AlertOptions are what becomes of alerts.
 type AlertOptions struct {
-	Keep time.Duration `name:"alerts-keep" help:"How long an alert that was cleared can still be looked up, from 1m to 720h." default:"${alerts_keep}"`
+	Keep time.Duration `name:"alerts-keep" help:"How long an alert that was cleared can still be looked up, from 1m to 720h, where alerts_s of its fleet says nothing else." default:"${alerts_keep}"`
 	// Webhooks go to public addresses by https.
 	WebhookAllow    []string `name:"webhook-allow" help:"Host names and CIDRs to which webhooks may go besides public addresses, such as hooks.internal or 10.1.2.0/24." placeholder:"NAME"`
 	WebhookInsecure bool     `name:"webhook-insecure" help:"Let webhooks go by http too."`

@@ -13,7 +13,7 @@ import (
 // HistoryOptions are where every reading is written down, for others to evaluate.
 type HistoryOptions struct {
 	Dir  string        `name:"history-dir" help:"Directory into which bridges write every reading as it was said, as lines of JSON, for gateway history or programs of yours. Without it nothing is written." placeholder:"DIR"`
-	Keep time.Duration `name:"history-keep" help:"How long its files are kept, from 1h; 0: for ever." default:"${history_keep}"`
+	Keep time.Duration `name:"history-keep" help:"How long its files are kept, from 1h, where history_s of a fleet says nothing else; 0: for ever." default:"${history_keep}"`
 }
 
 func (o *Options) checkHistory() error {
