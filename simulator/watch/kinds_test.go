@@ -210,6 +210,14 @@ func TestAViewThatMovedIsCounted(t *testing.T) {
 	}
 }
 
+func TestWhatStoodInABoxThatMovedIsNoLateUpdate(t *testing.T) {
+	now := time.Now().UnixMilli()
+	r, err := watchScripts(t, Options{}, retry+ready+"event: view\ndata: {\"seq\":1}\n\n"+asset("a", "f", now-5000, now-4900)+ready+asset("b", "f", now-20, now-10)+heartbeat)
+	if err != nil || r.Latency.Count != 1 || r.Latency.Max > 4000 || r.Updates != 1 || r.Snapshots != 1 {
+		t.Errorf("%+v, %+v, %v", r.Latency, r.Counts, err)
+	}
+}
+
 func TestEveryTransportSaysWhoAsks(t *testing.T) {
 	d, url := startDashboards(t)
 	d.wants = "Bearer secret"

@@ -43,6 +43,7 @@ type viewer struct {
 	box       *box     // nil: it has none that stays
 
 	live   bool // ready came on this connection
+	moving bool // its box moved, and what stood in the new one is being told
 	assets []held
 	late   []time.Duration
 	edges  []time.Duration
@@ -111,7 +112,7 @@ func (v *viewer) onClose(err error) {
 }
 
 func (v *viewer) setLive(live bool) {
-	v.live = live
+	v.live, v.moving = live, false
 	v.count.isLive.Store(live)
 }
 
@@ -139,6 +140,7 @@ func (v *viewer) onEvent(e sseclient.Event, arrived time.Time) error {
 		v.heartbeat(e.Data)
 	case "view":
 		v.count.viewed.Add(1)
+		v.moving = true // until ready
 	default:
 		v.count.others.Add(1)
 	}
@@ -166,7 +168,7 @@ func (v *viewer) asset(data []byte, arrived time.Time) {
 	case u.received < h.received:
 		v.violate(&v.count.backwards, "device %s: received went back from %d to %d", u.id, h.received, u.received)
 	}
-	if (v.live || v.watch.options.Ages) && u.stamped && u.at > h.at {
+	if (v.isCurrent() || v.watch.options.Ages) && u.stamped && u.at > h.at {
 		v.latency(&u, arrived)
 	}
 	h.at, h.received, h.fleet = max(u.at, h.at), u.received, v.fleetNumber(u.fleet)
@@ -178,8 +180,12 @@ func (v *viewer) asset(data []byte, arrived time.Time) {
 	}
 }
 
+// isCurrent tells whether what comes is news: behind a view that moved come assets that have stood there for as long as their
+// devices have said nothing.
+func (v *viewer) isCurrent() bool { return v.live && !v.moving }
+
 func (v *viewer) counted() {
-	if v.live {
+	if v.isCurrent() {
 		v.count.updates.Add(1)
 	} else {
 		v.count.snapshots.Add(1)
