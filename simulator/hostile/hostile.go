@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/fleetcast/fleetcast/simulator/mqttlite"
+	"github.com/fleetcast/fleetcast/simulator/units"
 )
 
 // Bounds of an attempt.
@@ -36,7 +37,7 @@ var kinds = []abuse{
 	{"slow", "a CONNECT, a byte at a time", slow},
 	{"huge", "a packet that announces 256 MB", huge},
 	{"malformed", "a client that connects and then sends packets with errors", malformed},
-	{"flood", "a client that sends QoS 0 as fast as it can", flood},
+	{"flood", "a client that sends QoS 0 as fast as it can, or may", nil}, // New says how fast
 	{"thief", "a client that publishes for other fleets and subscribes to everything", thief},
 	{"nested", "a client whose payloads are deep, wide or not what they say", nested},
 }
@@ -54,7 +55,10 @@ type Options struct {
 	MQTT        string
 	Kinds       []string // all where there is none
 	Connections int      // at the same time
-	Seed        uint64
+	// FloodRate is what each flooding connection sends at most; 0 is as fast as it can, which takes as much of the generator's
+	// processors as it takes of the server's.
+	FloodRate units.Rate
+	Seed      uint64
 }
 
 // Hostile are devices that mean harm.
@@ -84,7 +88,12 @@ func New(o Options) (*Hostile, error) {
 		h.kinds = append(h.kinds, kinds[i])
 	}
 	if len(h.kinds) == 0 {
-		h.kinds = kinds
+		h.kinds = slices.Clone(kinds)
+	}
+	for i := range h.kinds {
+		if h.kinds[i].name == "flood" {
+			h.kinds[i].do = flood(o.FloodRate)
+		}
 	}
 	if o.Connections < 1 || o.Connections > MaxConnections {
 		return nil, fmt.Errorf("read options: 1 to %d connections are possible", MaxConnections)
@@ -234,19 +243,25 @@ func malformed(ctx context.Context, conn net.Conn, r *rand.Rand) error {
 	return hear(conn)
 }
 
-func flood(ctx context.Context, conn net.Conn, r *rand.Rand) error {
-	client, end, err := session(ctx, conn, r, mqttlite.V311)
-	if err != nil {
-		return err
-	}
-	topic := "fleets/hostile/devices/" + name(r) + "/telemetry"
-	for i := 0; ctx.Err() == nil; i++ {
-		text := fmt.Appendf(nil, `{"lat":%d.5,"lon":%d.5,"n":%d}`, i%80, i%170, i)
-		if err := client.Publish(mqttlite.Message{Topic: topic, Payload: text}, 0); err != nil && !wait(ctx, time.Millisecond) {
-			break
+func flood(rate units.Rate) func(ctx context.Context, conn net.Conn, r *rand.Rand) error {
+	return func(ctx context.Context, conn net.Conn, r *rand.Rand) error {
+		client, end, err := session(ctx, conn, r, mqttlite.V311)
+		if err != nil {
+			return err
 		}
+		topic, gap := "fleets/hostile/devices/"+name(r)+"/telemetry", time.Duration(0)
+		if rate > 0 {
+			gap = time.Duration(float64(time.Second) / float64(rate))
+		}
+		for i := 0; ctx.Err() == nil; i++ {
+			text := fmt.Appendf(nil, `{"lat":%d.5,"lon":%d.5,"n":%d}`, i%80, i%170, i)
+			err := client.Publish(mqttlite.Message{Topic: topic, Payload: text}, 0)
+			if (err != nil || gap > 0) && !wait(ctx, max(gap, time.Millisecond)) {
+				break
+			}
+		}
+		return end()
 	}
-	return end()
 }
 
 func thief(ctx context.Context, conn net.Conn, r *rand.Rand) error {

@@ -188,7 +188,7 @@ func (e *engine) toProxy(ctx context.Context, f *Fault) error {
 
 func (e *engine) harm(ctx context.Context, f *Fault) error {
 	h, err := hostile.New(hostile.Options{
-		MQTT: e.installation.fill(or(f.Of, usualDoor)), Kinds: f.Kinds, Connections: f.Connections, Seed: e.scenario.Seed,
+		MQTT: e.installation.fill(or(f.Of, usualDoor)), Kinds: f.Kinds, Connections: f.Connections, FloodRate: f.Rate, Seed: e.scenario.Seed,
 	})
 	if err != nil {
 		return err

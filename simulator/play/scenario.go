@@ -182,8 +182,10 @@ type Fault struct {
 	Conditions  `yaml:",inline"`
 	Kinds       []string `yaml:"kinds"`
 	Connections int      `yaml:"connections"`
-	Forget      bool     `yaml:"forget"`
-	Command     string   `yaml:"command"`
+	// Rate is what each hostile connection that floods sends at most; as fast as it can where nothing is said.
+	Rate    units.Rate `yaml:"rate"`
+	Forget  bool       `yaml:"forget"`
+	Command string     `yaml:"command"`
 }
 
 // Moment is a time since the beginning, or a share of the whole time.
