@@ -37,6 +37,23 @@ func (c *compareReportsCommand) Run(t *terminal) error {
 	return nil
 }
 
+type digestCommand struct {
+	Reports []string `arg:"" help:"Reports, as suite or --report wrote them." type:"existingfile"`
+}
+
+// Run writes the table of suite again, of any reports.
+func (c *digestCommand) Run(t *terminal) error {
+	var all []*report.Report
+	for _, file := range c.Reports {
+		r, err := report.Read(file)
+		if err != nil {
+			return err
+		}
+		all = append(all, r)
+	}
+	return report.WriteDigest(t.out, all)
+}
+
 type valuesCommand struct{}
 
 // Run lists what a threshold may name.

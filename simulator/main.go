@@ -35,6 +35,7 @@ type cli struct {
 	Replay replayCommand `cmd:"" help:"Publish such a file again, at any speed."`
 
 	CompareReports compareReportsCommand `cmd:"" help:"Say what is better and what is worse in the second of two reports."`
+	Digest         digestCommand         `cmd:"" help:"Write a Markdown table of reports, one a line."`
 	Size           sizeCommand           `cmd:"" help:"Say what an installation for so many devices and viewers needs, by the measured costs."`
 	Values         valuesCommand         `cmd:"" help:"List the values that thresholds may name."`
 

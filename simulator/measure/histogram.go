@@ -100,5 +100,14 @@ func Sum(parts ...*Histogram) Percentiles {
 
 // Text is the percentiles in a line.
 func (p Percentiles) Text() string {
-	return fmt.Sprintf("p50 %.3g  p90 %.3g  p95 %.3g  p99 %.3g  p99.9 %.3g  max %.3g ms  (%d)", p.P50, p.P90, p.P95, p.P99, p.P999, p.Max, p.Count)
+	return fmt.Sprintf("p50 %s  p90 %s  p95 %s  p99 %s  p99.9 %s  max %s ms  (%d)",
+		Millis(p.P50), Millis(p.P90), Millis(p.P95), Millis(p.P99), Millis(p.P999), Millis(p.Max), p.Count)
+}
+
+// Millis writes milliseconds with three digits that count, or all before the point.
+func Millis(ms float64) string {
+	if ms >= 1000 {
+		return fmt.Sprintf("%.0f", ms)
+	}
+	return fmt.Sprintf("%.3g", ms)
 }

@@ -3,6 +3,7 @@ package report
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/fleetcast/fleetcast/simulator/measure"
@@ -11,7 +12,7 @@ import (
 // WriteDigest writes a table of several reports in Markdown, one a line, with what one asks first.
 func WriteDigest(w io.Writer, all []*Report) error {
 	var b strings.Builder
-	b.WriteString("| scenario | devices, viewers | messages a second | device to viewer, p50 / p99 | back after a cut, p99 | lost silently | broken promises | kept |\n")
+	b.WriteString("| scenario | devices, viewers | messages a second, of those offered | device to viewer, p50 / p99 | back after a cut, p99 | lost silently | broken promises | thresholds kept |\n")
 	b.WriteString("|---|---:|---:|---:|---:|---:|---:|---:|\n")
 	for _, r := range all {
 		kept := 0
@@ -26,8 +27,11 @@ func WriteDigest(w io.Writer, all []*Report) error {
 	}
 	b.WriteString("\n")
 	for _, r := range all {
-		fmt.Fprintf(&b, "- `%s`: %.0f s from %s, on %d cores, of which the generator used %.0f %%; it woke up late p99 %.3g ms.\n", r.Name, r.Seconds,
-			r.Began.UTC().Format("2006-01-02 15:04 UTC"), r.Host.Cores, 100*r.Values["generator_share"], r.Values["generator_late_p99"])
+		fmt.Fprintf(&b, "- `%s`: %.0f s from %s, on %d cores of %s/%s, of which the generator used %.0f %%; it woke up late p99 %s ms.\n", r.Name, r.Seconds,
+			r.Began.UTC().Format("2006-01-02 15:04 UTC"), r.Host.Cores, r.Host.OS, r.Host.Arch, 100*r.Values["generator_share"], measure.Millis(r.Values["generator_late_p99"]))
+		for _, n := range append(slices.Clone(r.Health.Notes), r.Notes...) {
+			fmt.Fprintf(&b, "  - %s\n", n)
+		}
 		for _, o := range r.Thresholds {
 			if !o.Kept {
 				fmt.Fprintf(&b, "  - %s\n", o.text())

@@ -8,6 +8,8 @@ import (
 	"math"
 	"strconv"
 	"strings"
+
+	"github.com/fleetcast/fleetcast/simulator/measure"
 )
 
 //go:embed page.html
@@ -16,7 +18,7 @@ var pageText string
 // page is parsed when it is first needed, and its functions draw the plots.
 func page() (*template.Template, error) {
 	t, err := template.New("page").Funcs(template.FuncMap{
-		"plots": plots, "curves": curves, "outcome": func(o Outcome) string { return o.text() },
+		"plots": plots, "curves": curves, "ms": measure.Millis, "outcome": func(o Outcome) string { return o.text() },
 		"stages": func() any { return stageNames() }, "text": func(r *Report) (string, error) {
 			var b strings.Builder
 			err := r.WriteText(&b)
@@ -121,8 +123,7 @@ func overTime(r *Report, title, unit string, lines []drawn) Plot {
 				x(e.At), x(e.At), plotHeight-plotBottom, template.HTMLEscapeString(e.Name))
 		}
 	}
-	for tick := range 5 {
-		at := end * float64(tick) / 4
+	for at := 0.0; at <= end; at += timeStep(end) {
 		c.label(x(at), short(at)+" s")
 	}
 	plot := Plot{Title: title, Unit: unit}
@@ -137,6 +138,16 @@ func overTime(r *Report, title, unit string, lines []drawn) Plot {
 	}
 	plot.SVG = c.done()
 	return plot
+}
+
+// timeStep is the distance of the marks below a run of so many seconds.
+func timeStep(end float64) float64 {
+	for _, step := range []float64{1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800} {
+		if end/step <= 8 {
+			return step
+		}
+	}
+	return 3600 * math.Ceil(end/3600/8)
 }
 
 // curves are the distributions: to the right the rarer, upwards the slower, both in powers of ten.
@@ -219,7 +230,11 @@ func (c *canvas) rule(part float64, text string) {
 }
 
 func (c *canvas) label(x float64, text string) {
-	fmt.Fprintf(&c.b, `<text class="x" x="%.1f" y="%.0f">%s</text>`, x, plotHeight-6, text)
+	class := "x"
+	if x > plotWidth-40 { // it would be cut at the edge
+		class = "last"
+	}
+	fmt.Fprintf(&c.b, `<text class="%s" x="%.1f" y="%.0f">%s</text>`, class, x, plotHeight-6, text)
 }
 
 func (c *canvas) start(class string) {
