@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -13,7 +14,13 @@ import (
 	"github.com/fleetcast/fleetcast/simulator/internal/testbroker"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// TestMain is another program where a test starts its own binary: see TestNothingStaysOfAKilledSimulator.
+func TestMain(m *testing.M) {
+	if other := otherProgram(os.Args[1:]); other != nil {
+		os.Exit(other()) //nolint:forbidigo // it is a main
+	}
+	goleak.VerifyTestMain(m)
+}
 
 func TestWrongCommandLinesAreExplained(t *testing.T) {
 	for _, args := range [][]string{
@@ -63,6 +70,10 @@ func TestAThresholdThatIsNotKeptIsTheExitCode99(t *testing.T) {
 	}
 	out.Reset()
 	if code := run([]string{"compare-reports", file, file, "--strict"}, &out, &errs); code != 0 || !strings.Contains(out.String(), "0 values are worse") {
+		t.Errorf("exit code %d: %s%s", code, out.String(), errs.String())
+	}
+	out.Reset()
+	if code := run([]string{"digest", file, file}, &out, &errs); code != 0 || strings.Count(out.String(), "| `fleet` | 5, 0 |") != 2 {
 		t.Errorf("exit code %d: %s%s", code, out.String(), errs.String())
 	}
 	out.Reset()

@@ -84,6 +84,7 @@ var layers = map[string]int{
 	"simulator/capture":             5,
 	"simulator/units":               5,
 	"simulator/certs":               5,
+	"simulator/child":               5,
 	"simulator/internal/testbroker": 5,
 }
 

@@ -10,9 +10,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"syscall"
 	"time"
+
+	"github.com/fleetcast/fleetcast/simulator/child"
 )
 
 // Bounds of the programs that a bench starts.
@@ -22,8 +23,8 @@ const (
 	pollInterval = 50 * time.Millisecond
 )
 
-// child is a program that a bench started.
-type child struct {
+// started is a program that a bench started.
+type started struct {
 	name string // of its output
 	role string // what it is in its server
 	cmd  *exec.Cmd
@@ -34,10 +35,10 @@ type child struct {
 
 // startChild runs a program whose output goes to a file in the directory of results. It ends with ctx at the latest, and
 // politely.
-func (l *lab) startChild(ctx context.Context, role, program string, args ...string) (*child, error) {
+func (l *lab) startChild(ctx context.Context, role, program string, args ...string) (*started, error) {
 	l.servers++
 	name := fmt.Sprintf("%03d-%s", l.servers, role)
-	c := &child{name: name, role: role, log: filepath.Join(l.Out, name+".log"), done: make(chan struct{})}
+	c := &started{name: name, role: role, log: filepath.Join(l.Out, name+".log"), done: make(chan struct{})}
 	out, err := os.Create(c.log)
 	if err != nil {
 		return nil, fmt.Errorf("start %s: %w", name, err)
@@ -47,31 +48,20 @@ func (l *lab) startChild(ctx context.Context, role, program string, args ...stri
 	c.cmd.Stdout, c.cmd.Stderr = out, out
 	c.cmd.Cancel = func() error { return c.cmd.Process.Signal(syscall.SIGTERM) }
 	c.cmd.WaitDelay = stopTimeout
-	c.cmd.SysProcAttr = dieWithUs()
-	started := make(chan error)
-	go c.live(started) // ends with the program; stop waits for it
-	if err := <-started; err != nil {
+	ended := func(err error) { // stop waits for it
+		c.err = err
+		close(c.done)
+	}
+	if err := child.Start(c.cmd, ended); err != nil {
 		return nil, fmt.Errorf("start %s: %w", name, err)
 	}
 	return c, nil
 }
 
-// live starts the program and waits for its end, on one thread: see dieWithUs.
-func (c *child) live(started chan<- error) {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	err := c.cmd.Start()
-	started <- err
-	if err == nil {
-		c.err = c.cmd.Wait()
-		close(c.done)
-	}
-}
-
-func (c *child) pid() int { return c.cmd.Process.Pid }
+func (c *started) pid() int { return c.cmd.Process.Pid }
 
 // until polls ready until it holds, the program ends or the time is over.
-func (c *child) until(ctx context.Context, ready func(context.Context) bool) error {
+func (c *started) until(ctx context.Context, ready func(context.Context) bool) error {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	tick := time.NewTicker(pollInterval)
@@ -91,7 +81,7 @@ func (c *child) until(ctx context.Context, ready func(context.Context) bool) err
 var errEnded = errors.New("the program ended")
 
 // stop asks the program to end, and ends it after a time.
-func (c *child) stop() {
+func (c *started) stop() {
 	_ = c.cmd.Process.Signal(syscall.SIGTERM) // fails where it ended already
 	timer := time.NewTimer(stopTimeout)
 	defer timer.Stop()

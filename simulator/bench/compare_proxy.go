@@ -60,7 +60,7 @@ http {
 }
 
 // start runs the proxy in front of a gateway, and returns where it listens.
-func (p *proxied) start(ctx context.Context, l *lab, program, gateway string) (*child, string, error) {
+func (p *proxied) start(ctx context.Context, l *lab, program, gateway string) (*started, string, error) {
 	address, err := freeAddress(ctx)
 	if err != nil {
 		return nil, "", err

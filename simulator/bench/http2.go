@@ -31,7 +31,7 @@ func (l *lab) startSecure(ctx context.Context, cert, key string, trust *tls.Conf
 	if err != nil {
 		return nil, err
 	}
-	s := &server{parts: []*child{c}, mqtt: mqtt, http: address, url: "https://" + address + "/stream/assets"}
+	s := &server{parts: []*started{c}, mqtt: mqtt, http: address, url: "https://" + address + "/stream/assets"}
 	client := http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{TLSClientConfig: trust, DisableKeepAlives: true}}
 	return s, s.await(ctx, c, func(ctx context.Context) bool {
 		request, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+address+"/readyz", nil)

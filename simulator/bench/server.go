@@ -15,7 +15,7 @@ import (
 
 // server is what is measured: a process, or several that do the work of one.
 type server struct {
-	parts []*child
+	parts []*started
 	mqtt  string // address of the devices' door; "" where there is none
 	url   string // of the stream; "" where there is none
 	http  string // address of the API
@@ -74,14 +74,14 @@ func (l *lab) startGatewayWith(ctx context.Context, more ...string) (*server, er
 	if err != nil {
 		return nil, err
 	}
-	s := &server{parts: []*child{c}, mqtt: mqtt, http: address, url: "http://" + address + "/stream/assets"}
+	s := &server{parts: []*started{c}, mqtt: mqtt, http: address, url: "http://" + address + "/stream/assets"}
 	return s, s.await(ctx, c, func(ctx context.Context) bool {
 		return answers(ctx, "http://"+address+"/readyz") && listens(ctx, mqtt)
 	})
 }
 
 // await waits until the part is ready and stops all of them where it does not come.
-func (s *server) await(ctx context.Context, c *child, ready func(context.Context) bool) error {
+func (s *server) await(ctx context.Context, c *started, ready func(context.Context) bool) error {
 	err := c.until(ctx, ready)
 	if err != nil {
 		s.stop()
@@ -103,7 +103,7 @@ func (l *lab) startSplit(ctx context.Context, redis string) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &server{parts: []*child{c}}
+	s := &server{parts: []*started{c}}
 	if err := s.await(ctx, c, func(ctx context.Context) bool { return listens(ctx, address) }); err != nil {
 		return nil, err
 	}
@@ -152,7 +152,7 @@ func (l *lab) startFloor(ctx context.Context, rate float64, size int) (*server, 
 	if err != nil {
 		return nil, err
 	}
-	s := &server{parts: []*child{c}, url: "http://" + address + "/"}
+	s := &server{parts: []*started{c}, url: "http://" + address + "/"}
 	return s, s.await(ctx, c, func(ctx context.Context) bool { return listens(ctx, address) })
 }
 
@@ -166,7 +166,7 @@ func (l *lab) startBare(ctx context.Context) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &server{parts: []*child{c}, mqtt: address}
+	s := &server{parts: []*started{c}, mqtt: address}
 	return s, s.await(ctx, c, func(ctx context.Context) bool { return listens(ctx, address) })
 }
 
@@ -189,7 +189,7 @@ func (l *lab) startMosquitto(ctx context.Context, program string) (*server, erro
 	if err != nil {
 		return nil, err
 	}
-	s := &server{parts: []*child{c}, mqtt: address}
+	s := &server{parts: []*started{c}, mqtt: address}
 	return s, s.await(ctx, c, func(ctx context.Context) bool { return listens(ctx, address) })
 }
 

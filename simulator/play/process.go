@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/fleetcast/fleetcast/simulator/child"
 	"github.com/fleetcast/fleetcast/simulator/prove"
 )
 
@@ -99,15 +100,11 @@ func (g *program) Restart(ctx context.Context) error {
 	cmd := exec.CommandContext(context.WithoutCancel(ctx), g.path, g.args...) //nolint:gosec // the program that it is given
 	cmd.Stdout, cmd.Stderr = g.output, g.output
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // a Ctrl-C at the terminal is for the simulator
-	if err := cmd.Start(); err != nil {
+	done := make(chan struct{})                           // Kill and Stop wait for it; a killed program always ends with an error
+	if err := child.Start(cmd, func(error) { close(done) }); err != nil {
 		return fmt.Errorf("start %s: %w", g.name, err)
 	}
-	done := make(chan struct{})
 	g.cmd, g.done = cmd, done
-	go func() { // ends with the program; Kill and Stop wait for it
-		defer close(done)
-		_ = cmd.Wait() // a killed program always ends with an error
-	}()
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	if !poll(ctx, func() bool { return g.hasEnded() || listens(ctx, g.address) }) || g.hasEnded() {

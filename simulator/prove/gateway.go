@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/fleetcast/fleetcast/simulator/certs"
+	"github.com/fleetcast/fleetcast/simulator/child"
 )
 
 // GatewayOptions say how to run a gateway that is to be killed.
@@ -115,15 +116,11 @@ func (g *Gateway) start(ctx context.Context) error {
 	cmd := exec.CommandContext(context.WithoutCancel(ctx), g.options.Program, g.args...) //nolint:gosec // the program that it is given
 	cmd.Stdout, cmd.Stderr = g.log, g.log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	if err := cmd.Start(); err != nil {
+	done := make(chan struct{}) // Kill and Stop wait for it; a killed program always ends with an error
+	if err := child.Start(cmd, func(error) { close(done) }); err != nil {
 		return fmt.Errorf("start gateway: %w", err)
 	}
-	done := make(chan struct{})
 	g.cmd, g.done = cmd, done
-	go func() { // ends with the program; Kill and Stop wait for it
-		defer close(done)
-		_ = cmd.Wait() // a killed program always ends with an error
-	}()
 	return nil
 }
 
