@@ -14,6 +14,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"github.com/fleetcast/fleetcast/gateway/completion"
+	"github.com/fleetcast/fleetcast/simulator/measure"
 )
 
 // cli is the command line.
@@ -75,7 +76,8 @@ func run(args []string, out, errs io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	defer context.AfterFunc(ctx, stop)() // a second Ctrl-C ends the process at once
-	t := &terminal{out: out, err: errs, log: slog.New(slog.NewTextHandler(errs, nil))}
+	screen := measure.NewScreen(errs)    // the log goes above the block of a run, and not through it
+	t := &terminal{out: out, err: screen, log: slog.New(slog.NewTextHandler(screen, nil))}
 	command.BindTo(ctx, (*context.Context)(nil))
 	if err := command.Run(t); err != nil {
 		fmt.Fprintln(errs, "simulator:", err)

@@ -3,6 +3,7 @@ package measure
 import (
 	"bytes"
 	"context"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -150,4 +151,32 @@ func TestAScreenIsWrittenAnewInItsPlace(t *testing.T) {
 		t.Errorf("%q", b.String())
 	}
 	NewScreen(nil).Show([]string{"nobody reads this"})
+}
+
+func TestALineOfTheLogStandsAboveTheBlock(t *testing.T) {
+	var b bytes.Buffer
+	s := &Screen{w: &b, tty: true, width: 80}
+	s.Show([]string{"one", "two"})
+	b.Reset()
+	if n, err := NewScreen(s).Write([]byte("trouble\n")); n != 8 || err != nil {
+		t.Errorf("%d, %v", n, err)
+	}
+	s.Show([]string{"three"})
+	if want := "\x1b[2A\x1b[Jtrouble\n\x1b[2Kthree\n"; b.String() != want {
+		t.Errorf("%q", b.String())
+	}
+	if n, err := NewScreen(nil).Write([]byte("nobody")); n != 6 || err != nil {
+		t.Errorf("%d, %v", n, err)
+	}
+}
+
+func TestALineThatIsTooLongIsFoldedBetweenItsFields(t *testing.T) {
+	for line, want := range map[string][]string{
+		"1s  devices 5  sent 3/s": {"1s  devices 5", foldIndent + "sent 3/s"},
+		"  short":                 {"  short"}, "  one-field-that-is-longer": {"  one-field-that-is-longer"}, "": {""},
+	} {
+		if got := fold(line, 20); !slices.Equal(got, want) {
+			t.Errorf("%q becomes %q", line, got)
+		}
+	}
 }

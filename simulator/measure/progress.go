@@ -21,8 +21,11 @@ type Progress struct {
 // NewProgress writes to w; whether that is a terminal is found out. A nil w tells nothing.
 func NewProgress(w io.Writer) *Progress {
 	p := &Progress{w: w}
-	if f, ok := w.(*os.File); ok {
-		p.tty = term.IsTerminal(int(f.Fd()))
+	switch w := w.(type) {
+	case *os.File:
+		p.tty = term.IsTerminal(int(w.Fd()))
+	case *Screen:
+		p.tty = w.tty
 	}
 	return p
 }
