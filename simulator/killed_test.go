@@ -52,8 +52,8 @@ func serve(address string) int {
 			http.NotFound(w, r)
 		}
 	})}
-	time.AfterFunc(time.Minute, func() { server.Close() }) // where the test fails, nothing stays for long
-	_ = server.Serve(l)                                    // until a signal ends the program
+	time.AfterFunc(time.Minute, func() { _ = server.Close() }) // where the test fails, nothing stays for long
+	_ = server.Serve(l)                                        // until a signal ends the program
 	return 0
 }
 
