@@ -42,7 +42,7 @@ func registersAGateway(t *testing.T, p *person, g *gateway) {
 func setsAFleet(t *testing.T, p *person) {
 	t.Helper()
 	p.goes("devices")
-	p.does(`pick('tab', 'fleets')`, `pressIn('north', 'Edit')`, `fill('silence_s', '120')`, `fill('limits.messages_per_second', 'many')`, `press('Save')`)
+	p.does(`pick('tab', 'fleets')`, `pressIn('north', 'Edit')`, `fill('silence_s', '120')`, `fill('alerts_s', '3600')`, `fill('history_s', '86400')`, `fill('limits.messages_per_second', 'many')`, `press('Save')`)
 	p.WaitFor(`wrong('limits.messages_per_second') !== '' && document.activeElement === field('limits.messages_per_second')`)
 	p.does(`fill('limits.messages_per_second', '20')`, `fill('hygiene.max_speed', '50')`, `fill('hygiene.bbox', '2, 48, 3')`, `press('Jumps')`, `fill('metadata', 'region = north')`, `press('Save')`)
 	p.WaitFor(`wrong('hygiene.bbox') !== ''`)
@@ -52,13 +52,13 @@ func setsAFleet(t *testing.T, p *person) {
 	p.does(`press('Save')`, `!open_()`)
 	held := func(path, want string) {
 		t.Helper()
-		p.WaitFor(fmt.Sprintf(`fetch(%q).then(r => r.json()).then(it => JSON.stringify([it.silence_s, it.limits, it.metadata, it.hygiene?.max_speed === 50, it.hygiene?.bbox, it.hygiene?.off]) === %q)`, path, want))
+		p.WaitFor(fmt.Sprintf(`fetch(%q).then(r => r.json()).then(it => JSON.stringify([it.silence_s, it.limits, it.metadata, it.hygiene?.max_speed === 50, it.hygiene?.bbox, it.hygiene?.off, it.alerts_s, it.history_s]) === %q)`, path, want))
 	}
-	held("/api/fleets/north", `[120,{"messages_per_second":20},{"region":"north"},true,[2,48,3,49],["jump"]]`)
-	p.does(`pressIn('north', 'Edit')`, `field('hygiene.max_speed').value === '50'`, `field('hygiene.bbox').value === '2, 48, 3, 49'`, `fill('hygiene.max_speed', '')`, `fill('hygiene.bbox', '')`, `press('Jumps')`, `fill('metadata', '')`, `fill('silence_s', '')`, `press('Save')`, `!open_()`)
-	held("/api/fleets/north", `[null,{"messages_per_second":20},null,false,null,null]`)
+	held("/api/fleets/north", `[120,{"messages_per_second":20},{"region":"north"},true,[2,48,3,49],["jump"],3600,86400]`)
+	p.does(`pressIn('north', 'Edit')`, `field('hygiene.max_speed').value === '50'`, `field('hygiene.bbox').value === '2, 48, 3, 49'`, `fill('hygiene.max_speed', '')`, `fill('hygiene.bbox', '')`, `press('Jumps')`, `fill('metadata', '')`, `fill('silence_s', '')`, `fill('alerts_s', '')`, `field('history_s').value === '86400'`, `press('Save')`, `!open_()`)
+	held("/api/fleets/north", `[null,{"messages_per_second":20},null,false,null,null,null,86400]`)
 	p.does(`pick('tab', 'devices')`, `pressIn('truck-1', 'Edit')`, `fill('limits.burst_s', '5')`, `fill('metadata', 'plate = AB 123')`, `press('Save')`, `!open_()`)
-	held("/api/devices/truck-1", `[null,{"burst_s":5},{"plate":"AB 123"},false,null,null]`)
+	held("/api/devices/truck-1", `[null,{"burst_s":5},{"plate":"AB 123"},false,null,null,null,null]`)
 }
 
 // tellsAnAddress makes a webhook, whose secret is shown once, tries it, turns it off and takes it away.
