@@ -8,6 +8,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/fleetcast/fleetcast/simulator/certs"
 	"github.com/fleetcast/fleetcast/simulator/fleet"
 	"github.com/fleetcast/fleetcast/simulator/mqttlite"
 	"github.com/fleetcast/fleetcast/simulator/payload"
@@ -44,6 +45,9 @@ type fleetCommand struct {
 	Window       int           `help:"QoS 1 messages without a PUBACK, of a device." default:"32"`
 	KeepAlive    time.Duration `name:"keepalive" help:"The devices' keep-alive." default:"60s"`
 	Source       []string      `help:"A local address to connect from, or a range: 127.0.0.2-127.0.0.9; repeatable."`
+
+	ClientCA    string `name:"client-ca" help:"A folder with an authority (ca.crt, ca.key), made where there is none: every device shows a certificate of its own." placeholder:"DIR"`
+	ClientCerts string `help:"A folder with ID.crt and ID.key, which the device of that id shows." type:"existingdir" placeholder:"DIR"`
 
 	Access accessFlags  `embed:""`
 	World  worldFlags   `embed:""`
@@ -165,6 +169,9 @@ func (c *fleetCommand) options(t *terminal) (o fleet.Options, err error) {
 		return o, err
 	}
 	if o.TLS, err = c.Access.config(); err != nil {
+		return o, err
+	}
+	if o.Certificate, err = certs.Clients(c.ClientCA, c.ClientCerts); err != nil {
 		return o, err
 	}
 	if c.Access.Credentials != "" {

@@ -193,12 +193,32 @@ func (d *device) dial(ctx context.Context) (net.Conn, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, mqttlite.DefaultHandshakeTimeout)
 	defer cancel()
-	secure := tls.Client(conn, o.TLS)
+	config, err := d.secure()
+	if err != nil {
+		d.fleet.count.handshakes.Add(1)
+		return nil, errors.Join(err, conn.Close())
+	}
+	secure := tls.Client(conn, config)
 	if err := secure.HandshakeContext(ctx); err != nil {
 		d.fleet.count.handshakes.Add(1)
 		return nil, errors.Join(fmt.Errorf("dial broker: %w", err), conn.Close())
 	}
 	return secure, nil
+}
+
+// secure is how the device speaks TLS: as all do, but for a certificate of its own.
+func (d *device) secure() (*tls.Config, error) {
+	o := &d.fleet.options
+	if o.Certificate == nil {
+		return o.TLS, nil
+	}
+	pair, err := o.Certificate(d.device.ID)
+	if err != nil {
+		return nil, fmt.Errorf("dial broker: %w", err)
+	}
+	config := o.TLS.Clone()
+	config.Certificates = []tls.Certificate{pair}
+	return config, nil
 }
 
 func (d *device) connectOptions() mqttlite.Options {

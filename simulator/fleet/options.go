@@ -76,6 +76,8 @@ type Options struct {
 	Identities []Identity
 	// TLS, where set, is how to speak to the broker.
 	TLS *tls.Config
+	// Certificate, where set, is what the device of an id shows to the broker over TLS. It is asked at each connection.
+	Certificate func(id string) (tls.Certificate, error)
 	// Sources are local addresses to connect from, in turn; on loopback more are taken than one has ports for.
 	Sources []netip.Addr
 
@@ -105,6 +107,8 @@ func (o *Options) complete() error {
 		return fmt.Errorf("read broker address: %w", err)
 	}
 	switch {
+	case o.Certificate != nil && o.TLS == nil:
+		return errors.New("read options: devices show certificates over mqtts:// only")
 	case o.Devices < 1 || o.Devices > MaxDevices:
 		return fmt.Errorf("read options: %d devices; 1 to %d are possible", o.Devices, MaxDevices)
 	case o.StartIndex < 0:

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/fleetcast/fleetcast/simulator/certs"
 	"github.com/fleetcast/fleetcast/simulator/fleet"
 	"github.com/fleetcast/fleetcast/simulator/prove"
 	"github.com/fleetcast/fleetcast/simulator/report"
@@ -95,6 +96,9 @@ func (e *engine) access(d *Devices, o *fleet.Options) (err error) {
 		if len(o.Identities) < d.Count {
 			return fmt.Errorf("%d devices and %d credentials", d.Count, len(o.Identities))
 		}
+	}
+	if o.Certificate, err = certs.Clients(d.ClientCA, d.ClientCerts); err != nil {
+		return err
 	}
 	if d.TLSCA == "" {
 		return nil

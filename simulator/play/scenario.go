@@ -85,6 +85,10 @@ type Devices struct {
 
 	Credentials string `yaml:"credentials"` // a file, as --credentials takes it
 	TLSCA       string `yaml:"tls_ca"`      // for mqtts://
+	// Every device shows a certificate of its own: of the authority in the folder ClientCA, which is made where there is
+	// none, or ID.crt and ID.key of the folder ClientCerts.
+	ClientCA    string `yaml:"client_ca"`
+	ClientCerts string `yaml:"client_certs"`
 
 	Mix       payload.Mix       `yaml:"mix"`
 	Topics    map[string]string `yaml:"topics"`
