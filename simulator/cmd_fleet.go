@@ -90,6 +90,8 @@ type trackerFlags struct {
 	Topic          map[string]string `help:"Another topic template for a format, with {fleet}, {device} and {id}: --topic nmea=boats/{device}." mapsep:"none"`
 	Real           bool              `help:"As trackers are: an error of 4 m, tunnels, a cold start of 15 s, a report every 30 s (5 min parked), 250 m and 20 degrees."`
 	Noise          float64           `help:"The receiver's error in metres; it wanders as a real one's does." default:"0"`
+	Multipath      float64           `help:"How many metres reflections between high buildings of cities put a receiver off." default:"0"`
+	Dishonest      units.Share       `help:"Share of the receivers whose accuracy does not say so." default:"50%"`
 	Tunnels        bool              `help:"No fix and no network in tunnels: what was made there comes in a burst."`
 	ColdStart      time.Duration     `help:"How long a receiver says 0,0 at first, and up to as long again."`
 	ReportEvery    time.Duration     `help:"Report at least so often; at each look where no policy is given."`
@@ -101,12 +103,12 @@ type trackerFlags struct {
 func (f *trackerFlags) options() tracker.Options {
 	if f.Real {
 		return tracker.Options{
-			Noise: 4, Tunnels: true, ColdStart: 15 * time.Second,
+			Noise: 4, Multipath: f.Multipath, Dishonest: float64(f.Dishonest), Tunnels: true, ColdStart: 15 * time.Second,
 			Policy: tracker.Policy{Every: 30 * time.Second, Parked: 5 * time.Minute, Distance: 250, Heading: 20},
 		}
 	}
 	return tracker.Options{
-		Noise: f.Noise, Tunnels: f.Tunnels, ColdStart: f.ColdStart,
+		Noise: f.Noise, Multipath: f.Multipath, Dishonest: float64(f.Dishonest), Tunnels: f.Tunnels, ColdStart: f.ColdStart,
 		Policy: tracker.Policy{Every: f.ReportEvery, Parked: f.ReportParked, Distance: f.ReportDistance, Heading: f.ReportHeading},
 	}
 }

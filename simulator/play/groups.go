@@ -50,7 +50,7 @@ func (e *engine) deviceOptions(d *Devices, start int) (fleet.Options, error) {
 		Ramp: d.Ramp, RampDown: d.RampDown, Stages: d.Stages, Prefix: d.Prefix, Seed: s.Seed, QoS: d.QoS, QoS1: d.QoS1Share, KeepAlive: d.KeepAlive,
 		World: routes.Options{Ships: float64(d.Ships), Places: d.Places},
 		Tracker: tracker.Options{
-			Noise: d.Noise, Tunnels: d.Tunnels, ColdStart: d.ColdStart,
+			Noise: d.Noise, Multipath: d.Multipath, Dishonest: float64(d.Dishonest), Tunnels: d.Tunnels, ColdStart: d.ColdStart,
 			Policy: tracker.Policy{Every: d.Report.Every, Parked: d.Report.Parked, Distance: d.Report.Distance, Heading: d.Report.Heading},
 		},
 		ClockShare: d.Wrong.ClockShare, ClockOffset: d.Wrong.ClockOffset, Logger: e.options.Logger, Faults: faultsOf(d.Wrong),

@@ -93,6 +93,8 @@ type Devices struct {
 	Mix       payload.Mix       `yaml:"mix"`
 	Topics    map[string]string `yaml:"topics"`
 	Noise     float64           `yaml:"noise"`
+	Multipath float64           `yaml:"multipath"` // metres, between high buildings
+	Dishonest units.Share       `yaml:"dishonest"` // receivers whose accuracy does not say so
 	Tunnels   bool              `yaml:"tunnels"`
 	ColdStart time.Duration     `yaml:"cold_start"`
 	Report    Policy            `yaml:"report"`

@@ -46,6 +46,7 @@ type leg struct {
 	heading  float64
 	limit    float64 // m/s
 	covered  bool    // in a tunnel
+	walled   bool    // between high buildings
 }
 
 // phase is a piece of time with one acceleration, on one leg.
@@ -71,6 +72,7 @@ type waypoint struct {
 	limit   float64 // of the road, m/s
 	dwell   float64 // seconds that a vehicle stands at the corner; 0 is driving through
 	covered bool    // the road runs through a tunnel
+	walled  bool    // and between high buildings
 }
 
 // tunnelOneIn is of how many legs of a corridor one is a tunnel.
@@ -122,7 +124,7 @@ func newPlan(p *place, tour []waypoint, s style) *plan {
 
 func (b *planner) leg(w waypoint, to point) {
 	l := leg{
-		from: w.at, to: to, start: b.plan.length, length: distance(w.at, to), heading: bearing(w.at, to), limit: w.limit, covered: w.covered,
+		from: w.at, to: to, start: b.plan.length, length: distance(w.at, to), heading: bearing(w.at, to), limit: w.limit, covered: w.covered, walled: w.walled,
 	}
 	b.plan.length += l.length
 	b.plan.legs = append(b.plan.legs, l)
@@ -196,6 +198,7 @@ type Motion struct {
 	Heading  float64 // degrees true; of a vehicle that stands, the direction that it faces
 	Odometer float64 // metres since the time origin, at the vehicle's pace
 	Covered  bool    // in a tunnel: no satellites and no network
+	Walled   bool    // between high buildings, which reflect signals
 	Parked   bool    // for good, or for the night
 }
 
@@ -208,7 +211,7 @@ func (p *plan) at(t float64) Motion {
 	along := min(ph.along+ph.speed*dt+ph.change*dt*dt/2, l.length)
 	where := between(l.from, l.to, along/l.length)
 	return Motion{
-		Lat: where.lat, Lon: wrap(where.lon), Speed: max(ph.speed+ph.change*dt, 0), Heading: l.heading, Odometer: l.start + along, Covered: l.covered,
+		Lat: where.lat, Lon: wrap(where.lon), Speed: max(ph.speed+ph.change*dt, 0), Heading: l.heading, Odometer: l.start + along, Covered: l.covered, Walled: l.walled,
 	}
 }
 

@@ -16,6 +16,7 @@ const (
 	widerEvery     = 4
 	missingOneIn   = 9
 	underpassOneIn = 14 // of the wider streets
+	walledOneIn    = 3  // of the narrow ones
 
 	limitWide   = 15.3 // m/s
 	limitNarrow = 9.7
@@ -33,6 +34,7 @@ type edge struct {
 	limit   float64
 	length  float64
 	covered bool
+	walled  bool    // high buildings stand on both sides
 	shape   []point // from the junction itself up to, and without, the other
 }
 
@@ -114,7 +116,7 @@ func (g *streets) connect(a, b int, wide bool, r *random) {
 	if missing {
 		return
 	}
-	there := edge{to: b, limit: limit, covered: wide && underpass, shape: shape[:len(shape)-1]}
+	there := edge{to: b, limit: limit, covered: wide && underpass, walled: !wide && isWalled(g.junctions[a], g.junctions[b]), shape: shape[:len(shape)-1]}
 	for i := 1; i < len(shape); i++ {
 		there.length += distance(shape[i-1], shape[i])
 	}
@@ -122,6 +124,12 @@ func (g *streets) connect(a, b int, wide bool, r *random) {
 	back.to, back.shape = a, slices.Clone(shape[1:])
 	slices.Reverse(back.shape)
 	g.edges[a], g.edges[b] = append(g.edges[a], there), append(g.edges[b], back)
+}
+
+// isWalled follows from where a street is alone, so that worlds stay what they were before there were buildings.
+func isWalled(a, b point) bool {
+	middle := between(a, b, 0.5)
+	return newRandom(uint64(int64(middle.lat*1e4)), uint64(int64(middle.lon*1e4))).below(walledOneIn) == 0
 }
 
 // drive makes the tour over streets through stops, each of which is near a junction, and back to the first. Every other
@@ -132,7 +140,7 @@ func (g *streets) drive(stops []point, r *random) (tour []waypoint) {
 		first := len(tour)
 		for _, e := range g.path(from, to) {
 			for _, p := range e.shape {
-				tour = append(tour, waypoint{at: p, limit: e.limit, covered: e.covered})
+				tour = append(tour, waypoint{at: p, limit: e.limit, covered: e.covered, walled: e.walled})
 			}
 		}
 		if i%2 == 0 && first < len(tour) {

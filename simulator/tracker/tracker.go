@@ -36,6 +36,9 @@ type Options struct {
 	// Noise is the deviation of the receiver's error along each axis in metres, and Memory how long it lasts.
 	Noise  float64
 	Memory time.Duration
+	// Multipath is how far off, in metres, reflections in streets between high buildings put a receiver; 0: there are none.
+	// Dishonest is the share of the receivers that do not say so in their accuracy.
+	Multipath, Dishonest float64
 	// Tunnels takes satellites and network away where the road is covered: fixes are buffered and come in a burst.
 	Tunnels bool
 	// ColdStart is how long after its first look a receiver has no satellites, and says 0,0; up to as long again, at random,
@@ -172,6 +175,9 @@ func (t *Tracker) fix(at time.Time) look {
 	}
 	if t.options.Noise > 0 {
 		t.err(&f.Fix)
+	}
+	if t.options.Multipath > 0 && m.Walled && !m.Parked {
+		t.reflect(&f.Fix, m.Heading)
 	}
 	if f.covered && t.options.Tunnels {
 		f.Accuracy, f.Satellites = tunnelAccuracy, 0
