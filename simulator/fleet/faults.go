@@ -16,6 +16,17 @@ type Faults struct {
 	Duplicates units.Share // sent twice
 	Disorder   units.Share // sent after the one behind it
 	Malformed  units.Share // cut short, of a wrong type, no JSON at all
+	// ClockShare of the devices have a clock that is off by ClockOffset, whatever it was before.
+	ClockShare  units.Share
+	ClockOffset time.Duration
+}
+
+// clockOf is how far a device's clock is off with these faults.
+func (d *device) clockOf(faults *Faults) time.Duration {
+	if faults != nil && faults.ClockShare.Has(d.position) {
+		return faults.ClockOffset
+	}
+	return d.clock
 }
 
 // takeovers bounds the connections that take others over at the same time.

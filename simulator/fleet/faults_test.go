@@ -135,6 +135,28 @@ func TestClocksThatAreOffSayNoInstant(t *testing.T) {
 	}
 }
 
+// What was acknowledged while a clock was off is owed to nobody: it says another time than it was.
+func TestClocksGoOffForAWhileAndAreRightAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := &pipeBroker{}
+		f := newFleet(t, b, Options{Devices: 10, Rate: 1, QoS: 1, For: 60 * time.Second, Faults: Faults{ClockShare: 0.5, ClockOffset: -time.Hour}})
+		done := make(chan error, 1)
+		go func() { done <- f.Run(t.Context()) }()
+		<-time.After(20 * time.Second)
+		synctest.Wait()
+		if owed, c := len(f.Owed()), f.Counts(); owed != 5 || c.Acked < 150 {
+			t.Errorf("%d devices of 10 are owed something while 5 clocks are off: %+v", owed, c)
+		}
+		f.SetFaults(Faults{})
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		if owed := len(f.Owed()); owed != 10 {
+			t.Errorf("%d devices of 10 are owed something with all clocks right", owed)
+		}
+	})
+}
+
 func TestAcksSayWhatIsOwed(t *testing.T) {
 	f, err := New(Options{MQTT: "h:1", Devices: 1, Rate: 1})
 	if err != nil {

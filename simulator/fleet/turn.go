@@ -93,12 +93,13 @@ func (s *shard) turn(d *device, intended time.Duration) {
 // send writes one fix, with what may go wrong with it.
 func (s *shard) send(d *device, client *mqttlite.Client, fix *tracker.Fix, intended time.Duration) {
 	f := s.fleet
-	s.message = payload.Message{Fix: *fix, Stamp: d.clock == 0}
-	s.message.At = fix.At.Add(d.clock)
+	faults := f.faults.Load()
+	clock := d.clockOf(faults)
+	s.message = payload.Message{Fix: *fix, Stamp: clock == 0}
+	s.message.At = fix.At.Add(clock)
 	s.buf = d.format.Append(s.buf[:0], &d.device, &s.message)
 	late := f.elapsed() - intended
-	faults := f.faults.Load()
-	live := !fix.Buffered && d.clock == 0
+	live := !fix.Buffered && clock == 0
 	if faults == nil || *faults == (Faults{}) {
 		s.settle(s.publish(d, client, s.buf, newToken(intended, late, live)), late)
 		return

@@ -111,7 +111,7 @@ func (e *engine) toDevices(ctx context.Context, f *Fault) error {
 		devices.Takeover(ctx, f.share())
 	case "spoil":
 		e.recorder.Event(f.Of + " send what is spoiled")
-		devices.SetFaults(fleet.Faults{Malformed: f.Malformed, Duplicates: f.Duplicates, Disorder: f.Disorder})
+		devices.SetFaults(fleet.Faults{Malformed: f.Malformed, Duplicates: f.Duplicates, Disorder: f.Disorder, ClockShare: f.ClockShare, ClockOffset: f.ClockOffset})
 		after(ctx, f.For)
 		devices.SetFaults(e.usualFaults(f.Of))
 		e.recorder.Event(f.Of + " send what they should again")

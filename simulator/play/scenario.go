@@ -182,9 +182,11 @@ type Fault struct {
 	Share  *units.Share  `yaml:"share"`  // of a group, or of a proxy's connections; all where nothing is said
 	Within time.Duration `yaml:"within"` // dropped devices come back within it
 
-	Malformed   units.Share `yaml:"malformed"`
-	Duplicates  units.Share `yaml:"duplicates"`
-	Disorder    units.Share `yaml:"disorder"`
+	Malformed   units.Share   `yaml:"malformed"`
+	Duplicates  units.Share   `yaml:"duplicates"`
+	Disorder    units.Share   `yaml:"disorder"`
+	ClockShare  units.Share   `yaml:"clock_share"` // of a group's devices, whose clocks are off by ClockOffset
+	ClockOffset time.Duration `yaml:"clock_offset"`
 	Conditions  `yaml:",inline"`
 	Kinds       []string `yaml:"kinds"`
 	Connections int      `yaml:"connections"`
