@@ -20,7 +20,12 @@ source.onmessage = (e) => { got.push(JSON.parse(e.data).n); ids.push(e.lastEvent
 // A real browser decodes each piece as it comes, comes back from a piece that was cut in the middle and after a drain,
 // and says each time how far it has come.
 func TestChromiumReadsAPackedStream(t *testing.T) {
-	h, f := newTestHandler(t, Options{})
+	t.Run("gzip", func(t *testing.T) { readPacked(t, gzipped, Options{}) })
+	t.Run("zstd", func(t *testing.T) { readPacked(t, zstdCoded, Options{Zstd: true}) }) // asked for from this machine, as by https
+}
+
+func readPacked(t *testing.T, c *coding, o Options) {
+	h, f := newTestHandler(t, o)
 	mux := http.NewServeMux()
 	mux.Handle("/stream/assets", h)
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, page) })
@@ -33,18 +38,18 @@ func TestChromiumReadsAPackedStream(t *testing.T) {
 	next := 0
 	live := func(v *fakeViewer) {
 		t.Helper()
-		if v.format != packedPlain {
+		if v.format != c.plain {
 			t.Fatalf("the browser was given %q", v.format.Name())
 		}
 		for range 3 { // each must be on the page before the next is made
 			next++
-			v.chunks <- pack(event(next))
+			v.chunks <- c.pack(event(next))
 			browser.WaitFor(fmt.Sprintf("got.length === %d && got.at(-1) === %d", next, next))
 		}
 	}
 	live(f.viewer(t, 0))
 
-	cut := pack(event(99))
+	cut := c.pack(event(99))
 	v := f.viewer(t, 0)
 	before := v.total()
 	v.chunks <- cut[:len(cut)/2]

@@ -31,23 +31,42 @@ const (
 	packLevel = flate.BestSpeed
 )
 
+// coding is a way to compress pieces one by one; nil is none.
+type coding struct {
+	name         string // as Content-Encoding says it
+	header       []byte // what a stream of it begins with
+	pack         func(piece []byte) []byte
+	plain, batch hub.Packer // the formats whose pieces are packed by it
+}
+
+// gzipped is the coding that every client has.
+var gzipped = newCoding("gzip", gzipHeader, pack)
+
+func newCoding(name string, header []byte, pack func([]byte) []byte) *coding {
+	c := &coding{name: name, header: header, pack: pack}
+	c.plain, c.batch = packed{Plain, c}, packed{Batch, c}
+	return c
+}
+
+// format is the twin of a format for viewers that take the coding.
+func (c *coding) format(f hub.Format) hub.Format {
+	if f == Batch {
+		return c.batch
+	}
+	return c.plain
+}
+
 // packed is a format whose pieces are compressed.
 type packed struct {
 	hub.Format
-	name string
+	coding *coding
 }
 
-// The packed formats.
-var (
-	packedPlain hub.Packer = packed{Plain, "sse+gzip"}
-	packedBatch hub.Packer = packed{Batch, "sse-batch+gzip"}
-)
-
-// Name implements hub.Format: viewers that take gzip have views of their own.
-func (p packed) Name() string { return p.name }
+// Name implements hub.Format: viewers that take a coding have views of their own.
+func (p packed) Name() string { return p.Format.Name() + "+" + p.coding.name }
 
 // Pack implements hub.Packer.
-func (p packed) Pack(piece []byte) []byte { return pack(piece) }
+func (p packed) Pack(piece []byte) []byte { return p.coding.pack(piece) }
 
 // packers keeps compressors, some hundred kilobytes each: as many as pieces are made at one moment, so cores.
 var packers = sync.Pool{New: func() any {
@@ -66,7 +85,7 @@ func (a *appender) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// pack compresses a piece by itself.
+// pack compresses a piece by itself, for gzip.
 func pack(piece []byte) []byte {
 	if len(piece) < storeBelow {
 		return append(appendStored(make([]byte, 0, len(piece)+10), piece), syncFlush...)
@@ -89,36 +108,59 @@ func appendStored(dst, p []byte) []byte {
 	return append(dst, p...)
 }
 
-// packedFormat is the twin of a format for viewers that take gzip.
-func packedFormat(f hub.Format) hub.Format {
-	if f == Batch {
-		return packedBatch
+// codingFor is how the streams of a client are compressed that sent these headers; nil for not at all.
+func (o *Options) codingFor(accept []string) *coding {
+	w := welcomeOf(accept)
+	switch {
+	case o.Zstd && w.takesZstd():
+		return zstdCoded
+	case !o.NoGzip && w.takesGzip():
+		return gzipped
 	}
-	return packedPlain
+	return nil
 }
 
-// takesGzip reads Accept-Encoding (RFC 9110 section 12.5.3): whether gzip is acceptable and not less welcome than no
-// coding at all. A client that says nothing gets none, and neither does one that refuses everything: an answer 406 would
-// end an EventSource for good.
-func takesGzip(headers []string) bool {
-	gzip, identity, other := -1.0, -1.0, -1.0 // the q of each, where it is named
+// compresses says whether what a client accepts makes a difference.
+func (o *Options) compresses() bool { return o.Zstd || !o.NoGzip }
+
+// welcome is how welcome codings are to a client: the q of each, -1 where it is not named.
+type welcome struct{ zstd, gzip, identity, other float64 }
+
+// takesGzip says whether gzip is acceptable and not less welcome than no coding at all. A client that says nothing gets
+// none, and neither does one that refuses everything: an answer 406 would end an EventSource for good.
+func (w welcome) takesGzip() bool {
+	gzip := w.gzip
+	if gzip < 0 {
+		gzip = w.other
+	}
+	return gzip > 0 && gzip >= w.identity
+}
+
+// takesZstd says whether zstd is named and not less welcome than gzip or no coding: a client that takes "*" may mean
+// what it knows.
+func (w welcome) takesZstd() bool {
+	return w.zstd > 0 && w.zstd >= w.identity && w.zstd >= w.gzip
+}
+
+// welcomeOf reads Accept-Encoding (RFC 9110 section 12.5.3).
+func welcomeOf(headers []string) welcome {
+	w := welcome{-1, -1, -1, -1}
 	for _, header := range headers {
 		for item := range strings.SplitSeq(header, ",") {
 			coding, params, _ := strings.Cut(item, ";")
 			switch q := quality(params); strings.ToLower(strings.TrimSpace(coding)) {
 			case "gzip", "x-gzip":
-				gzip = max(gzip, q)
+				w.gzip = max(w.gzip, q)
+			case "zstd":
+				w.zstd = q
 			case "identity":
-				identity = q
+				w.identity = q
 			case "*":
-				other = q
+				w.other = q
 			}
 		}
 	}
-	if gzip < 0 {
-		gzip = other
-	}
-	return gzip > 0 && gzip >= identity
+	return w
 }
 
 // quality is the q of a coding (RFC 9110 section 12.4.2): 1 where there is none, 0 where it cannot be read.

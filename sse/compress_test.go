@@ -46,7 +46,7 @@ func TestGzipIsForThoseWhoTakeIt(t *testing.T) {
 		{[]string{"gzip;q="}, false},
 		{[]string{"identity;q=0, *;q=0"}, false}, // nothing would do: a stream is better than a 406
 	} {
-		if got := takesGzip(c.headers); got != c.want {
+		if got := welcomeOf(c.headers).takesGzip(); got != c.want {
 			t.Errorf("%q: %t", c.headers, got)
 		}
 	}
@@ -57,7 +57,7 @@ func FuzzAcceptEncoding(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, header string) {
-		if !takesGzip([]string{header}) {
+		if !welcomeOf([]string{header}).takesGzip() {
 			return
 		}
 		lower := strings.ToLower(header)
@@ -128,7 +128,7 @@ func TestTheBytesOfAPackedStream(t *testing.T) {
 			t.Errorf("the head has no %q: %q", want, head)
 		}
 	}
-	if v := f.viewer(t, 0); v.format != packedPlain {
+	if v := f.viewer(t, 0); v.format != gzipped.plain {
 		t.Errorf("the viewer's format is %v", v.format.Name())
 	} else {
 		v.chunks <- pack([]byte("data: 1\n\n"))
@@ -156,6 +156,9 @@ func TestWhetherAStreamIsPackedIsSaidInItsHead(t *testing.T) {
 		"does not":     {accept: "gzip;q=0", vary: "Accept-Encoding"},
 		"says nothing": {vary: "Accept-Encoding"},
 		"switched off": {options: Options{NoGzip: true}, accept: "gzip"},
+		"zstd":         {options: Options{Zstd: true}, accept: "gzip, deflate, br, zstd", encoding: "zstd", vary: "Accept-Encoding"},
+		"zstd, off":    {accept: "gzip, deflate, br, zstd", encoding: "gzip", vary: "Accept-Encoding"},
+		"zstd alone":   {options: Options{Zstd: true, NoGzip: true}, accept: "gzip", vary: "Accept-Encoding"},
 	} {
 		h, _ := newTestHandler(t, c.options)
 		r := httptest.NewRequest(http.MethodHead, "/s?format=batch", nil)
@@ -186,13 +189,13 @@ func TestThoseWhoAreShedAreToldInPlainBytes(t *testing.T) {
 }
 
 // lockstep gives a packed stream three events, each of which the reader must have before the next is made.
-func lockstep(t *testing.T, v *fakeViewer, body io.Reader) {
+func lockstep(t *testing.T, v *fakeViewer, c *coding, body io.Reader) {
 	t.Helper()
 	for i := range 3 {
-		v.chunks <- pack([]byte(packedEvent(i)))
+		v.chunks <- c.pack([]byte(packedEvent(i)))
 		readUntil(t, body, packedEvent(i))
 	}
-	v.chunks <- pack([]byte("data: small\n\n")) // stored
+	v.chunks <- c.pack([]byte("data: small\n\n")) // stored
 	readUntil(t, body, "data: small\n\n")
 }
 
@@ -224,7 +227,7 @@ func TestGoReadsEachEventAsItComes(t *testing.T) {
 			if !res.Uncompressed {
 				t.Fatalf("the stream is not compressed: %v", res.Header)
 			}
-			lockstep(t, f.viewer(t, 0), res.Body)
+			lockstep(t, f.viewer(t, 0), gzipped, res.Body)
 			f.viewer(t, 0).Close()
 			if rest, err := io.ReadAll(res.Body); !errors.Is(err, io.ErrUnexpectedEOF) || !strings.HasPrefix(string(rest), "retry: ") {
 				t.Errorf("the end is %q, %v", rest, err) // no trailer: see compress.go
@@ -265,9 +268,14 @@ require('http').get(process.argv[1], { headers: { 'Accept-Encoding': 'gzip' } },
 })`
 	for name, command := range map[string][]string{
 		"curl":        {"curl", "-sN", "--compressed"},
+		"curl, zstd":  {"curl", "-sN", "--compressed"}, // Debian's takes both
 		"node, fetch": {"node", "-e", nodeFetch},
 		"node, zlib":  {"node", "-e", nodeZlib},
 	} {
+		coding, options := gzipped, Options{}
+		if name == "curl, zstd" {
+			coding, options.Zstd = zstdCoded, true
+		}
 		t.Run(name, func(t *testing.T) {
 			path, err := exec.LookPath(command[0])
 			if err != nil {
@@ -276,7 +284,7 @@ require('http').get(process.argv[1], { headers: { 'Accept-Encoding': 'gzip' } },
 				}
 				t.Skipf("%s is not installed", command[0])
 			}
-			h, f := newTestHandler(t, Options{})
+			h, f := newTestHandler(t, options)
 			ctx, cancel := context.WithTimeout(t.Context(), patience)
 			defer cancel()
 			cmd := exec.CommandContext(ctx, path, append(command[1:], "http://"+serve(t, h)+"/")...)
@@ -289,7 +297,11 @@ require('http').get(process.argv[1], { headers: { 'Accept-Encoding': 'gzip' } },
 				t.Fatal(err)
 			}
 			body := bufio.NewReader(out)
-			lockstep(t, f.viewer(t, 0), body)
+			v := f.viewer(t, 0)
+			if v.format != coding.plain {
+				t.Fatalf("it was given %q", v.format.Name())
+			}
+			lockstep(t, v, coding, body)
 			f.viewer(t, 0).Close()
 			rest, err := io.ReadAll(body)
 			if err != nil || !strings.HasPrefix(string(rest), "retry: ") {
@@ -302,8 +314,15 @@ require('http').get(process.argv[1], { headers: { 'Accept-Encoding': 'gzip' } },
 	}
 }
 
-// BenchmarkPack is what a tick of so many assets costs once, for all viewers that take gzip.
+// BenchmarkPack is what a tick of so many assets costs once, for all viewers that take the coding.
 func BenchmarkPack(b *testing.B) {
+	for _, coding := range []*coding{gzipped, zstdCoded} {
+		b.Run(coding.name, func(b *testing.B) { benchmarkPack(b, coding) })
+	}
+}
+
+func benchmarkPack(b *testing.B, coding *coding) {
+	b.Helper()
 	for _, assets := range []int{1, 5, 50, 1000} {
 		b.Run(fmt.Sprintf("assets=%d", assets), func(b *testing.B) {
 			var piece []byte
@@ -317,7 +336,7 @@ func BenchmarkPack(b *testing.B) {
 			b.ReportAllocs()
 			n := 0
 			for b.Loop() {
-				n = len(pack(piece))
+				n = len(coding.pack(piece))
 			}
 			b.ReportMetric(float64(len(piece))/float64(n), "times-smaller")
 		})

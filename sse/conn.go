@@ -21,7 +21,7 @@ type stream struct {
 	viewer viewer
 	sink   sink
 	client netip.Prefix
-	packed bool
+	coding *coding      // how its pieces are packed; nil for not at all
 	bye    atomic.Int64 // set by drain: the time of reconnection that the client is told, in ns
 
 	viewed  *Viewed     // its place among those whose view can be changed; nil for none
@@ -95,8 +95,8 @@ func (s *stream) farewell(ctx context.Context) Reason {
 		why, retry = Drained, time.Duration(bye)
 	}
 	last := appendRetry(nil, retry)
-	if s.packed {
-		last = pack(last)
+	if s.coding != nil {
+		last = s.coding.pack(last)
 	}
 	s.sink.last(last)
 	return why

@@ -29,7 +29,8 @@ type Options struct {
 	MaxStreams          int
 	MaxStreamsPerClient int
 	Stall               time.Duration
-	NoGzip              bool // no stream is compressed, whatever the client takes
+	NoGzip              bool // no stream is compressed with gzip, whatever the client takes
+	Zstd                bool // streams are compressed with zstd for clients that take it, see zstd.go
 	// Client returns the address that a request counts for. The default is the connection's other end; behind a proxy
 	// on another machine it must read what that proxy, and nobody else, writes.
 	Client func(*http.Request) netip.Addr
@@ -167,11 +168,11 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	req.watch, req.caller = admission.Watch, admission.Caller
-	if !h.options.NoGzip && takesGzip(r.Header.Values("Accept-Encoding")) {
-		req.format, req.packed = packedFormat(req.format), true
+	if req.coding = h.options.codingFor(r.Header.Values("Accept-Encoding")); req.coding != nil {
+		req.format = req.coding.format(req.format)
 	}
 	if r.Method == http.MethodHead {
-		h.describe(w.Header(), req.packed)
+		h.describe(w.Header(), req.coding)
 		return
 	}
 	h.serve(w, r, req)
@@ -183,7 +184,7 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, req request) {
 		h.shed(w, r, busy(err))
 		return
 	}
-	s := &stream{h: h, client: client, packed: req.packed}
+	s := &stream{h: h, client: client, coding: req.coding}
 	started := false
 	defer func() {
 		if !started { // also when something panics: the place and the viewer are given back
@@ -202,7 +203,7 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, req request) {
 		return
 	}
 	var hijacked bool
-	if s.sink, hijacked, err = h.connect(w, r, req.packed); err != nil {
+	if s.sink, hijacked, err = h.connect(w, r, req.coding); err != nil {
 		h.refuse(NoConnection)
 		h.log.Debug("a stream could not begin", "error", err)
 		return

@@ -14,42 +14,42 @@ import (
 // connect begins the answer and returns where the stream goes on, and whether the connection was taken over: then the
 // handler's goroutine is not needed, and with it go 27 kB a viewer that net/http holds for a request in progress (its
 // goroutine, a second one that reads, and buffers both ways). What remains is a goroutine that waits.
-func (h *Handler) connect(w http.ResponseWriter, r *http.Request, packed bool) (_ sink, taken bool, err error) {
-	h.describe(w.Header(), packed)
+func (h *Handler) connect(w http.ResponseWriter, r *http.Request, c *coding) (_ sink, taken bool, err error) {
+	h.describe(w.Header(), c)
 	rc := http.NewResponseController(w)
 	if r.ProtoMajor == 1 {
 		conn, _, err := rc.Hijack() // what the client sent after its request nobody wants; the buffers are dropped
 		if err == nil {
-			s, err := h.takeOver(conn, w.Header(), r, packed)
+			s, err := h.takeOver(conn, w.Header(), r, c)
 			return s, true, err
 		}
 		if !errors.Is(err, http.ErrNotSupported) {
 			return nil, false, fmt.Errorf("take over connection: %w", err)
 		}
 	}
-	s, err := h.answer(w, rc, packed)
+	s, err := h.answer(w, rc, c)
 	return s, false, err
 }
 
 // describe sets what the head of a stream says.
-func (h *Handler) describe(header http.Header, packed bool) {
+func (h *Handler) describe(header http.Header, c *coding) {
 	for _, name := range []string{"Content-Length", "Transfer-Encoding", "Trailer", "Content-Encoding"} {
 		header.Del(name) // middleware knows nothing about a stream; its security headers stay
 	}
 	maps.Copy(header, streamHeader)
-	if !h.options.NoGzip {
+	if h.options.compresses() {
 		header.Add("Vary", "Accept-Encoding")
 	}
-	if packed {
-		header.Set("Content-Encoding", "gzip")
+	if c != nil {
+		header.Set("Content-Encoding", c.name)
 	}
 }
 
 // opening is what a stream begins with.
-func opening(packed bool) []byte {
+func opening(c *coding) []byte {
 	retry := appendRetry(nil, jitter(minRetry, maxRetry))
-	if packed {
-		return append(bytes.Clone(gzipHeader), pack(retry)...)
+	if c != nil {
+		return append(bytes.Clone(c.header), c.pack(retry)...)
 	}
 	return retry
 }
@@ -59,7 +59,7 @@ func opening(packed bool) []byte {
 // write. Chunks would need two more pieces around them for each viewer, and would buy the client only that it could
 // tell a cut stream from an ended one, which mean the same to an EventSource: reconnect. HTTP/1.0 clients read it as
 // well, and so do nginx and HAProxy, which frame it anew for theirs.
-func (h *Handler) takeOver(conn net.Conn, header http.Header, r *http.Request, packed bool) (sink, error) {
+func (h *Handler) takeOver(conn net.Conn, header http.Header, r *http.Request, c *coding) (sink, error) {
 	header.Set("Date", time.Now().UTC().Format(http.TimeFormat))
 	header.Set("Connection", "close") // RFC 9112 section 9.6
 	proto := "HTTP/1.1"
@@ -74,7 +74,7 @@ func (h *Handler) takeOver(conn net.Conn, header http.Header, r *http.Request, p
 		err = conn.SetWriteDeadline(time.Now().Add(goodbyeWait))
 	}
 	if err == nil {
-		_, err = conn.Write(append(head.Bytes(), opening(packed)...))
+		_, err = conn.Write(append(head.Bytes(), opening(c)...))
 	}
 	if err != nil {
 		conn.Close()
@@ -87,7 +87,7 @@ func (h *Handler) takeOver(conn net.Conn, header http.Header, r *http.Request, p
 }
 
 // answer begins an answer that net/http writes: on HTTP/2, and where the connection cannot be taken over.
-func (h *Handler) answer(w http.ResponseWriter, rc *http.ResponseController, packed bool) (sink, error) {
+func (h *Handler) answer(w http.ResponseWriter, rc *http.ResponseController, c *coding) (sink, error) {
 	// The answer ends with the handler's return, after which nobody may touch the writer; until then a deadline that has
 	// passed resets a stream of HTTP/2, also one that stands in a write.
 	var ending sync.Mutex // held while the stream is reset, so that the handler does not return meanwhile
@@ -108,7 +108,7 @@ func (h *Handler) answer(w http.ResponseWriter, rc *http.ResponseController, pac
 		},
 	}
 	// The connection is shared, and its other streams may be slow: this one may wait for its turn as any later write does.
-	if _, err := s.piece(opening(packed), s.stall); err != nil {
+	if _, err := s.piece(opening(c), s.stall); err != nil {
 		return nil, fmt.Errorf("write head: %w", err)
 	}
 	return s, nil

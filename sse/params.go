@@ -34,7 +34,7 @@ type request struct {
 	query       hub.Query
 	format      hub.Format
 	lastEventID string
-	packed      bool // the format is one of the packed ones
+	coding      *coding // how the format is packed; nil for not at all
 	caller      *devices.Caller
 	watch       func(end func()) (unwatch func())
 }

@@ -65,6 +65,7 @@ type HTTPOptions struct {
 	Cert   string   `help:"PEM file with the certificate of this address and its chain: it then speaks HTTPS, with HTTP/2. A changed file is used without a restart." placeholder:"FILE"`
 	Key    string   `help:"PEM file with its key." placeholder:"FILE"`
 	Gzip   bool     `help:"Compress streams for clients that take gzip: each tick once, for all of them." default:"${http_gzip}" negatable:""`
+	Zstd   bool     `help:"Compress streams with zstd for clients that take it, as browsers do by https: a fifth to a third fewer bytes than with gzip, for half as much processor time again."`
 }
 
 // MapOptions are what the page draws its map from.

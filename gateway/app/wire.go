@@ -131,7 +131,7 @@ func (p *parts) wireStreams(o *Options, part func(name string) *slog.Logger) (er
 		return err
 	}
 	admit := api.AdmitStream(p.viewers, p.limiter)
-	p.stream, err = sse.New(sse.Options{Hub: p.hub, NoGzip: !o.HTTP.Gzip, Admit: admit, Client: p.client, Views: p.views, Logger: part("sse")})
+	p.stream, err = sse.New(sse.Options{Hub: p.hub, NoGzip: !o.HTTP.Gzip, Zstd: o.HTTP.Zstd, Admit: admit, Client: p.client, Views: p.views, Logger: part("sse")})
 	if err != nil {
 		return err
 	}
