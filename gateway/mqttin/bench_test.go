@@ -12,6 +12,7 @@ import (
 
 	"github.com/fleetcast/fleetcast/bridge/bus"
 	"github.com/fleetcast/fleetcast/bridge/dialect"
+	"github.com/fleetcast/fleetcast/devices/trace"
 )
 
 const document = `{"at":1795353543237,"lat":48.858331,"lon":2.295131,"altitude":167.5,"speed":16.94,"heading":271.2,"accuracy":4.5,` +
@@ -26,7 +27,12 @@ func (sink) Append(context.Context, bus.Append) error { return nil }
 // unserved is a broker with one session and no goroutines: what the hook does is all that happens.
 func unserved(t testing.TB) (*Broker, *mqtt.Client, *hook) {
 	t.Helper()
-	b, err := New(Options{Inlet: sink{}, Listen: "127.0.0.1:0"})
+	return unservedTraced(t, nil)
+}
+
+func unservedTraced(t testing.TB, tracer *trace.Tracer) (*Broker, *mqtt.Client, *hook) {
+	t.Helper()
+	b, err := New(Options{Inlet: sink{}, Listen: "127.0.0.1:0", Tracer: tracer})
 	if err != nil {
 		t.Fatal(err)
 	}
