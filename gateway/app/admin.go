@@ -60,9 +60,9 @@ func (a *App) listenAdmin(ctx context.Context) (net.Listener, error) {
 	return l, nil
 }
 
-// startAdmin serves metrics, health and profiles until the stack is unwound. It starts when everything else has and stops
-// first but for health: who watches a process that stops sees it stop.
-func (a *App) startAdmin(ctx context.Context) error {
+// startAdmin serves metrics, health and profiles until what is above height in the stack has stopped. It starts when everything
+// else has, and who watches a process that stops sees it stop.
+func (a *App) startAdmin(ctx context.Context, height int) error {
 	l, err := a.listenAdmin(ctx)
 	if l == nil {
 		return err
@@ -78,7 +78,7 @@ func (a *App) startAdmin(ctx context.Context) error {
 		Handler: handler, ReadHeaderTimeout: readHeaderTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: 64 << 10,
 		BaseContext: func(net.Listener) context.Context { return base },
 	}
-	a.stack.push("admin", acceptBound, a.runner.start(context.WithoutCancel(ctx), "admin", func(ctx context.Context) error {
+	a.stack.slide(height, "admin", acceptBound, a.runner.start(context.WithoutCancel(ctx), "admin", func(ctx context.Context) error {
 		stop := context.AfterFunc(ctx, func() {
 			cancel()           // a profile that is being taken ends
 			_ = server.Close() // what it could not close ends with the process
@@ -125,7 +125,7 @@ func (a *App) adminHandler(local bool) (http.Handler, error) {
 		return nil, err
 	}
 	o := api.AdminOptions{
-		Metrics: measured, Checks: a.parts.allChecks(), Local: local, Auth: a.parts.viewers, Open: a.opts.Admin.Open,
+		Metrics: measured, Checks: append(a.parts.allChecks(), a.stopChecks()...), Local: local, Auth: a.parts.viewers, Open: a.opts.Admin.Open,
 		Hosts: a.opts.HTTP.Hosts, Logger: a.log.With("part", "admin"), Backup: a.backup(),
 	}
 	if disk := a.parts.store.disk; disk != nil {
@@ -160,6 +160,16 @@ func (p *parts) allChecks() []api.Check {
 		checks = append(checks, api.Check{Role: string(RoleEdge), Name: "tables", Ready: func() string {
 			return unless(p.hub.Ready(), "the state of the fleet is not loaded yet")
 		}})
+	}
+	return checks
+}
+
+// stopChecks are not ready from the moment on in which the process was told to stop: one of each role, since a role may be
+// asked for.
+func (a *App) stopChecks() []api.Check {
+	checks := make([]api.Check, 0, len(a.opts.Roles))
+	for _, role := range a.opts.Roles {
+		checks = append(checks, api.Check{Role: string(role), Name: "process", Ready: func() string { return unless(a.stopBegan.Load() == 0, "it stops") }})
 	}
 	return checks
 }

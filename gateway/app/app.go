@@ -42,6 +42,8 @@ type App struct {
 	stopped  chan struct{} // closed when Stop is through
 	stopErr  error         // valid once stopped is closed
 
+	stopBegan atomic.Int64 // unix ms; 0 while it runs
+
 	stack stack // Start's, then Stop's
 
 	reloads reloads
@@ -131,7 +133,25 @@ func (a *App) Stop(ctx context.Context) error {
 func (a *App) unwind(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, StopTimeout)
 	defer cancel()
-	return a.stack.unwind(ctx, a.log)
+	began := time.Now()
+	a.stopBegan.Store(began.UnixMilli())
+	err := a.stack.unwind(ctx, a.log)
+	attrs := []any{"took", time.Since(began).Round(time.Millisecond)}
+	if p := a.parts; p != nil && p.stream != nil {
+		streams, sockets := p.stream.Stats(), p.ws.Stats()
+		attrs = append(attrs, "told_to_come_back", streams.Ended["drained"]+sockets.Ended["drained"], "left_open", streams.Open+sockets.Open)
+	}
+	a.log.InfoContext(ctx, "stopped", attrs...)
+	return err
+}
+
+// stoppingFor is for how long the process has been stopping; 0 while it runs.
+func (a *App) stoppingFor() time.Duration {
+	began := a.stopBegan.Load()
+	if began == 0 {
+		return 0
+	}
+	return max(time.Since(time.UnixMilli(began)), time.Millisecond)
 }
 
 // Run is Start, Wait and Stop: it returns when ctx has ended and everything has stopped, or with the error of the part

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 )
@@ -23,6 +24,11 @@ type stackEntry struct {
 // push puts a step on top. Its stop gets a context that ends after bound, and must return then.
 func (s *stack) push(name string, bound time.Duration, stop func(context.Context) error) {
 	s.entries = append(s.entries, stackEntry{name, bound, stop})
+}
+
+// slide puts a step below those that were there first at height, so that it stops after what came later.
+func (s *stack) slide(height int, name string, bound time.Duration, stop func(context.Context) error) {
+	s.entries = slices.Insert(s.entries, height, stackEntry{name, bound, stop})
 }
 
 // unwind stops everything from the top and joins the errors. A step that fails does not keep the ones below from being

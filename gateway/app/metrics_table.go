@@ -190,6 +190,7 @@ var peopleMetrics = []metrics.Metric{
 	{Path: "webhooks.guarded", Name: "webhooks_guarded", Help: "Tries that were not made since the address must not be reached."},
 	{Path: "webhooks.disabled", Name: "webhooks_disabled", Help: "Webhooks that were disabled after a long failure."},
 	{Path: "webhooks.waiting", Name: "webhooks_waiting", Kind: metrics.Gauge, Help: "Events that wait to be delivered, in the partition with the most."},
+	{Path: "stopping_ms", Name: "stopping_seconds", Kind: metrics.Gauge, Scale: milli, Help: "For how long the process has been stopping; 0 while it runs."},
 	{Path: "settings.last_reload_successful", Name: "config_last_reload_successful", Kind: metrics.Gauge, Help: "1, or 0 where the settings were wrong when they were read again last."},
 	{Path: "settings.last_success", Name: "config_last_reload_success_timestamp_seconds", Kind: metrics.Gauge, Scale: milli, Help: "When the settings in use were read, unix time."},
 	{Path: "settings.reloads.*", Name: "config_reloads", Label: "outcome", Help: "Times that the settings were read again, by outcome."},

@@ -1,10 +1,12 @@
 package app
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net/http"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -109,6 +111,45 @@ func TestOperatorsSeeMetricsHealthProfilesAndWhoIsStale(t *testing.T) {
 	}
 	if status, _ := fetch(t, "http://"+g.Addrs().HTTP.String()+"/metrics"); status == http.StatusOK {
 		t.Errorf("the main address has metrics")
+	}
+}
+
+// Who watches a process that stops sees it stop: it is alive, not ready, and says for how long it has been at it.
+func TestOperatorsSeeAProcessStop(t *testing.T) {
+	var log syncBuffer
+	g := startGateway(t, func(o *Options) {
+		o.Admin.Listen = "127.0.0.1:0"
+		o.Report.Logger, _ = NewLogger(o.Log, &log)
+	})
+	admin := "http://" + g.Addrs().Admin.String()
+	if status, text := fetch(t, admin+"/metrics"); status != http.StatusOK || !strings.Contains(text, "fleetcast_stopping_seconds 0\n") {
+		t.Errorf("while it runs: status %d", status)
+	}
+	looked := 0
+	look := func(context.Context) error {
+		looked++
+		for path, want := range map[string]int{"/healthz": 200, "/readyz": 503, "/readyz?role=edge": 503, "/stalest?limit=1": 200} {
+			if status, text := fetch(t, admin+path); status != want || want == 503 && !strings.Contains(text, "it stops") {
+				t.Errorf("look %d, %s: status %d, %.300s", looked, path, status, text)
+			}
+		}
+		_, text := fetch(t, admin+"/metrics")
+		if !strings.Contains(text, "fleetcast_stopping_seconds ") || strings.Contains(text, "fleetcast_stopping_seconds 0\n") {
+			t.Errorf("look %d: the metrics do not say that it stops", looked)
+		}
+		return nil
+	}
+	s := g.open("/stream/assets", "")
+	g.stack.push("before all else", time.Minute, look)
+	at := slices.IndexFunc(g.stack.entries, func(e stackEntry) bool { return e.name == "admin" })
+	g.stack.slide(at+1, "after all else", time.Minute, look)
+	g.stop()
+	<-s.done
+	if looked != 2 {
+		t.Errorf("%d looks", looked)
+	}
+	if text := log.String(); !strings.Contains(text, "msg=stopped") || !strings.Contains(text, "told_to_come_back=1 left_open=0") {
+		t.Errorf("it said:\n%s", text)
 	}
 }
 

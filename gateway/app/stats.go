@@ -31,6 +31,8 @@ type Stats struct {
 
 	Settings SettingsStats `json:"settings"` // and their reloads
 
+	StoppingMS int64 `json:"stopping_ms"` // for how long it has been stopping; 0 while it runs
+
 	Commands *command.Stats `json:"commands,omitempty"` // of the role broker
 	Traces   *TraceStats    `json:"traces,omitempty"`   // where anything is traced
 
@@ -161,7 +163,7 @@ type HTTPStats struct {
 
 func (a *App) stats() Stats {
 	p := a.parts
-	stats := Stats{Roles: a.opts.Roles, Bus: p.store.stats(), Traces: a.tracer.stats()}
+	stats := Stats{Roles: a.opts.Roles, Bus: p.store.stats(), Traces: a.tracer.stats(), StoppingMS: a.stoppingFor().Milliseconds()}
 	if p.door != nil {
 		s := mqttStats(p.door.Stats())
 		if sparkplug := p.router.SparkplugStats(); sparkplug != (dialect.SparkplugStats{}) {

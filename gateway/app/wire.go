@@ -287,6 +287,7 @@ func (a *App) start(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("bind http-listen: %w", err)
 	}
+	watched := len(a.stack.entries)
 	a.stack.push("http listener", acceptBound, func(context.Context) error { listener.Close(); return nil })
 	if p.broker != nil {
 		if err := p.broker.Listen(); err != nil { //nolint:contextcheck // binding a port waits for nobody
@@ -301,7 +302,7 @@ func (a *App) start(ctx context.Context) error {
 	}
 	a.startHTTP(ctx, listener)
 	a.addrs = Addrs{MQTT: p.mqttAddr(), HTTP: listener.Addr()}
-	if err := a.startAdmin(ctx); err != nil {
+	if err := a.startAdmin(ctx, watched); err != nil {
 		return err
 	}
 	if a.opts.Report.Banner != nil {

@@ -316,12 +316,20 @@ func (b *Broker) depart(c *conn, err error) {
 	defer b.goodbye(c)
 	defer b.contain(c)
 	defer c.session.client.Stop(nil)
-	if err != nil {
+	b.endOf(c, err)
+}
+
+// endOf deals with the will and the reason of the end.
+func (b *Broker) endOf(c *conn, err error) {
+	switch {
+	case err != nil:
 		b.will(c.session)
 		b.explain(c, err)
-		return
+	case errors.Is(c.session.client.StopCause(), packets.ErrSessionTakenOver): // the client said nothing: we ended it
+		b.will(c.session)
+	default:
+		c.session.willOut.Store(nil) // [MQTT-3.1.2-10]
 	}
-	c.session.willOut.Store(nil) // [MQTT-3.1.2-10]
 }
 
 // contain keeps a panic to its connection. mochi has no recover anywhere, and there are packets that make its parser panic

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mochi-mqtt/server/v2/packets"
+
 	"github.com/fleetcast/fleetcast/bridge/bus"
 	"github.com/fleetcast/fleetcast/bridge/dialect"
 )
@@ -291,6 +293,22 @@ func TestASessionThatMakesRoomLeavesNothing(t *testing.T) {
 	}
 	eventually(t, "nothing waits", func() bool { return h.Stats().RoutedBytes == 0 })
 	second.ping()
+}
+
+// A connection that is replaced may notice its end before the newer one has dealt with its will.
+func TestATakeoverDoesNotTakeTheWillBack(t *testing.T) {
+	t.Parallel()
+	for cause, left := range map[packets.Code]bool{packets.ErrSessionTakenOver: true, packets.CodeDisconnect: false} {
+		b, cl, _ := unserved(t)
+		s := cl.Net.Conn.(*conn).session
+		s.willOut.Store(&lastWill{})
+		s.overtaken.Store(true)
+		cl.Stop(cause)
+		b.endOf(s.conn, nil)
+		if got := s.willOut.Load() != nil; got != left {
+			t.Errorf("%v: the will is left to the newer connection: %t", cause, got)
+		}
+	}
 }
 
 func TestATakeoverSendsTheWillBeforeItsClientSpeaksAgain(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/fleetcast/fleetcast/sse/dashboard/browsertest"
 )
@@ -47,8 +48,14 @@ func TestAppTabsOnPlainHTTPShareOneStream(t *testing.T) {
 	if got := stream.lastResume().id; position == "" || got != position {
 		t.Errorf("the next leader went on from %q, the tabs were at %q", got, position)
 	}
-	if n := stream.streams() - before; n != 1 {
-		t.Errorf("%d streams were opened for the one that closed", n)
+	if stream.streams() == before {
+		t.Error("no stream was opened for the one that closed")
+	}
+	// A page that stood still for longer than its lease opens one more and ends the other, so what is open counts.
+	for give := time.Now().Add(time.Minute); stream.open() != 1; b.Eval(`void 0`, nil) {
+		if time.Now().After(give) {
+			t.Fatalf("%d streams are open for one tab", stream.open())
+		}
 	}
 	b.Eval(`void tabs[0].close()`, nil)
 	noErrors(t, b)

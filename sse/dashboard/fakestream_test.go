@@ -151,6 +151,19 @@ func (f *fakeStream) streams() int {
 	return f.opened
 }
 
+func (f *fakeStream) left(sid string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.conns, sid)
+}
+
+// open is how many are open now.
+func (f *fakeStream) open() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.conns)
+}
+
 func (f *fakeStream) lastResume() fakeResume {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -179,6 +192,7 @@ func (f *fakeStream) serve(w http.ResponseWriter, r *http.Request) {
 	f.opened++
 	s.sid = fmt.Sprintf("s%d", f.opened)
 	f.conns[s.sid] = s
+	defer f.left(s.sid)
 	refuse, cut, hold := f.refuse, f.cut, f.hold
 	if !refuse {
 		s.begin(last.id)

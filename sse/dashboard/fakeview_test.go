@@ -89,5 +89,9 @@ func (s *fakeConn) removed(asset []byte) {
 func (f *fakeStream) newestBox() fakeBox {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.conns[fmt.Sprintf("s%d", f.opened)].box
+	newest, open := f.conns[fmt.Sprintf("s%d", f.opened)]
+	if !open {
+		return nil
+	}
+	return newest.box
 }
