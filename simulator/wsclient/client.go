@@ -31,7 +31,9 @@ const (
 // Options of a client. The times and the callbacks mean what they mean in sseclient.Options.
 type Options struct {
 	// URL is the WebSocket's, ws:// or wss://, or http:// or https:// of the same place. Its query is what is subscribed
-	// to, as it would be for a stream of events: fleet, device, bbox, fields, every.
+	// to, as it would be for a stream of events: fleet, device, bbox, fields, every. Without every it is told of changes as
+	// soon as a stream of events is, and not once a second, which is what a WebSocket gets that says nothing of it: the
+	// latencies of both would not be of the same thing.
 	URL    string
 	Header http.Header
 	TLS    *tls.Config // for wss://; nil trusts what the system trusts
@@ -62,7 +64,7 @@ type subscription struct {
 	Devices  []string  `json:"devices,omitempty"`
 	BBox     []float64 `json:"bbox,omitempty"`
 	Fields   []string  `json:"fields,omitempty"`
-	Every    int       `json:"every,omitempty"`
+	Every    *int      `json:"every"` // null is the gateway's own tick
 	Position string    `json:"position,omitempty"`
 	Envelope bool      `json:"envelope"`
 }
@@ -103,15 +105,17 @@ func New(o Options) (*Client, error) {
 	return c, nil
 }
 
-func (s *subscription) read(q url.Values) (err error) {
+func (s *subscription) read(q url.Values) error {
 	s.Fleets, s.Devices = q["fleet"], q["device"]
 	if f := q.Get("fields"); f != "" {
 		s.Fields = strings.Split(f, ",")
 	}
 	if e := q.Get("every"); e != "" {
-		if s.Every, err = strconv.Atoi(e); err != nil {
+		ms, err := strconv.Atoi(e)
+		if err != nil {
 			return fmt.Errorf("read every: %w", err)
 		}
+		s.Every = &ms
 	}
 	if b := q.Get("bbox"); b != "" {
 		for part := range strings.SplitSeq(b, ",") {

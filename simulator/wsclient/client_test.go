@@ -115,6 +115,18 @@ func start(t *testing.T, f *fake, o func(url string) Options) (c *Client, stop f
 	}
 }
 
+// A WebSocket that says nothing of its tick is told once a second; a stream of events that says nothing is told at once.
+func TestWithoutATickItAsksForThatOfAStreamOfEvents(t *testing.T) {
+	c, err := New(Options{URL: "ws://127.0.0.1/stream/ws?fleet=north"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := json.Marshal(&c.subscribe)
+	if want := `{"action":"subscribe","fleets":["north"],"every":null,"envelope":true}`; err != nil || string(text) != want {
+		t.Errorf("%s, %v", text, err)
+	}
+}
+
 func TestWhatIsSaidBecomesEventsAndAPositionThatResumes(t *testing.T) {
 	f := &fake{scripts: [][]string{
 		{`{"event":"assets","position":"p1","data":[{"id":"a"}]}`, `{"event":"ready","data":{"sid":"x"}}`, `[{"id":"b"}]`, `{"event":"assets","position":"p2","data":[]}`},
