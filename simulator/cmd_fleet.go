@@ -131,7 +131,7 @@ func (c *fleetCommand) Run(ctx context.Context, t *terminal) error {
 	if err != nil {
 		return err
 	}
-	lacks := fleet.Preflight(c.Devices, c.MQTT, o.Sources...)
+	lacks := fleet.Preflight(0, o.Ways()...)
 	for _, lack := range lacks {
 		fmt.Fprintln(t.err, "missing:", lack)
 	}

@@ -45,7 +45,7 @@ func (c *watchCommand) Run(ctx context.Context, t *terminal) error {
 	if err != nil {
 		return err
 	}
-	if lacks := fleet.Preflight(c.Viewers, ""); len(lacks) > 0 {
+	if lacks := fleet.Preflight(0, fleet.Way{To: watch.Host(c.URL), Connections: o.Connections()}); len(lacks) > 0 {
 		return fmt.Errorf("this machine cannot hold so many connections: %s", lacks[0])
 	}
 	thresholds, err := c.Output.thresholds("viewers")

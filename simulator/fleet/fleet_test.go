@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net"
+	"net/netip"
 	"strings"
 	"sync"
 	"testing"
@@ -348,26 +349,42 @@ func TestManyConnectionsLeaveFromSeveralAddresses(t *testing.T) {
 }
 
 func TestPreflightSaysWhatIsMissing(t *testing.T) {
-	if got := lackOfFiles(1000, 1064); got != nil {
+	const ports = "32768\t60999\n" // 28,232
+	far, two := "192.0.2.1:1883", []netip.Addr{netip.MustParseAddr("192.0.2.8"), netip.MustParseAddr("192.0.2.9")}
+	for name, c := range map[string]struct {
+		ways  []Way
+		ports string
+		lacks int
+	}{
+		"as many as there are":            {[]Way{{To: far, Connections: 28232}}, ports, 0},
+		"one more":                        {[]Way{{To: far, Connections: 28233}}, ports, 1},
+		"one more, of two groups":         {[]Way{{To: far, Connections: 28000}, {To: far, Connections: 233}}, ports, 1},
+		"the same to two ports":           {[]Way{{To: far, Connections: 28232}, {To: "192.0.2.1:1884", Connections: 28232}}, ports, 0},
+		"the same to two addresses":       {[]Way{{To: far, Connections: 28232}, {To: "192.0.2.2:1883", Connections: 28232}}, ports, 0},
+		"from two addresses":              {[]Way{{To: far, Connections: 2 * 28232, Sources: two}}, ports, 0},
+		"one more from two addresses":     {[]Way{{To: far, Connections: 2*28232 + 1, Sources: two}}, ports, 1},
+		"a fleet on loopback":             {[]Way{{To: "127.0.0.1:1883", Connections: 100_000, Spread: true}}, ports, 0},
+		"viewers on loopback":             {[]Way{{To: "127.0.0.1:8080", Connections: 28233}}, ports, 1},
+		"a fleet on loopback, few ports":  {[]Way{{To: "127.0.0.1:1883", Connections: 100_000, Spread: true}}, "1 24999", 1},
+		"two names of an address":         {[]Way{{To: "localhost:1", Connections: 20_000}, {To: "127.0.0.1:1", Connections: 20_000}}, ports, 1},
+		"two of three destinations lack":  {[]Way{{To: "a:1", Connections: 30_000}, {To: "b:1", Connections: 1}, {To: "c:1", Connections: 30_000}}, ports, 2},
+		"a kernel that says it otherwise": {[]Way{{To: far, Connections: 99_999}}, "nonsense", 0},
+	} {
+		if got := lackOfPorts(c.ways, c.ports); len(got) != c.lacks {
+			t.Errorf("%s: %q", name, got)
+		}
+	}
+	ways := []Way{{To: far, Connections: 600}, {To: "b:1", Connections: 300}}
+	if got := lackOfFiles(100, ways, 1064); got != nil {
 		t.Errorf("%q", got)
 	}
-	if got := lackOfFiles(1000, 1063); len(got) != 1 || !strings.Contains(got[0], "ulimit -n 1064") {
+	if got := lackOfFiles(101, ways, 1064); len(got) != 1 || !strings.Contains(got[0], "ulimit -n 1065") {
 		t.Errorf("%q", got)
 	}
-	const ports = "32768\t60999\n"
-	if got := lackOfPorts(28232, "127.0.0.1:1883", ports, 0); got != nil {
-		t.Errorf("25,000 an address: %q", got)
-	}
-	if got := lackOfPorts(28233, "192.0.2.1:1883", ports, 0); len(got) != 1 {
-		t.Errorf("28,233 from one address: %q", got)
-	}
-	if got := lackOfPorts(2*28232, "192.0.2.1:1883", ports, 2); got != nil {
-		t.Errorf("28,232 from each of two addresses: %q", got)
-	}
-	if got := lackOfPorts(99, "127.0.0.1:1883", "nonsense", 0); got != nil {
+	if got := lackOfHolding("{gateway}", 1000, 1063); len(got) != 1 || !strings.Contains(got[0], "{gateway}") || lackOfHolding("", 1000, 1064) != nil {
 		t.Errorf("%q", got)
 	}
-	if got := Preflight(1, "127.0.0.1:1883"); got != nil {
+	if got := Preflight(1, Way{To: "127.0.0.1:1883", Connections: 1}); got != nil {
 		t.Errorf("one connection: %q", got)
 	}
 }

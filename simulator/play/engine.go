@@ -7,11 +7,9 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
-	"strings"
 	"sync"
 	"time"
 
-	"github.com/fleetcast/fleetcast/simulator/fleet"
 	"github.com/fleetcast/fleetcast/simulator/measure"
 	"github.com/fleetcast/fleetcast/simulator/prove"
 	"github.com/fleetcast/fleetcast/simulator/report"
@@ -94,7 +92,7 @@ func Run(ctx context.Context, o Options) (result *Result, err error) {
 		}
 	}
 	e.recorder, err = report.NewRecorder(report.Options{
-		Name: o.Scenario.Name, Command: o.Command, Devices: e.fleets, Viewers: e.watches, Thresholds: thresholds, Screen: o.Screen,
+		Name: o.Scenario.Name, Command: o.Command, Devices: e.fleets, Viewers: e.watches, Proxies: e.bad(), Thresholds: thresholds, Screen: o.Screen,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("run scenario: %w", err)
@@ -105,25 +103,14 @@ func Run(ctx context.Context, o Options) (result *Result, err error) {
 	return e.play(ctx)
 }
 
-// preflight says what this machine lacks for all of it.
-func (e *engine) preflight() error {
-	connections := 0
-	for i := range e.scenario.Devices {
-		connections += e.scenario.Devices[i].Count
-	}
-	for i := range e.scenario.Viewers {
-		connections += e.scenario.Viewers[i].Count
-	}
+// bad are the networks that may be bad, in the order of the scenario.
+func (e *engine) bad() (all []report.ProxyGroup) {
 	for i := range e.scenario.Start {
-		if e.scenario.Start[i].Proxy != "" {
-			connections *= 3 // the worst: all of them through it, with two ends each
-			break
+		if p := e.installation.proxies[e.scenario.Start[i].Name]; p != nil {
+			all = append(all, report.ProxyGroup{Name: e.scenario.Start[i].Name, Proxy: p})
 		}
 	}
-	if lacks := fleet.Preflight(connections, "127.0.0.1:0"); len(lacks) > 0 {
-		return fmt.Errorf("run scenario: this machine cannot hold so many connections: %s", strings.Join(lacks, "; "))
-	}
-	return nil
+	return all
 }
 
 // play is the run itself.

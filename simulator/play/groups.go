@@ -135,7 +135,7 @@ func (e *engine) makeViewers() error {
 		o := watch.Options{
 			URL: base, Viewers: v.Count, ConnectRate: v.ConnectRate, SlowShare: v.SlowShare, SlowRate: v.SlowRate, ResumeEvery: v.ResumeEvery,
 			ResumeShare: v.ResumeShare, GoneShare: v.GoneShare, HTTP2Share: v.HTTP2Share, HTTP2OwnShare: v.HTTP2OwnShare, WebSocketShare: v.WebSocketShare,
-			TLS: e.installation.trust, PanEvery: v.PanEvery, Gzip: v.Gzip, Header: e.options.Header, CheckShare: watch.DefaultCheckShare, Logger: e.options.Logger,
+			TLS: e.installation.trust, PanEvery: v.PanEvery, Silence: v.Silence, Gzip: v.Gzip, Header: e.options.Header, CheckShare: watch.DefaultCheckShare, Logger: e.options.Logger,
 			StayFor: e.scenario.For, // it ends with the scenario
 		}
 		if n := len(v.Queries); n > 0 {
@@ -163,7 +163,7 @@ func (e *engine) makeLedger() error {
 			HTTP2Share: l.HTTP2Share, HTTP2OwnShare: l.HTTP2OwnShare, WebSocketShare: l.WebSocketShare, FilterShare: l.FilterShare, PanEvery: l.PanEvery,
 			SlowShare: l.SlowShare, SlowRate: l.SlowRate, ResumeShare: l.ResumeShare, GoneShare: l.GoneShare,
 		},
-		Settle: l.Settle, Fleet: or(l.Fleet, "ledger"), Header: e.options.Header, Terms: prove.Terms{Durable: true}, Reconnect: 200 * time.Millisecond, Logger: e.options.Logger,
+		Settle: l.Settle, Silence: l.Silence, Fleet: or(l.Fleet, "ledger"), Header: e.options.Header, Terms: prove.Terms{Durable: true}, Reconnect: 200 * time.Millisecond, Logger: e.options.Logger,
 	}
 	if l.Credentials != "" {
 		all, err := fleet.ReadIdentities(l.Credentials)

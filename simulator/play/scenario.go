@@ -143,6 +143,8 @@ type Viewers struct {
 	WebSocketShare units.Share    `yaml:"websocket_share"`
 	PanEvery       time.Duration  `yaml:"pan_every"`
 	Gzip           bool           `yaml:"gzip"`
+	// Silence ends a stream on which nothing came for so long; it is more than the gateway's heartbeat.
+	Silence time.Duration `yaml:"silence"`
 }
 
 // Ledger are devices that number their messages, and viewers that write down what they are told, beside the load.
@@ -167,6 +169,8 @@ type Ledger struct {
 	// Credentials are a file, as --credentials takes it, of devices of the one fleet that Fleet names.
 	Credentials string `yaml:"credentials"`
 	Fleet       string `yaml:"fleet"`
+	// Silence is as of Viewers.
+	Silence time.Duration `yaml:"silence"`
 }
 
 // Fault is something that happens at a moment.

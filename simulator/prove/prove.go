@@ -83,6 +83,8 @@ type Options struct {
 	ResumeEvery time.Duration
 	// Reconnect is how long a viewer waits before it connects again, less up to a quarter; 0 is what the stream asks for.
 	Reconnect time.Duration
+	// Silence ends a stream on which nothing came for so long; 0 is 45 s, three of the usual heartbeats.
+	Silence time.Duration
 	// Settle is how long all may take to be as it was promised once the installation should be well.
 	Settle time.Duration
 
@@ -139,6 +141,9 @@ func New(o Options) (*Prove, error) {
 	}
 	if o.QuietShare <= 0 {
 		o.QuietShare = DefaultQuietShare
+	}
+	if o.Silence <= 0 {
+		o.Silence = defaultSilence
 	}
 	if o.Settle <= 0 {
 		o.Settle = DefaultSettle

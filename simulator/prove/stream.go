@@ -18,9 +18,9 @@ import (
 // Bounds of a stream.
 const (
 	streamPath = "/stream/assets"
-	// silence ends a stream on which nothing came for so long; heartbeats come every 15 s.
-	silence      = 45 * time.Second
-	defaultRetry = 500 * time.Millisecond
+	// defaultSilence ends a stream on which nothing came for so long; heartbeats come every 15 s.
+	defaultSilence = 45 * time.Second
+	defaultRetry   = 500 * time.Millisecond
 )
 
 // statusError is an answer that would end an EventSource for good.
@@ -72,7 +72,7 @@ type events struct {
 
 func (r *run) openEvents(ctx context.Context, l listening) (stream, error) {
 	ctx, cancel := context.WithCancel(ctx)
-	s := &events{run: r, base: l.base, cancel: cancel, watchdog: time.AfterFunc(silence, cancel)}
+	s := &events{run: r, base: l.base, cancel: cancel, watchdog: time.AfterFunc(r.options.Silence, cancel)}
 	transport := r.shared
 	if l.over != overHTTP2 {
 		s.transport = r.ownTransport(l)
@@ -150,7 +150,7 @@ func (s *events) end() {
 
 func (s *events) next() (sseclient.Event, error) {
 	e, err := s.parser.Next()
-	s.watchdog.Reset(silence)
+	s.watchdog.Reset(s.run.options.Silence)
 	return e, err
 }
 

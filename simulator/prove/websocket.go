@@ -22,6 +22,7 @@ type socket struct {
 	ctx      context.Context //nolint:containedctx // it ends the waits of next, which has no other way in
 	cancel   context.CancelFunc
 	watchdog *time.Timer
+	silence  time.Duration
 	conn     *wsclient.Conn
 	id       string
 }
@@ -34,12 +35,12 @@ func (r *run) openWebSocket(ctx context.Context, l listening) (stream, error) {
 		cancel()
 		return nil, fmt.Errorf("open stream: %w", err)
 	}
-	return &socket{ctx: ctx, cancel: cancel, watchdog: time.AfterFunc(silence, cancel), conn: conn, id: l.id}, nil
+	return &socket{ctx: ctx, cancel: cancel, watchdog: time.AfterFunc(r.options.Silence, cancel), silence: r.options.Silence, conn: conn, id: l.id}, nil
 }
 
 func (s *socket) next() (sseclient.Event, error) {
 	e, err := s.conn.Next(s.ctx)
-	s.watchdog.Reset(silence)
+	s.watchdog.Reset(s.silence)
 	if err == nil && e.HasID {
 		s.id = e.ID
 	}

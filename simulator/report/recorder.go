@@ -12,6 +12,7 @@ import (
 	"github.com/fleetcast/fleetcast/simulator/fleet"
 	"github.com/fleetcast/fleetcast/simulator/measure"
 	"github.com/fleetcast/fleetcast/simulator/prove"
+	"github.com/fleetcast/fleetcast/simulator/proxy"
 	"github.com/fleetcast/fleetcast/simulator/watch"
 )
 
@@ -30,12 +31,19 @@ type ViewerGroup struct {
 	Watch *watch.Watch
 }
 
+// ProxyGroup is a bad network that a recorder looks at.
+type ProxyGroup struct {
+	Name  string
+	Proxy *proxy.Proxy
+}
+
 // Options of a recorder.
 type Options struct {
 	Name       string
 	Command    []string
 	Devices    []DeviceGroup
 	Viewers    []ViewerGroup
+	Proxies    []ProxyGroup
 	Thresholds []Threshold
 	// Screen shows how it goes; nil is quiet.
 	Screen io.Writer
@@ -254,6 +262,9 @@ func (r *Recorder) Report(ledger *prove.Report, audit *Audit) *Report {
 			seen.Live = live[i]
 		}
 		out.Viewers = append(out.Viewers, Viewers{v.Name, seen})
+	}
+	for _, p := range r.options.Proxies {
+		out.Proxies = append(out.Proxies, Proxy{p.Name, p.Proxy.Counts()})
 	}
 	for name, h := range r.Histograms() {
 		out.Latencies[name] = measure.Sum(h)

@@ -11,6 +11,7 @@ import (
 	"github.com/fleetcast/fleetcast/simulator/fleet"
 	"github.com/fleetcast/fleetcast/simulator/measure"
 	"github.com/fleetcast/fleetcast/simulator/prove"
+	"github.com/fleetcast/fleetcast/simulator/proxy"
 	"github.com/fleetcast/fleetcast/simulator/watch"
 )
 
@@ -41,6 +42,13 @@ type Report struct {
 	Viewers []Viewers     `json:"viewers,omitempty"`
 	Ledger  *prove.Report `json:"ledger,omitempty"`
 	Audit   *Audit        `json:"audit,omitempty"`
+	Proxies []Proxy       `json:"proxies,omitempty"`
+}
+
+// Proxy is what passed through a bad network.
+type Proxy struct {
+	Name string `json:"name"`
+	proxy.Counts
 }
 
 // Devices are a group of devices.

@@ -61,6 +61,10 @@ func (r *Report) groups(b *strings.Builder) error {
 			return err
 		}
 	}
+	for i := range r.Proxies {
+		p := &r.Proxies[i]
+		fmt.Fprintf(b, "\nproxy %-13s accepted %d, refused %d, cut %d; %d bytes up, %d down\n", p.Name, p.Accepted, p.Refused, p.Cut, p.Up, p.Down)
+	}
 	if r.Ledger != nil {
 		fmt.Fprint(b, "\n-- ledger of losses\n")
 		return r.Ledger.WriteText(b)

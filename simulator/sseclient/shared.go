@@ -21,6 +21,13 @@ func NewHTTP2() *http.Transport {
 	return t
 }
 
+// sharedStreams is how many streams a connection of HTTP/2 holds at the least, if it may hold as many as servers usually allow
+// (RFC 9113 section 6.5.2 recommends no less).
+const sharedStreams = 100
+
+// SharedConnections is how many connections so many streams over a transport of NewHTTP2 have at the most.
+func SharedConnections(streams int) int { return (streams + sharedStreams - 1) / sharedStreams }
+
 // slowReceive is what HTTP/2 lets a server send ahead to a slow reader, in bytes: the least that Go has.
 const slowReceive = 64 << 10
 
