@@ -76,6 +76,10 @@ func TestNothingStaysOfAKilledSimulator(t *testing.T) {
 	if err := os.WriteFile(scenario, fmt.Appendf(nil, twoPrograms, own), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	failing := filepath.Join(t.TempDir(), "failing.yaml")
+	if err := os.WriteFile(failing, []byte("name: failing\nabout: a test's\nfor: 1s\nstart: [{ name: gateway, gateway: [] }]\ndevices: [{ name: cars, count: 1, rate: 1/s }]\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	prove := "prove --devices 1 --viewers 1 --for 1h --settle 100ms --no-progress --gateway " + own
 	for name, c := range map[string]struct {
 		args     string
@@ -92,9 +96,10 @@ func TestNothingStaysOfAKilledSimulator(t *testing.T) {
 			if c.signal == syscall.SIGKILL && runtime.GOOS != "linux" {
 				t.Skip("only Linux's kernel ends what a killed program started")
 			}
+			temporary := t.TempDir()
 			list := filepath.Join(t.TempDir(), "listening")
 			simulator := exec.CommandContext(t.Context(), own, strings.Fields(c.args)...)
-			simulator.Env = append(os.Environ(), asSimulator+"=1", listFile+"="+list)
+			simulator.Env = append(os.Environ(), asSimulator+"=1", listFile+"="+list, "TMPDIR="+temporary)
 			if err := simulator.Start(); err != nil {
 				t.Fatal(err)
 			}
@@ -109,6 +114,27 @@ func TestNothingStaysOfAKilledSimulator(t *testing.T) {
 			_ = simulator.Wait() // it was ended
 			for _, address := range addresses() {
 				testbroker.Eventually(t, address+" has ended", func() bool { return !answers(t, address) })
+			}
+			left := func() int {
+				folders, err := filepath.Glob(filepath.Join(temporary, "fleetcast-simulator-*", "*"))
+				if err != nil {
+					t.Fatal(err)
+				}
+				return len(folders)
+			}
+			if c.signal != syscall.SIGKILL {
+				testbroker.Eventually(t, "its folders are gone", func() bool { return left() == 0 })
+				return
+			}
+			if left() != c.programs {
+				t.Fatalf("%d folders are left of %d programs", left(), c.programs)
+			}
+			// The next one finds that their owner is dead.
+			next := exec.CommandContext(t.Context(), own, "run", failing, "--quiet", "--gateway", "/nonexistent")
+			next.Env = append(os.Environ(), asSimulator+"=1", "TMPDIR="+temporary)
+			_ = next.Run() // it cannot be run: there is no such gateway
+			if left() != 0 {
+				t.Errorf("%d folders are left of a simulator that was killed", left())
 			}
 		})
 	}

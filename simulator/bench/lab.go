@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/fleetcast/fleetcast/simulator/child"
 	"github.com/fleetcast/fleetcast/simulator/measure"
 )
 
@@ -94,8 +95,9 @@ func Run(ctx context.Context, o Options, benches ...Bench) (*Report, error) {
 // lab is where benches run: the programs, and a directory for what servers keep and nobody needs.
 type lab struct {
 	Options
-	dir     string
-	servers int // started so far, for their names
+	dir       string
+	temporary *child.Dir // which dir is
+	servers   int        // started so far, for their names
 }
 
 func newLab(o Options) (*lab, error) {
@@ -118,14 +120,14 @@ func newLab(o Options) (*lab, error) {
 	if err := os.MkdirAll(o.Out, 0o750); err != nil {
 		return nil, fmt.Errorf("make the directory of results: %w", err)
 	}
-	dir, err := os.MkdirTemp("", "fleetcast-bench-")
+	dir, err := child.TempDir("bench")
 	if err != nil {
-		return nil, fmt.Errorf("make a directory: %w", err)
+		return nil, err
 	}
-	return &lab{Options: o, dir: dir}, nil
+	return &lab{Options: o, dir: dir.Path(), temporary: dir}, nil
 }
 
-func (l *lab) close() { _ = os.RemoveAll(l.dir) } // nobody needs it, and the system empties its place some day
+func (l *lab) close() { _ = l.temporary.Remove() } // nobody needs it, and the next simulator removes it
 
 func (l *lab) say(format string, args ...any) {
 	if l.Progress != nil {

@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"syscall"
 	"time"
 
+	"github.com/fleetcast/fleetcast/simulator/child"
 	"github.com/fleetcast/fleetcast/simulator/fleet"
 	"github.com/fleetcast/fleetcast/simulator/hostile"
 	"github.com/fleetcast/fleetcast/simulator/proxy"
@@ -71,9 +74,31 @@ func (e *engine) makeFault(ctx context.Context, f *Fault) error {
 		return e.harm(ctx, f)
 	}
 	e.recorder.Event("run " + f.Command)
-	out, err := exec.CommandContext(ctx, "sh", "-c", e.installation.fill(f.Command)).CombinedOutput() //nolint:gosec // the command that it is given
+	return e.installation.run(ctx, e.installation.fill(f.Command))
+}
+
+// run runs a command of a shell. What it leaves running ends with the run.
+func (in *installation) run(ctx context.Context, command string) (err error) {
+	dir, err := child.TempDir("command")
 	if err != nil {
-		return fmt.Errorf("%w: %s", err, out)
+		return err
+	}
+	defer func() { err = errors.Join(err, dir.Remove()) }()
+	name := filepath.Join(dir.Path(), "output.log")
+	output, err := os.Create(name) //nolint:gosec // in a folder of our own
+	if err != nil {
+		return fmt.Errorf("run command: %w", err)
+	}
+	defer output.Close()
+	cmd := exec.CommandContext(context.WithoutCancel(ctx), "sh", "-c", command) //nolint:gosec // the command that it is given
+	cmd.Stdout, cmd.Stderr = output, output
+	group, err := child.Run(ctx, cmd)
+	in.mu.Lock()
+	in.groups = append(in.groups, group)
+	in.mu.Unlock()
+	if err != nil {
+		text, _ := os.ReadFile(name) //nolint:gosec // as above
+		return fmt.Errorf("%w: %s", err, text[max(0, len(text)-2000):])
 	}
 	return nil
 }

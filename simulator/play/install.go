@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/fleetcast/fleetcast/simulator/child"
 	"github.com/fleetcast/fleetcast/simulator/prove"
 	"github.com/fleetcast/fleetcast/simulator/proxy"
 )
@@ -26,6 +27,9 @@ type installation struct {
 	trust     *tls.Config // who trusts the edge of HTTPS, where there is one
 	running   sync.WaitGroup
 	cancel    context.CancelFunc // ends the proxies
+
+	mu     sync.Mutex     // guards what follows
+	groups []*child.Group // what commands may have left running
 }
 
 // fill puts addresses in the place of names.
@@ -106,6 +110,11 @@ func conditions(c Conditions) proxy.Conditions {
 // stop ends everything, the last first.
 func (in *installation) stop() error {
 	var errs []error
+	in.mu.Lock()
+	for _, g := range in.groups {
+		g.End()
+	}
+	in.mu.Unlock()
 	for _, g := range slices.Backward(in.order) {
 		g.mu.Lock()
 		errs = append(errs, g.Stop())

@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -163,7 +165,7 @@ faults:
   - { at: 62%, do: black-hole, of: line, for: 200ms }
   - { at: 68%, do: refuse, of: line, for: 200ms }
   - { at: 70%, do: hostile, connections: 3, kinds: [garbage], for: 300ms }
-  - { at: 75%, do: run, command: "echo {gateway.mqtt} > `+file+`" }
+  - { at: 75%, do: run, command: "sleep 1000 & echo $! {gateway.mqtt} > `+file+`" }
   - { at: 7s, do: end, of: gateway, for: 50ms }
 `)
 	r, err := run(t, s, false)
@@ -175,9 +177,22 @@ faults:
 	if d.Faults.Malformed == 0 || len(r.Events) < 19 {
 		t.Errorf("%+v, %d events", d, len(r.Events))
 	}
-	if text, err := os.ReadFile(file); err != nil || !strings.Contains(string(text), "127.0.0.1:") {
-		t.Errorf("%s, %v", text, err)
+	var left int
+	text, err := os.ReadFile(file)
+	if _, scanErr := fmt.Sscan(string(text), &left); err != nil || scanErr != nil || !strings.Contains(string(text), "127.0.0.1:") {
+		t.Fatalf("%s, %v, %v", text, err, scanErr)
 	}
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	if !poll(ctx, func() bool { return syscall.Kill(left, 0) != nil || isOver(left) }) {
+		t.Error("what a command left running did not end with the run")
+	}
+}
+
+// isOver tells whether a process has ended and waits for its parent, which has ended too, or for who took it over.
+func isOver(pid int) bool {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	return err == nil && strings.Contains(string(text), ") Z ")
 }
 
 func TestAnInstallationOfSomebodyElses(t *testing.T) {

@@ -40,7 +40,7 @@ type program struct {
 	args       []string
 	address    string
 	host, port string // its parts
-	dir        string
+	dir        *child.Dir
 	cmd        *exec.Cmd
 	done       chan struct{}
 	output     *os.File
@@ -60,21 +60,21 @@ func startProgram(ctx context.Context, p *Part, fill func(string) string) (*prog
 	if err != nil {
 		return nil, fmt.Errorf("start %s: %w", p.Name, err)
 	}
-	dir, err := os.MkdirTemp("", "fleetcast-"+p.Name+"-")
+	dir, err := child.TempDir(p.Name)
 	if err != nil {
 		return nil, fmt.Errorf("start %s: %w", p.Name, err)
 	}
 	g := &program{name: p.Name, path: path, address: address, host: host, port: port, dir: dir}
-	own := strings.NewReplacer("{port}", port, "{dir}", dir)
+	own := strings.NewReplacer("{port}", port, "{dir}", dir.Path())
 	for _, arg := range p.Args {
 		g.args = append(g.args, fill(own.Replace(arg)))
 	}
 	for name, text := range p.Files {
-		if err := os.WriteFile(filepath.Join(dir, filepath.Base(name)), []byte(fill(own.Replace(text))), 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(dir.Path(), filepath.Base(name)), []byte(fill(own.Replace(text))), 0o600); err != nil {
 			return nil, errors.Join(fmt.Errorf("start %s: %w", p.Name, err), g.Stop())
 		}
 	}
-	if g.output, err = os.Create(filepath.Join(dir, "output.log")); err != nil { //nolint:gosec // in a folder of our own
+	if g.output, err = os.Create(filepath.Join(dir.Path(), "output.log")); err != nil {
 		return nil, errors.Join(fmt.Errorf("start %s: %w", p.Name, err), g.Stop())
 	}
 	if err := g.Restart(ctx); err != nil {
@@ -175,11 +175,7 @@ func (g *program) Stop() error {
 		err = g.output.Close()
 		g.output = nil
 	}
-	if g.dir != "" {
-		err = errors.Join(err, os.RemoveAll(g.dir))
-		g.dir = ""
-	}
-	return err
+	return errors.Join(err, g.dir.Remove())
 }
 
 // poll waits for a condition; false means that ctx ended first.

@@ -36,6 +36,7 @@ type GatewayOptions struct {
 type Gateway struct {
 	options    GatewayOptions
 	dir        string
+	temporary  *child.Dir // nil: dir is not ours
 	mqtt, http string
 	args       []string
 	trust      *tls.Config
@@ -75,9 +76,10 @@ func tail(b []byte) []byte { return b[max(0, len(b)-2000):] }
 
 func (g *Gateway) prepare(ctx context.Context) (err error) {
 	if g.dir == "" {
-		if g.dir, err = os.MkdirTemp("", "fleetcast-prove-"); err != nil {
+		if g.temporary, err = child.TempDir("gateway"); err != nil {
 			return fmt.Errorf("start gateway: %w", err)
 		}
+		g.dir = g.temporary.Path()
 	} else if err := os.MkdirAll(g.dir, 0o750); err != nil {
 		return fmt.Errorf("start gateway: %w", err)
 	}
@@ -231,11 +233,7 @@ func (g *Gateway) clean() error {
 		err = g.log.Close()
 		g.log = nil
 	}
-	if g.options.Dir == "" && g.dir != "" {
-		err = errors.Join(err, os.RemoveAll(g.dir))
-		g.dir = ""
-	}
-	return err
+	return errors.Join(err, g.temporary.Remove())
 }
 
 // Ports below what kernels give to outgoing connections. While the gateway is away, devices and viewers dial its ports
