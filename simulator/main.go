@@ -29,7 +29,7 @@ type cli struct {
 	Prove proveCommand `cmd:"" help:"Number every message, make faults, and say what became of each."`
 
 	Run       runCommand       `cmd:"" help:"Run a scenario: an installation, its load, its faults and what must hold."`
-	Suite     suiteCommand     `cmd:"" help:"Run every scenario that comes with the program in full, three minutes each, and write their reports."`
+	Suite     suiteCommand     `cmd:"" help:"Run every scenario that comes with the program three minutes each or with --small some seconds, and write their reports."`
 	Scenarios scenariosCommand `cmd:"" help:"List the scenarios that come with the program, or show one."`
 
 	Record recordCommand `cmd:"" help:"Write what a broker publishes into a file."`
