@@ -66,6 +66,25 @@ func TestAViewerOfAGatewayThatKnowsNoFiltersIsToldTooMuch(t *testing.T) {
 	}
 }
 
+// Its box is moved by another goroutine, which may be about to.
+func TestWhoLeftMovesNoMoreAndIsOwedNothing(t *testing.T) {
+	o := Options{Devices: 4, Viewers: 1, Crowd: Crowd{PanEvery: time.Second}}
+	r := &run{options: o, devices: make([]device, 4), ledger: NewLedger(4, 1, durable())}
+	v := &viewer{run: r, sight: &sight{run: r}, held: make([]uint32, 4)}
+	r.ledger.Open(0, 0, -1, r.ledger.Floor())
+	v.sight.begin()
+	r.ledger.Ready(0)
+	v.leave()
+	if next, ok := v.sight.move(); ok {
+		t.Errorf("it moves: %+v", next)
+	}
+	for d := range 4 {
+		if r.ledger.viewers[0].isOwed(d) {
+			t.Errorf("it is owed device %d", d)
+		}
+	}
+}
+
 // The view's `ready` is a promise: one that lacks what others were shown before is a hole.
 func TestAMoveThatShowsNothingIsAHole(t *testing.T) {
 	o := Options{Devices: 4, Viewers: 1, Crowd: Crowd{PanEvery: time.Second}}
@@ -79,8 +98,8 @@ func TestAMoveThatShowsNothingIsAHole(t *testing.T) {
 		r.ledger.Published(d, r.ledger.Sent(d), 0)
 		r.ledger.Read("another viewer", d, full(1), 0)
 	}
-	v := s.move()
-	if v.sid != "s" || v.Seq != 1 || s.isOver() || !s.maySee(0) || !s.maySee(2) || s.must[0] || s.must[3] {
+	v, ok := s.move()
+	if !ok || v.sid != "s" || v.Seq != 1 || s.isOver() || !s.maySee(0) || !s.maySee(2) || s.must[0] || s.must[3] {
 		t.Errorf("%+v: %v", v, s.may)
 	}
 	s.ready(nil) // of before the move

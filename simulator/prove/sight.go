@@ -19,6 +19,7 @@ type sight struct {
 	seq   int        // of the last move of this connection
 	told  bool       // its `view` came
 	over  bool       // no move is under way
+	gone  bool       // the viewer left for good, and asks for nothing
 	band  band
 	must  []bool
 	may   []bool
@@ -39,10 +40,21 @@ func (s *sight) settleLocked() {
 	s.run.ledger.Look(s.viewer, s.must)
 }
 
-// move begins a move and returns what is to be said.
-func (s *sight) move() view {
+// leave is for good: who moves the box may be about to, and would have the viewer ask again for what it is no more shown.
+func (s *sight) leave() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.gone = true
+	s.run.ledger.Look(s.viewer, make([]bool, len(s.run.devices)))
+}
+
+// move begins a move and returns what is to be said; false means that the viewer has left.
+func (s *sight) move() (view, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.gone {
+		return view{}, false
+	}
 	s.moves++
 	s.seq++
 	s.told, s.over, s.band = false, false, s.run.options.band(s.moves)
@@ -54,7 +66,7 @@ func (s *sight) move() view {
 	s.must, s.may, s.floor = must, may, s.run.ledger.Floor()
 	s.run.ledger.Look(s.viewer, must)
 	s.run.ledger.Moving(s.viewer)
-	return view{Seq: s.seq, BBox: s.band.box(), sid: s.sid}
+	return view{Seq: s.seq, BBox: s.band.box(), sid: s.sid}, true
 }
 
 // viewed takes a `view`.
@@ -111,7 +123,11 @@ func (s *sight) pan(ctx context.Context, say func(context.Context, view) error) 
 		if !failed && (!s.isOver() || !s.run.ledger.IsReady(s.viewer) || s.run.sent.Load()) {
 			continue
 		}
-		failed = say(ctx, s.move()) != nil
+		next, ok := s.move()
+		if !ok {
+			return
+		}
+		failed = say(ctx, next) != nil
 	}
 }
 

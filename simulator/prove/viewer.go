@@ -49,6 +49,10 @@ func (v *viewer) hasLeft() bool { return v.habits.leaves > 0 && v.run.now() >= v
 // leave is for good: what is sent from now on is nothing that it asked for.
 func (v *viewer) leave() {
 	v.gone.Store(true)
+	if v.sight != nil {
+		v.sight.leave()
+		return
+	}
 	v.run.ledger.Look(v.index, make([]bool, len(v.held)))
 }
 
