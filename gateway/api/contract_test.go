@@ -38,7 +38,8 @@ func newWhole(t testing.TB) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, run := range []func(context.Context) error{people.Run, who.Run, book.Run} {
+	told := audit.New(s, 0, nil)
+	for _, run := range []func(context.Context) error{people.Run, who.Run, book.Run, told.Run} {
 		wg.Go(func() {
 			if err := run(ctx); err != nil {
 				t.Error(err)
@@ -67,7 +68,7 @@ func newWhole(t testing.TB) *world {
 		o.Auth, o.Registry, o.AnyHost = people, who, true
 		o.DeadLetters, o.Trails, o.Views, o.WebSocket = &fakeLetters{}, &fakeTrails{}, &fakeViews{}, o.Stream
 		o.Rules, o.Notes, o.Webhooks = book, &fakeNotes{}, newSender(t, book)
-		o.Commands, o.Audit = command.NewDesk(newBus(t), nil), audit.New(s, 0, nil)
+		o.Commands, o.Audit = command.NewDesk(newBus(t), nil), told
 		o.Decode = func(string, []byte) (any, error) {
 			return map[string]any{"rule": "", "dialect": "native", "kind": "readings", "dropped": 0, "hygiene": []any{}, "readings": []any{}}, nil
 		}
