@@ -1,7 +1,6 @@
 package fleet
 
 import (
-	"reflect"
 	"sync/atomic"
 
 	"github.com/fleetcast/fleetcast/simulator/measure"
@@ -115,17 +114,7 @@ func (c *counters) counts() Counts {
 // since is what was counted after an earlier look; Connected stays what it is now.
 func (c Counts) since(earlier Counts) Counts {
 	connected := c.Connected
-	subtract(reflect.ValueOf(&c).Elem(), reflect.ValueOf(earlier))
+	measure.Subtract(&c, earlier)
 	c.Connected = connected
 	return c
-}
-
-func subtract(from, what reflect.Value) {
-	for i := range from.NumField() {
-		if f := from.Field(i); f.Kind() == reflect.Struct {
-			subtract(f, what.Field(i))
-		} else {
-			f.SetInt(f.Int() - what.Field(i).Int())
-		}
-	}
 }

@@ -2,6 +2,7 @@ package measure
 
 import (
 	"fmt"
+	"runtime"
 	"syscall"
 	"time"
 )
@@ -19,6 +20,18 @@ func SelfCPU() (CPU, error) {
 		return CPU{}, fmt.Errorf("read processor time: %w", err)
 	}
 	return CPU{User: seconds(u.Utime), System: seconds(u.Stime)}, nil
+}
+
+// SelfPeak is the most memory, in bytes, that this process had resident since it started.
+func SelfPeak() (int64, error) {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		return 0, fmt.Errorf("read resident memory: %w", err)
+	}
+	if runtime.GOOS == "darwin" {
+		return int64(u.Maxrss), nil //nolint:unconvert // it is an int32 on some systems
+	}
+	return int64(u.Maxrss) << 10, nil //nolint:unconvert // the same; the others count in KiB
 }
 
 func seconds(t syscall.Timeval) float64 {

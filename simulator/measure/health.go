@@ -24,6 +24,7 @@ type Health struct {
 	Cores  int         `json:"cores"`
 	Share  float64     `json:"cpu_share"` // of all the cores it may use
 	WakeUp Percentiles `json:"wake_up_late"`
+	Memory int64       `json:"peak_resident_bytes,omitempty"`
 	Notes  []string    `json:"notes,omitempty"`
 }
 
@@ -70,8 +71,27 @@ func (p *Probe) Health() (Health, error) {
 	if wall := time.Since(p.start).Seconds(); wall > 0 {
 		h.Share = h.CPU.Total() / wall / float64(h.Cores)
 	}
+	if h.Memory, err = SelfPeak(); err != nil {
+		return Health{}, err
+	}
 	h.Notes = h.judge()
 	return h, nil
+}
+
+// Worst is the health of several generators at its worst: the processor time of the one that used most of its machine, the
+// wake-ups of the one that woke up latest, and the memory of the one that took most. Percentiles of several are no sum.
+func Worst(all []Health) (worst Health) {
+	for _, h := range all {
+		if h.Share >= worst.Share {
+			worst.Share, worst.CPU, worst.Cores = h.Share, h.CPU, h.Cores
+		}
+		if h.WakeUp.P99 >= worst.WakeUp.P99 {
+			worst.WakeUp = h.WakeUp
+		}
+		worst.Memory = max(worst.Memory, h.Memory)
+	}
+	worst.Notes = worst.judge()
+	return worst
 }
 
 func (h *Health) judge() []string {

@@ -98,6 +98,14 @@ func Sum(parts ...*Histogram) Percentiles {
 	}
 }
 
+// SumOf is Sum of one that may be nil, which has counted nothing.
+func SumOf(h *Histogram) Percentiles {
+	if h == nil {
+		return Percentiles{}
+	}
+	return Sum(h)
+}
+
 // Text is the percentiles in a line.
 func (p Percentiles) Text() string {
 	return fmt.Sprintf("p50 %s  p90 %s  p95 %s  p99 %s  p99.9 %s  max %s ms  (%d)",
