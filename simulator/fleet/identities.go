@@ -133,8 +133,8 @@ func (s Shard) MarshalText() ([]byte, error) {
 	return fmt.Appendf(nil, "%d/%d", s.Part, s.Of), nil
 }
 
-// of returns where this part of n begins and how long it is.
-func (s Shard) of(n int) (first, count int) {
+// Take returns where this part of n begins and how long it is; it may be nothing where there are more shards than n.
+func (s Shard) Take(n int) (first, count int) {
 	if s.Of <= 1 {
 		return 0, n
 	}

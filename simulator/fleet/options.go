@@ -147,7 +147,7 @@ func (o *Options) share() error {
 	if n := len(o.Identities); n > 0 && n < o.Devices {
 		return fmt.Errorf("read options: %d devices and %d credentials", o.Devices, n)
 	}
-	first, count := o.Shard.of(o.Devices)
+	first, count := o.Shard.Take(o.Devices)
 	if count == 0 {
 		return fmt.Errorf("read options: part %d of %d has no device", o.Shard.Part, o.Shard.Of)
 	}
@@ -156,7 +156,7 @@ func (o *Options) share() error {
 	}
 	o.StartIndex += first
 	for i := range o.Stages {
-		_, o.Stages[i].Devices = o.Shard.of(o.Stages[i].Devices)
+		_, o.Stages[i].Devices = o.Shard.Take(o.Stages[i].Devices)
 	}
 	o.Devices, o.ConnectRate = count, o.ConnectRate/units.Rate(max(o.Shard.Of, 1))
 	if len(o.Stages) == 0 {

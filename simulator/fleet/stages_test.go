@@ -82,7 +82,7 @@ func TestShardsShareTheDevicesOut(t *testing.T) {
 	for _, n := range []int{7, 100, 1001} {
 		next := 0
 		for part := 1; part <= 3; part++ {
-			first, count := Shard{part, 3}.of(n)
+			first, count := Shard{part, 3}.Take(n)
 			if first != next {
 				t.Errorf("part %d of %d begins at %d, and %d is next", part, n, first, next)
 			}

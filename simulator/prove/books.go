@@ -1,7 +1,6 @@
 package prove
 
 import (
-	"cmp"
 	"slices"
 	"time"
 )
@@ -334,8 +333,6 @@ func (l *Ledger) Worst(n int) []DeviceWorst {
 	for i := range l.devices {
 		worst[i] = DeviceWorst{Device: i, Lost: l.devices[i].lost, Stale: l.devices[i].stale}
 	}
-	slices.SortFunc(worst, func(a, b DeviceWorst) int {
-		return cmp.Or(cmp.Compare(b.Lost, a.Lost), cmp.Compare(b.Stale, a.Stale))
-	})
+	sortWorst(worst)
 	return worst[:min(n, len(worst))]
 }

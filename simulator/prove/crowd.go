@@ -13,6 +13,8 @@ import (
 // Crowd says how viewers listen, what for, and how they behave. The zero value has all of them listen to the whole fleet
 // over HTTP/1.1, and all of them cut by ResumeEvery. Shares are spread evenly and independently of each other.
 type Crowd struct {
+	// First is the number of the first viewer, where others of the same crowd are in another process.
+	First int
 	// HTTP2Share of the viewers share connections of HTTP/2, HTTP2OwnShare have one each, and WebSocketShare listen at
 	// /stream/ws.
 	HTTP2Share, HTTP2OwnShare, WebSocketShare units.Share
@@ -124,6 +126,7 @@ const (
 )
 
 func (o *Options) habits(index int) habits {
+	index += o.First
 	h := habits{ask: askAll, slow: o.SlowShare.Has(index), cut: o.ResumeShare == 0 || o.ResumeShare.Has(index)}
 	switch u := spread(index, forTransport); {
 	case u < float64(o.WebSocketShare):

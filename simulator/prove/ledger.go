@@ -252,6 +252,7 @@ func (l *Ledger) overtakenLocked(device int, s State) (lost []uint32) {
 // DeviceWorst is one of the devices that fared worst.
 type DeviceWorst struct {
 	Device int           `json:"device"`
+	Prefix string        `json:"prefix,omitempty"` // of its id, where that is not the report's
 	Lost   int64         `json:"lost"`
 	Stale  time.Duration `json:"longest_stale_ns"`
 }

@@ -1,6 +1,7 @@
 package prove
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"maps"
@@ -132,7 +133,7 @@ func (r Report) WriteText(w io.Writer) error {
 			round(r.WholeP50), round(r.WholeMax))
 	}
 	for _, d := range r.Worst {
-		line("  worst", "%s-%d: lost %d, an acknowledged message was unseen for %v at most", r.Prefix, d.Device, d.Lost, round(d.Stale))
+		line("  worst", "%s-%d: lost %d, an acknowledged message was unseen for %v at most", cmp.Or(d.Prefix, r.Prefix), d.Device, d.Lost, round(d.Stale))
 	}
 	line("breaches", "%d", r.Breached())
 	for _, k := range slices.Sorted(maps.Keys(r.Breaches)) {

@@ -70,10 +70,11 @@ func WithQuery(address, query string) string {
 func (v *viewer) init(w *Watch, index int) error {
 	o := &w.options
 	v.watch = w
+	v.latencies = w.histograms[index%len(w.histograms)]
+	index += o.First
 	v.slow = o.SlowShare.Has(index)
 	v.full = o.CheckShare.Has(index)
 	v.parts = !v.slow && index%(1+o.Viewers/partsViewers) == 0
-	v.latencies = w.histograms[index%len(w.histograms)]
 	v.transport = o.transportOf(index)
 	if v.slow {
 		v.latencies = w.slow

@@ -14,6 +14,9 @@ import (
 type Options struct {
 	URL     string
 	Viewers int
+	// First is the number of the first of them, where others of the same crowd are in another process: shares and addresses
+	// are dealt out by these numbers.
+	First int
 	// Address is the stream of a viewer where they differ; nil gives all of them URL.
 	Address func(index int) string
 	// For is how long to run after the last viewer was started; 0 means until the context ends.
