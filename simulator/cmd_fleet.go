@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/fleetcast/fleetcast/simulator/certs"
@@ -19,15 +20,14 @@ import (
 )
 
 type fleetCommand struct {
-	Devices int          `help:"How many devices." default:"1000"`
-	Rate    units.Rate   `help:"How often each device sends, or looks whether it has something to report: 1/s, 12/m, 1/10s." default:"1/s"`
-	Idle    bool         `help:"Connect and send nothing but the status."`
-	MQTT    string       `help:"The broker, host:port or mqtts://host:port." default:"127.0.0.1:1883"`
-	Fleets  int          `help:"Deal the devices over so many fleets, fleet-0 and so on." xor:"fleets"`
-	Fleet   string       `help:"The one fleet of all devices; demo where nothing is said." xor:"fleets"`
-	Prefix  string       `help:"Start of the device ids; the kind of vehicle where there is none."`
-	Shard   *fleet.Shard `help:"The part of the devices that this process runs, of several: 2/5." placeholder:"2/5"`
-	Seed    uint64       `help:"The world: the same seed gives the same routes and the same messages." default:"1"`
+	Devices int        `help:"How many devices." default:"1000"`
+	Rate    units.Rate `help:"How often each device sends, or looks whether it has something to report: 1/s, 12/m, 1/10s." default:"1/s"`
+	Idle    bool       `help:"Connect and send nothing but the status."`
+	MQTT    string     `help:"The broker, host:port or mqtts://host:port." default:"127.0.0.1:1883"`
+	Fleets  int        `help:"Deal the devices over so many fleets, fleet-0 and so on." xor:"fleets"`
+	Fleet   string     `help:"The one fleet of all devices; demo where nothing is said." xor:"fleets"`
+	Prefix  string     `help:"Start of the device ids; the kind of vehicle where there is none."`
+	Seed    uint64     `help:"The world: the same seed gives the same routes and the same messages." default:"1"`
 
 	StartIndex int `help:"Number of the first device, for several simulators of one world."`
 
@@ -53,6 +53,7 @@ type fleetCommand struct {
 	World  worldFlags   `embed:""`
 	Radio  trackerFlags `embed:""`
 	Wrong  faultFlags   `embed:""`
+	Shards shardFlags   `embed:""`
 	Output outputFlags  `embed:""`
 }
 
@@ -131,7 +132,9 @@ func (c *fleetCommand) Run(ctx context.Context, t *terminal) error {
 	if err != nil {
 		return err
 	}
-	lacks := fleet.Preflight(0, o.Ways()...)
+	ways := o.Ways()
+	_, ways[0].Connections = o.Shard.Take(o.Devices)
+	lacks := fleet.Preflight(0, ways...)
 	for _, lack := range lacks {
 		fmt.Fprintln(t.err, "missing:", lack)
 	}
@@ -142,7 +145,11 @@ func (c *fleetCommand) Run(ctx context.Context, t *terminal) error {
 	if err != nil {
 		return err
 	}
-	recorded := report.Options{Name: "fleet", Command: os.Args, Devices: []report.DeviceGroup{{Name: "devices", Fleet: f}}, Thresholds: thresholds}
+	run, err := c.Shards.run(c.Seed, c.config())
+	if err != nil {
+		return err
+	}
+	recorded := report.Options{Name: "fleet", Command: os.Args, Run: run, Devices: []report.DeviceGroup{{Name: "devices", Fleet: f}}, Thresholds: thresholds}
 	return c.Output.record(ctx, recorded, func(ctx context.Context) error {
 		err := f.Run(ctx)
 		if err == nil && f.Counts().Connects == 0 {
@@ -150,6 +157,18 @@ func (c *fleetCommand) Run(ctx context.Context, t *terminal) error {
 		}
 		return err
 	}, func() error { return t.write(f.Summary(), c.Output.JSON) })
+}
+
+// config is what is the same in all shards: without addresses, files of a machine, and what is told.
+func (c *fleetCommand) config() fleetCommand {
+	same := *c
+	same.MQTT, same.Source, same.ClientCA, same.ClientCerts = "", nil, "", ""
+	same.Access, same.Shards, same.Output = accessFlags{}, shardFlags{}, outputFlags{}
+	same.World.Route = nil
+	for _, file := range c.World.Route {
+		same.World.Route = append(same.World.Route, filepath.Base(file))
+	}
+	return same
 }
 
 func (c *fleetCommand) options(t *terminal) (o fleet.Options, err error) {
@@ -200,9 +219,7 @@ func (c *fleetCommand) names(o *fleet.Options) {
 			o.Fleets = append(o.Fleets, fmt.Sprintf("fleet-%d", i))
 		}
 	}
-	if c.Shard != nil {
-		o.Shard = *c.Shard
-	}
+	o.Shard = c.Shards.shard()
 	if c.Stage != nil {
 		o.Stages = *c.Stage
 	}

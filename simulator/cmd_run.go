@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/fleetcast/fleetcast/simulator/play"
-	"github.com/fleetcast/fleetcast/simulator/report"
 )
 
 type runCommand struct {
@@ -20,6 +19,7 @@ type runCommand struct {
 	URL      string        `name:"url" help:"And its edge, http://host:port." and:"installation"`
 	Header   []string      `help:"A header of every request of viewers, repeatable: Authorization: Bearer …" sep:"none"`
 
+	Shards shardFlags  `embed:""`
 	Output outputFlags `embed:""`
 }
 
@@ -43,12 +43,15 @@ func (c *runCommand) Run(ctx context.Context, t *terminal) error {
 	}
 	o := play.Options{
 		Header: header, Scenario: scenario, Small: c.Small, Gateway: c.Gateway, MQTT: c.MQTT, URL: c.URL, Thresholds: c.Output.Threshold,
-		Command: os.Args, Metrics: c.Output.Prometheus, Screen: t.err, Logger: t.log,
+		Shard: c.Shards.shard(), RunID: c.Shards.RunID, Command: os.Args, Metrics: c.Output.Prometheus, Screen: t.err, Logger: t.log,
 	}
 	if c.Output.Quiet {
 		o.Screen = nil
 	}
 	result, err := play.Run(ctx, o)
+	if errors.Is(err, play.ErrShard) {
+		return codedError{err, 2}
+	}
 	if result != nil {
 		err = errors.Join(err, c.tell(t, result))
 	}
@@ -56,8 +59,7 @@ func (c *runCommand) Run(ctx context.Context, t *terminal) error {
 }
 
 func (c *runCommand) tell(t *terminal, result *play.Result) error {
-	files := report.Files{JSON: c.Output.Report, HTML: c.Output.HTML, HGRM: c.Output.HGRM, Prometheus: c.Output.PrometheusFile}
-	return errors.Join(t.write(result.Report, c.Output.JSON), files.Write(result.Report, result.Histograms))
+	return errors.Join(t.write(result.Report, c.Output.JSON), c.Output.write(result.Report))
 }
 
 type scenariosCommand struct {

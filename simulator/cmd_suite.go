@@ -74,7 +74,7 @@ func (c *suiteCommand) one(ctx context.Context, t *terminal, s *play.Scenario) (
 	}
 	base := filepath.Join(c.Out, s.Name)
 	files := report.Files{Text: base + ".txt", JSON: base + ".json", HTML: base + ".html", HGRM: base}
-	return result.Report, coded(errors.Join(err, files.Write(result.Report, result.Histograms)))
+	return result.Report, coded(errors.Join(err, files.Write(result.Report)))
 }
 
 func (c *suiteCommand) digest(out io.Writer, reports []*report.Report) error {
@@ -94,6 +94,8 @@ func coded(err error) error {
 		return codedError{err, exitBreached}
 	case errors.Is(err, play.ErrNothing):
 		return codedError{err, exitNothing}
+	case errors.Is(err, report.ErrIncomplete):
+		return codedError{err, exitIncomplete}
 	}
 	return err
 }

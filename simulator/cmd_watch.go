@@ -32,6 +32,7 @@ type watchCommand struct {
 	SlowRate    units.ByteRate `help:"How slowly." default:"1kB/s"`
 	CheckShare  units.Share    `help:"Share of the viewers that decode every message fully; the others scan it." default:"1%"`
 	ConnectRate units.Rate     `help:"Connections a second." default:"500/s"`
+	Shards      shardFlags     `embed:""`
 	Output      outputFlags    `embed:""`
 }
 
@@ -52,7 +53,13 @@ func (c *watchCommand) Run(ctx context.Context, t *terminal) error {
 	if err != nil {
 		return err
 	}
-	recorded := report.Options{Name: "watch", Command: os.Args, Viewers: []report.ViewerGroup{{Name: "viewers", Watch: w}}, Thresholds: thresholds}
+	same := *c // in all shards
+	same.URL, same.TLSCA, same.Header, same.Shards, same.Output = "", "", nil, shardFlags{}, outputFlags{}
+	run, err := c.Shards.run(0, same)
+	if err != nil {
+		return err
+	}
+	recorded := report.Options{Name: "watch", Command: os.Args, Run: run, Viewers: []report.ViewerGroup{{Name: "viewers", Watch: w}}, Thresholds: thresholds}
 	return c.Output.record(ctx, recorded, w.Run, func() error { return t.write(w.Report(), c.Output.JSON) })
 }
 
@@ -64,6 +71,12 @@ func (c *watchCommand) options(t *terminal) (watch.Options, error) {
 	}
 	if len(c.Query) > 0 {
 		o.Address = func(index int) string { return watch.WithQuery(c.URL, c.Query[index%len(c.Query)]) }
+	}
+	if shard := c.Shards.shard(); shard.Of > 1 {
+		if o.First, o.Viewers = shard.Take(c.Viewers); o.Viewers == 0 {
+			return o, codedError{fmt.Errorf("%d viewers are too few for %d shards", c.Viewers, shard.Of), 2}
+		}
+		o.ConnectRate /= units.Rate(shard.Of)
 	}
 	if c.Output.Quiet {
 		o.Progress = nil

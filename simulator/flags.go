@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/fleetcast/fleetcast/simulator/fleet"
 	"github.com/fleetcast/fleetcast/simulator/report"
 )
 
@@ -69,6 +70,25 @@ func headers(texts []string) (http.Header, error) {
 	return h, nil
 }
 
+// shardFlags say which part of a run over several processes this one is.
+type shardFlags struct {
+	Shard *fleet.Shard `help:"The part that this process runs, of several: 2/5. simulator report merge adds their reports." placeholder:"2/5"`
+	RunID string       `name:"run-id" help:"A name of the run in its report, the same for all shards." placeholder:"NAME"`
+}
+
+func (f *shardFlags) shard() fleet.Shard {
+	if f.Shard == nil {
+		return fleet.Shard{}
+	}
+	return *f.Shard
+}
+
+// run says of which run a report is; config is what decides what it does, on whichever machine.
+func (f *shardFlags) run(seed uint64, config any) (report.Run, error) {
+	digest, err := report.ConfigDigest(config)
+	return report.Run{ID: f.RunID, Seed: seed, Config: digest, Shard: f.shard()}, err
+}
+
 // outputFlags say what is told, and where.
 type outputFlags struct {
 	JSON  bool `name:"json" help:"Write the summary as JSON."`
@@ -118,14 +138,14 @@ func (f *outputFlags) record(ctx context.Context, o report.Options, run func(con
 	stop()
 	running.Wait()
 	out := r.Report(nil, nil)
-	errs := []error{runErr, <-served, tell(), f.write(out, r)}
+	errs := []error{runErr, <-served, tell(), f.write(out)}
 	if err := out.Err(); err != nil {
 		return codedError{errors.Join(append([]error{err}, errs...)...), exitThreshold}
 	}
 	return errors.Join(errs...)
 }
 
-func (f *outputFlags) write(out *report.Report, r *report.Recorder) error {
+func (f *outputFlags) write(out *report.Report) error {
 	files := report.Files{JSON: f.Report, HTML: f.HTML, HGRM: f.HGRM, Prometheus: f.PrometheusFile}
-	return files.Write(out, r.Histograms())
+	return files.Write(out)
 }

@@ -35,6 +35,7 @@ type cli struct {
 	Record recordCommand `cmd:"" help:"Write what a broker publishes into a file."`
 	Replay replayCommand `cmd:"" help:"Publish such a file again, at any speed."`
 
+	Report         reportsCommand        `cmd:"" help:"Merge the reports of the shards of a run, or write a report again."`
 	CompareReports compareReportsCommand `cmd:"" help:"Say what is better and what is worse in the second of two reports."`
 	Digest         digestCommand         `cmd:"" help:"Write a Markdown table of reports, one a line."`
 	Size           sizeCommand           `cmd:"" help:"Say what an installation for so many devices and viewers needs, by the measured costs."`

@@ -10,7 +10,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/fleetcast/fleetcast/simulator/measure"
+	"github.com/fleetcast/fleetcast/simulator/fleet"
 	"github.com/fleetcast/fleetcast/simulator/prove"
 	"github.com/fleetcast/fleetcast/simulator/report"
 	"github.com/fleetcast/fleetcast/simulator/watch"
@@ -29,6 +29,10 @@ type Options struct {
 	Scenario *Scenario
 	Small    bool
 	Gateway  string // the program that gateways of the scenario are
+	// Shard is the part of the scenario that this process runs, of an installation that somebody else runs; zero is all.
+	// RunID is what the reports of all shards say.
+	Shard fleet.Shard
+	RunID string
 	// MQTT and URL are the door and the edge of an installation that somebody else runs, in the place of the scenario's.
 	MQTT, URL string
 	// Header is what viewers, the ledger and the look at the end say with every request.
@@ -55,11 +59,8 @@ type engine struct {
 	prove        *prove.Prove
 }
 
-// Result is what a run leaves: the report, and the histograms for percentile files.
-type Result struct {
-	Report     *report.Report
-	Histograms map[string]*measure.Histogram
-}
+// Result is what a run leaves.
+type Result struct{ Report *report.Report }
 
 // Run starts what the scenario starts, does what it says, and ends all of it. The result is nil where it could not be run.
 // The error is report.ErrThreshold where a threshold was not kept, ErrBroken where a promise was broken, ErrNothing where
@@ -74,7 +75,14 @@ func Run(ctx context.Context, o Options) (result *Result, err error) {
 	if o.Patience <= 0 {
 		o.Patience = DefaultPatience
 	}
-	e := &engine{options: o, scenario: o.Scenario}
+	if o.Shard.Of > 1 && o.MQTT == "" {
+		return nil, ErrShard
+	}
+	run, err := o.runOf()
+	if err != nil {
+		return nil, err
+	}
+	e := &engine{options: o, scenario: o.Scenario.part(o.Shard)}
 	thresholds, err := o.Scenario.thresholds(append(append([]string(nil), o.Scenario.Thresholds...), o.Thresholds...))
 	if err != nil {
 		return nil, err
@@ -92,7 +100,7 @@ func Run(ctx context.Context, o Options) (result *Result, err error) {
 		}
 	}
 	e.recorder, err = report.NewRecorder(report.Options{
-		Name: o.Scenario.Name, Command: o.Command, Devices: e.fleets, Viewers: e.watches, Proxies: e.bad(), Thresholds: thresholds, Screen: o.Screen,
+		Name: o.Scenario.Name, Command: o.Command, Devices: e.fleets, Viewers: e.watches, Proxies: e.bad(), Thresholds: thresholds, Screen: o.Screen, Run: run,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("run scenario: %w", err)
@@ -146,7 +154,7 @@ func (e *engine) play(ctx context.Context) (*Result, error) {
 	stop()
 	watchErr := watching.Wait()
 	recording.Wait()
-	result := &Result{Report: e.recorder.Report(ledger, audit), Histograms: e.recorder.Histograms()}
+	result := &Result{Report: e.recorder.Report(ledger, audit)}
 	return result, errors.Join(result.Report.Err(), judge(loadErr), judge(watchErr), metricsErr)
 }
 

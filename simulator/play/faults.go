@@ -119,7 +119,20 @@ func devicesOf(all []report.DeviceGroup, name string) (*fleet.Fleet, error) {
 	return nil, fmt.Errorf("there are no devices %q", name)
 }
 
+// isElsewhere tells whether a group of devices is wholly other shards'.
+func (e *engine) isElsewhere(group string) bool {
+	for i := range e.scenario.Devices {
+		if d := &e.scenario.Devices[i]; d.Name == group {
+			return d.Count == 0
+		}
+	}
+	return false
+}
+
 func (e *engine) toDevices(ctx context.Context, f *Fault) error {
+	if e.isElsewhere(f.Of) {
+		return nil
+	}
 	devices, err := devicesOf(e.fleets, f.Of)
 	if err != nil {
 		return err
@@ -213,7 +226,8 @@ func (e *engine) toProxy(ctx context.Context, f *Fault) error {
 
 func (e *engine) harm(ctx context.Context, f *Fault) error {
 	h, err := hostile.New(hostile.Options{
-		MQTT: e.installation.fill(or(f.Of, usualDoor)), Kinds: f.Kinds, Connections: f.Connections, FloodRate: f.Rate, Seed: e.scenario.Seed,
+		MQTT: e.installation.fill(or(f.Of, usualDoor)), Kinds: f.Kinds, Connections: f.Connections, FloodRate: f.Rate,
+		Seed: e.scenario.Seed + uint64(e.options.Shard.Part), // no two shards are the same devil
 	})
 	if err != nil {
 		return err

@@ -29,11 +29,15 @@ func (e *engine) makeDevices() error {
 	start := 0
 	for i := range e.scenario.Devices {
 		d := &e.scenario.Devices[i]
+		if d.Count == 0 {
+			start += d.whole // other shards have them
+			continue
+		}
 		o, err := e.deviceOptions(d, start)
 		if err != nil {
 			return fmt.Errorf("make devices %s: %w", d.Name, err)
 		}
-		start += d.Count // so that no two groups have the same vehicle
+		start += max(d.whole, d.Count) // so that no two groups have the same vehicle
 		f, err := fleet.New(o)
 		if err != nil {
 			return fmt.Errorf("make devices %s: %w", d.Name, err)
@@ -46,7 +50,7 @@ func (e *engine) makeDevices() error {
 func (e *engine) deviceOptions(d *Devices, start int) (fleet.Options, error) {
 	s := e.scenario
 	o := fleet.Options{
-		MQTT: e.installation.fill(or(d.MQTT, usualDoor)), Devices: d.Count, StartIndex: start, Rate: d.Rate, For: max(s.For-d.Ramp-d.RampDown, time.Second),
+		MQTT: e.installation.fill(or(d.MQTT, usualDoor)), Devices: max(d.whole, d.Count), Shard: d.shard, StartIndex: start, Rate: d.Rate, For: max(s.For-d.Ramp-d.RampDown, time.Second),
 		Ramp: d.Ramp, RampDown: d.RampDown, Stages: d.Stages, Prefix: d.Prefix, Seed: s.Seed, QoS: d.QoS, QoS1: d.QoS1Share, KeepAlive: d.KeepAlive,
 		World: routes.Options{Ships: float64(d.Ships), Places: d.Places},
 		Tracker: tracker.Options{
@@ -93,8 +97,8 @@ func (e *engine) access(d *Devices, o *fleet.Options) (err error) {
 		if o.Identities, err = fleet.ReadIdentities(d.Credentials); err != nil {
 			return err
 		}
-		if len(o.Identities) < d.Count {
-			return fmt.Errorf("%d devices and %d credentials", d.Count, len(o.Identities))
+		if len(o.Identities) < o.Devices {
+			return fmt.Errorf("%d devices and %d credentials", o.Devices, len(o.Identities))
 		}
 	}
 	if o.Certificate, err = certs.Clients(d.ClientCA, d.ClientCerts); err != nil {
@@ -133,7 +137,7 @@ func (e *engine) makeViewers() error {
 			base += usualPath
 		}
 		o := watch.Options{
-			URL: base, Viewers: v.Count, ConnectRate: v.ConnectRate, SlowShare: v.SlowShare, SlowRate: v.SlowRate, ResumeEvery: v.ResumeEvery,
+			URL: base, Viewers: v.Count, First: v.first, ConnectRate: v.ConnectRate, SlowShare: v.SlowShare, SlowRate: v.SlowRate, ResumeEvery: v.ResumeEvery,
 			ResumeShare: v.ResumeShare, GoneShare: v.GoneShare, HTTP2Share: v.HTTP2Share, HTTP2OwnShare: v.HTTP2OwnShare, WebSocketShare: v.WebSocketShare,
 			TLS: e.installation.trust, PanEvery: v.PanEvery, Silence: v.Silence, Gzip: v.Gzip, Header: e.options.Header, CheckShare: watch.DefaultCheckShare, Logger: e.options.Logger,
 			StayFor: e.scenario.For, // it ends with the scenario
@@ -160,6 +164,7 @@ func (e *engine) makeLedger() error {
 	o := prove.Options{
 		Devices: l.Devices, Viewers: l.Viewers, Rate: l.Rate, For: e.scenario.For, Seed: e.scenario.Seed, ResumeEvery: l.ResumeEvery,
 		TLS: e.installation.trust, Crowd: prove.Crowd{
+			First:      l.firstViewer,
 			HTTP2Share: l.HTTP2Share, HTTP2OwnShare: l.HTTP2OwnShare, WebSocketShare: l.WebSocketShare, FilterShare: l.FilterShare, PanEvery: l.PanEvery,
 			SlowShare: l.SlowShare, SlowRate: l.SlowRate, ResumeShare: l.ResumeShare, GoneShare: l.GoneShare,
 		},
@@ -173,6 +178,7 @@ func (e *engine) makeLedger() error {
 		for _, i := range all {
 			o.Identities = append(o.Identities, prove.Identity{Username: i.Username, Password: i.Password})
 		}
+		o.Identities = o.Identities[min(l.first, len(o.Identities)):]
 	}
 	for _, door := range l.MQTT {
 		o.MQTT = append(o.MQTT, e.installation.fill(door))

@@ -105,6 +105,9 @@ type Devices struct {
 	Routes    []string          `yaml:"routes"`
 
 	Wrong Wrong `yaml:"wrong"`
+
+	shard fleet.Shard // whose part Count is
+	whole int         // that all shards have together
 }
 
 // Policy says when trackers report.
@@ -142,6 +145,7 @@ type Viewers struct {
 	HTTP2OwnShare  units.Share    `yaml:"http2_own_share"`
 	WebSocketShare units.Share    `yaml:"websocket_share"`
 	PanEvery       time.Duration  `yaml:"pan_every"`
+	first          int            // of a shard
 	Gzip           bool           `yaml:"gzip"`
 	// Silence ends a stream on which nothing came for so long; it is more than the gateway's heartbeat.
 	Silence time.Duration `yaml:"silence"`
@@ -169,6 +173,8 @@ type Ledger struct {
 	// Credentials are a file, as --credentials takes it, of devices of the one fleet that Fleet names.
 	Credentials string `yaml:"credentials"`
 	Fleet       string `yaml:"fleet"`
+
+	first, firstViewer int // of a shard
 	// Silence is as of Viewers.
 	Silence time.Duration `yaml:"silence"`
 }

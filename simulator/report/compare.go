@@ -97,7 +97,13 @@ func incomparable(a, b *Report) (notes []string) {
 	if x, y := a.Values["offered_rate"], b.Values["offered_rate"]; math.Abs(x-y) > 0.05*max(x, y) {
 		notes = append(notes, fmt.Sprintf("the load differs: %.0f/s and %.0f/s were offered; latencies are not comparable", x, y))
 	}
+	if x, y := a.processes(), b.processes(); x != y {
+		notes = append(notes, fmt.Sprintf("the load came from %d and %d processes", x, y))
+	}
 	for _, r := range []*Report{a, b} {
+		if err := r.Complete(); err != nil {
+			notes = append(notes, title(r)+": "+err.Error())
+		}
 		for _, n := range r.Health.Notes {
 			notes = append(notes, title(r)+": "+n)
 		}

@@ -18,7 +18,7 @@ var pageText string
 // page is parsed when it is first needed, and its functions draw the plots.
 func page() (*template.Template, error) {
 	t, err := template.New("page").Funcs(template.FuncMap{
-		"plots": plots, "curves": curves, "ms": measure.Millis, "outcome": func(o Outcome) string { return o.text() },
+		"plots": plots, "curves": curves, "ms": measure.Millis, "shard": shardName, "outcome": func(o Outcome) string { return o.text() },
 		"stages": func() any { return stageNames() }, "text": func(r *Report) (string, error) {
 			var b strings.Builder
 			err := r.WriteText(&b)
@@ -90,7 +90,7 @@ func plots(r *Report) (all []Plot) {
 		{"Connections", "", []drawn{
 			{"devices", func(s *Sample) float64 { return float64(s.Connected) }}, {"live viewers", func(s *Sample) float64 { return float64(s.Live) }},
 		}},
-		{"Latency of each second", "ms", []drawn{
+		{r.latencyTitle(), "ms", []drawn{
 			{"fresh p50", func(s *Sample) float64 { return s.Fresh50 }},
 			{"fresh p99", func(s *Sample) float64 { return s.Fresh99 }},
 			{"PUBACK p99", func(s *Sample) float64 { return s.Ack99 }},
@@ -102,6 +102,13 @@ func plots(r *Report) (all []Plot) {
 		}
 	}
 	return all
+}
+
+func (r *Report) latencyTitle() string {
+	if r.Merged != nil {
+		return "Latency of each second in the worst shard"
+	}
+	return "Latency of each second"
 }
 
 func overTime(r *Report, title, unit string, lines []drawn) Plot {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -45,6 +44,7 @@ type Options struct {
 	Viewers    []ViewerGroup
 	Proxies    []ProxyGroup
 	Thresholds []Threshold
+	Run        Run // of which this is the report; without a shard it is of one process
 	// Screen shows how it goes; nil is quiet.
 	Screen io.Writer
 	// Lines are shown below, as of the ledger.
@@ -218,22 +218,14 @@ func (r *Recorder) lines(s *Sample) []string {
 	return lines
 }
 
-// Histograms are copies of all groups' histograms together, by their names.
-func (r *Recorder) Histograms() map[string]*measure.Histogram {
-	parts := map[string][]*measure.Histogram{}
+// groups are copies of all groups' histograms.
+func (r *Recorder) groups() byGroup {
+	all := byGroup{}
 	for _, d := range r.options.Devices {
-		for name, h := range d.Fleet.Latencies() {
-			parts[name] = append(parts[name], h)
-		}
+		addGroups(all, byGroup{d.Name: d.Fleet.Latencies()})
 	}
 	for _, v := range r.options.Viewers {
-		for name, h := range v.Watch.Latencies() {
-			parts[name] = append(parts[name], h)
-		}
-	}
-	all := map[string]*measure.Histogram{}
-	for name, p := range parts {
-		all[name] = measure.Merge(p...)
+		addGroups(all, byGroup{v.Name: v.Watch.Latencies()})
 	}
 	return all
 }
@@ -242,8 +234,11 @@ func (r *Recorder) Histograms() map[string]*measure.Histogram {
 func (r *Recorder) Report(ledger *prove.Report, audit *Audit) *Report {
 	out := &Report{
 		Version: Version, Name: r.options.Name, Began: r.began.UTC().Truncate(time.Millisecond), Command: r.options.Command, Host: ThisHost(),
-		Latencies: map[string]measure.Percentiles{}, Curves: map[string][]measure.Point{}, Ledger: ledger, Audit: audit,
+		Ledger: ledger, Audit: audit,
 	}
+	run := r.options.Run
+	run.Shard.Part, run.Shard.Of = max(run.Shard.Part, 1), max(run.Shard.Of, 1)
+	out.Run = &run
 	r.mu.Lock()
 	out.Series, out.Events, out.Notes = slices.Clone(r.series), slices.Clone(r.events), slices.Clone(r.notes)
 	out.Seconds, out.Health = r.seconds, r.health
@@ -266,34 +261,7 @@ func (r *Recorder) Report(ledger *prove.Report, audit *Audit) *Report {
 	for _, p := range r.options.Proxies {
 		out.Proxies = append(out.Proxies, Proxy{p.Name, p.Proxy.Counts()})
 	}
-	for name, h := range r.Histograms() {
-		out.Latencies[name] = measure.Sum(h)
-		if curve := h.Curve(); len(curve) > 0 {
-			out.Curves[name] = curve
-		}
-	}
-	out.fill()
-	maps.Copy(out.Values, r.groupLatencies())
+	out.measured(r.groups())
 	out.judge(r.options.Thresholds)
 	return out
-}
-
-// groupLatencies are the percentiles of each group's own histograms.
-func (r *Recorder) groupLatencies() map[string]float64 {
-	values := map[string]float64{}
-	add := func(group string, histograms map[string]*measure.Histogram) {
-		one := Report{Latencies: map[string]measure.Percentiles{}, Values: map[string]float64{}}
-		for name, h := range histograms {
-			one.Latencies[name] = measure.Sum(h)
-		}
-		one.fillLatencies()
-		maps.Copy(values, prefixed(group, one.Values))
-	}
-	for _, d := range r.options.Devices {
-		add(d.Name, d.Fleet.Latencies())
-	}
-	for _, v := range r.options.Viewers {
-		add(v.Name, v.Watch.Latencies())
-	}
-	return values
 }

@@ -23,6 +23,10 @@ type Report struct {
 	Version int            `json:"version"`
 	Health  measure.Health `json:"generator"`
 
+	// Run is nil in a report of an older simulator; Merged is nil unless it was merged of several.
+	Run    *Run    `json:"run,omitempty"`
+	Merged *Merged `json:"merged,omitempty"`
+
 	Name    string    `json:"name"`
 	Began   time.Time `json:"began"`
 	Seconds float64   `json:"seconds"`
@@ -43,6 +47,10 @@ type Report struct {
 	Ledger  *prove.Report `json:"ledger,omitempty"`
 	Audit   *Audit        `json:"audit,omitempty"`
 	Proxies []Proxy       `json:"proxies,omitempty"`
+
+	// Histograms are nil as Run, and in a report that was not written yet: MarshalJSON makes them of held.
+	Histograms *Histograms `json:"histograms,omitempty"`
+	held       byGroup
 }
 
 // Proxy is what passed through a bad network.
@@ -97,6 +105,7 @@ type Sample struct {
 
 // Host is the machine that the load came from.
 type Host struct {
+	Name      string `json:"name,omitempty"`
 	OS        string `json:"os"`
 	Arch      string `json:"arch"`
 	Kernel    string `json:"kernel,omitempty"`
@@ -122,6 +131,7 @@ func ThisHost() Host {
 	if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit) == nil {
 		h.OpenFiles = limit.Cur
 	}
+	h.Name, _ = os.Hostname() // a machine may have none
 	h.Kernel, h.Ports = line("/proc/sys/kernel/osrelease"), line("/proc/sys/net/ipv4/ip_local_port_range")
 	return h
 }

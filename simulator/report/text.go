@@ -7,8 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-
-	"github.com/fleetcast/fleetcast/simulator/measure"
 )
 
 // WriteText writes the report for people: the generator's health first, then the thresholds, then the groups.
@@ -19,6 +17,12 @@ func (r *Report) WriteText(w io.Writer) error {
 		fmt.Fprintf(&b, "%-13s "+format+"\n", append([]any{name}, args...)...)
 	}
 	row("run", "%s, %.1f s, on %d cores of %s/%s", r.Name, r.Seconds, r.Host.Cores, r.Host.OS, r.Host.Arch)
+	switch {
+	case r.Merged != nil:
+		r.Merged.appendText(&b)
+	case r.Run != nil && r.Run.Shard.Of > 1:
+		row("shard", "%s of a run: merge the reports of all with report merge", shardName(r.Run.Shard))
+	}
 	for _, n := range r.Notes {
 		row("  note", "%s", n)
 	}
@@ -112,8 +116,12 @@ func Read(file string) (*Report, error) {
 	return &r, nil
 }
 
-// WriteHGRM writes a percentile file for each histogram into a directory.
-func WriteHGRM(dir string, all map[string]*measure.Histogram) error {
+// WriteHGRM writes a percentile file for each histogram of the report into a directory.
+func (r *Report) WriteHGRM(dir string) error {
+	all, err := r.histograms()
+	if err != nil {
+		return fmt.Errorf("write percentiles: %w", err)
+	}
 	if err := os.MkdirAll(dir, 0o750); err != nil {
 		return fmt.Errorf("write percentiles: %w", err)
 	}
@@ -147,7 +155,7 @@ type Files struct {
 }
 
 // Write writes the files.
-func (f *Files) Write(r *Report, all map[string]*measure.Histogram) error {
+func (f *Files) Write(r *Report) error {
 	for _, out := range []struct {
 		name  string
 		write func(io.Writer) error
@@ -160,7 +168,7 @@ func (f *Files) Write(r *Report, all map[string]*measure.Histogram) error {
 		}
 	}
 	if f.HGRM != "" {
-		return WriteHGRM(f.HGRM, all)
+		return r.WriteHGRM(f.HGRM)
 	}
 	return nil
 }

@@ -11,6 +11,9 @@ import (
 // ErrThreshold says that a threshold was not kept. It comes wrapped.
 var ErrThreshold = errors.New("a threshold was not kept")
 
+// ErrWrongThreshold says that a threshold of a merged report is none. It comes wrapped.
+var ErrWrongThreshold = errors.New("merge reports")
+
 // operators, the longer before those that they begin with.
 var operators = []struct {
 	text  string

@@ -76,6 +76,7 @@ var plain = []value{
 	{"broken_streams", count, -1, "streams that the server or the network ended, or that were not opened"},
 	{"max_lag", milliseconds, -1, "the largest lag that a heartbeat told"},
 	{"faults", count, 0, "faults that were made"},
+	{"missing_shards", count, 0, "shards of the run that a merged report lacks"},
 	{"generator_share", share, -1, "of the machine's processors that the simulator used"},
 	{"generator_late_p99", milliseconds, -1, "how late the simulator woke up"},
 }
@@ -148,6 +149,9 @@ func (r *Report) fill() {
 	}
 	if r.Audit != nil {
 		r.Values["silent_loss"] += float64(r.Audit.Missing)
+	}
+	if r.Merged != nil {
+		r.Values["missing_shards"] = float64(len(r.Merged.Missing))
 	}
 }
 
