@@ -166,6 +166,7 @@ var libraries = []library{
 	{path: "github.com/tmaxmax/go-sse", tests: []string{"*"}, reason: "the reference client that our streams are tested with"},
 	{path: "github.com/coder/websocket", in: []string{"sse/ws", "simulator/wsclient", "gateway/mqttin"}, tests: []string{"simulator/watch", "gateway/app"}, reason: "the wire of WebSocket, at both of its ends, and MQTT over it"},
 	{path: "github.com/getkin/kin-openapi", in: []string{"gateway/api/openapi/openapitest"}, reason: "an independent reader of the description of the API, which holds what is sent and answered to it"},
+	{path: "github.com/santhosh-tekuri/jsonschema", tests: []string{"gateway/app"}, reason: "the description of messages is held to the schema that its standard publishes"},
 	{path: "github.com/coreos/go-systemd", in: []string{"gateway/systemd"}, reason: "the service manager is told in one place"},
 	{path: "github.com/prometheus/client_golang", in: []string{"gateway/metrics"}, tests: []string{"gateway/app"}, reason: "counters are shown to Prometheus in one place; no part knows it"},
 	{path: "go.opentelemetry.io/otel", in: []string{"gateway/tracing"}, reason: "spans leave in one place; no part knows OpenTelemetry"},
