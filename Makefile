@@ -110,13 +110,13 @@ $(SBOM):
 fuzz: go ## run each fuzz target for a short time (FUZZTIME=20s)
 	@GO=$(GO) .ci/fuzz $(FUZZTIME)
 
-bench: build ## what it costs beside floor programs, in 40 minutes; the report is bench-out/report.md
+bench: build ## what it costs beside floor programs, in 45 minutes; the report is bench-out/report.md
 	bin/simulator bench all
 
 bench-small: go ## the same in small within a minute: it says that the benches run, and ratios
 	$(GO) build -o bin/gateway ./gateway
 	$(GO) build -o bin/simulator ./simulator
-	bin/simulator bench all --small --only fanout,ingest,path,gzip
+	bin/simulator bench all --small --only fanout,ingest,path,gzip,cluster
 
 bench-go: go ## the benchmarks of the packages (BENCHTIME=1s)
 	$(GO) test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) ./...

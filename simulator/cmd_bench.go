@@ -23,6 +23,7 @@ type benchCommand struct {
 	Filters oneBench[bench.Filters] `cmd:"" help:"What a filter of one's own costs, in a small fleet and a large one."`
 	Growth  oneBench[bench.Growth]  `cmd:"" help:"How processor time and memory grow with viewers, devices and updates."`
 	Logins  oneBench[bench.Logins]  `cmd:"" help:"What it costs when all devices connect at once, each with a credential."`
+	Cluster oneBench[bench.Cluster] `cmd:"" help:"What several processes of each kind use, beside what the model of size says."`
 	Ingest  oneBench[bench.Ingest]  `cmd:"" help:"What a message costs, beside a bare MQTT server and Mosquitto."`
 }
 
@@ -61,13 +62,14 @@ type allBenches struct {
 	Slow    bench.Slow    `embed:"" prefix:"slow-"`
 	Growth  bench.Growth  `embed:"" prefix:"growth-"`
 	Logins  bench.Logins  `embed:"" prefix:"logins-"`
+	Cluster bench.Cluster `embed:"" prefix:"cluster-"`
 	JSON    bool          `name:"json" help:"Write the report as JSON instead of Markdown."`
 }
 
 // Run runs the benches in an order in which what counts most comes first.
 func (c *allBenches) Run(ctx context.Context, t *terminal) error {
 	var wanted []bench.Bench
-	for _, b := range []bench.Bench{&c.Fanout, &c.Ingest, &c.Path, &c.Memory, &c.Gzip, &c.Filters, &c.Storm, &c.Slow, &c.Growth, &c.Logins} {
+	for _, b := range []bench.Bench{&c.Fanout, &c.Ingest, &c.Path, &c.Memory, &c.Gzip, &c.Filters, &c.Storm, &c.Slow, &c.Growth, &c.Logins, &c.Cluster} {
 		if len(c.Only) == 0 || slices.Contains(c.Only, b.Name()) {
 			wanted = append(wanted, b)
 		}

@@ -15,6 +15,7 @@ type sizeCommand struct {
 	Fleets  int           `help:"In how many fleets they are; a fleet is one partition at most." default:"10"`
 	Viewers int           `help:"How many viewers look at once." default:"100"`
 	InView  int           `help:"How many devices each of them sees." default:"1000"`
+	Views   int           `help:"How many different filters the viewers have together; 0 is one a fleet."`
 	Tick    time.Duration `help:"How often a viewer is written to at most." default:"100ms"`
 	Plain   bool          `help:"Viewers take no gzip."`
 	JSON    bool          `name:"json" help:"As one JSON object."`
@@ -22,7 +23,7 @@ type sizeCommand struct {
 
 // Run computes.
 func (c *sizeCommand) Run(t *terminal) error {
-	d := size.Demand{Devices: c.Devices, Every: c.Every, Fleets: c.Fleets, Viewers: c.Viewers, InView: c.InView, Tick: c.Tick, Plain: c.Plain}
+	d := size.Demand{Devices: c.Devices, Every: c.Every, Fleets: c.Fleets, Viewers: c.Viewers, InView: c.InView, Views: c.Views, Tick: c.Tick, Plain: c.Plain}
 	if err := d.Check(); err != nil {
 		return err
 	}

@@ -174,7 +174,11 @@ func TestAnEndedRunLeavesWhatItHad(t *testing.T) {
 
 func TestAProgramThatEndsIsNotWaitedFor(t *testing.T) {
 	o := Options{Gateway: someProgram(t, "false"), Small: true, Out: t.TempDir()}
-	for _, b := range []Bench{&Fanout{}, &Ingest{}, &Path{}, &Memory{}, &Gzip{}, &Storm{}, &Slow{}, &Filters{}, &Growth{}, &Logins{}, &Compare{}} {
+	all := []Bench{&Fanout{}, &Ingest{}, &Path{}, &Memory{}, &Gzip{}, &Storm{}, &Slow{}, &Filters{}, &Growth{}, &Logins{}, &Compare{}}
+	if find("redis-server") != "" {
+		all = append(all, &Cluster{})
+	}
+	for _, b := range all {
 		if _, err := Run(t.Context(), o, b); !errors.Is(err, errEnded) {
 			t.Errorf("%s: error %v", b.Name(), err)
 		}
@@ -189,7 +193,7 @@ func TestAProgramThatEndsIsNotWaitedFor(t *testing.T) {
 }
 
 func TestEveryBenchHasItsPlaceInTheReport(t *testing.T) {
-	all := []Bench{&Fanout{}, &Ingest{}, &Path{}, &Memory{}, &Gzip{}, &Filters{}, &Storm{}, &Slow{}, &Growth{}, &Logins{}}
+	all := []Bench{&Fanout{}, &Ingest{}, &Path{}, &Memory{}, &Gzip{}, &Filters{}, &Storm{}, &Slow{}, &Growth{}, &Logins{}, &Cluster{}}
 	for i, b := range all {
 		if b.Name() != names[i] {
 			t.Errorf("%s is at the place of %s", b.Name(), names[i])

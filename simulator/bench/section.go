@@ -145,7 +145,7 @@ type Report struct {
 }
 
 // names are the benches in the order of the report.
-var names = []string{"fanout", "ingest", "path", "memory", "gzip", "filters", "storm", "slow", "growth", "logins", "compare"}
+var names = []string{"fanout", "ingest", "path", "memory", "gzip", "filters", "storm", "slow", "growth", "logins", "cluster", "compare"}
 
 // Load reads the sections that were saved in a directory. What is not there is left out.
 func Load(dir string) (*Report, error) {

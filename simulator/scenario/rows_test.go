@@ -69,6 +69,7 @@ var faultsAndClocks = []row{
 	{"processes are killed", []string{
 		"simulator/scenario.TestASingleProcessKeepsWhatItAcknowledgedOverKills", "bridge/diskbus.TestAProcessThatIsKilledAtAnyMomentKeepsItsWord",
 		"simulator/scenario.TestAnyEdgeBehindAProxyWithoutStickinessResumesAnyViewer",
+		"simulator/scenario.TestNothingAcknowledgedIsLostWhereThreeOfEachTakeOver",
 		"simulator/scenario.TestEveryPlaceThatWasAcknowledgedIsInTheTrailOverKills",
 		"simulator/scenario.TestEveryAlertIsRaisedOnceOverKills", "simulator/scenario.TestEveryAlertIsRaisedOnceThoughTheirOwnersDie",
 		"simulator/scenario.TestAReadingThatIsReadAfterItsDevicesDeletionByANewOwnerDoesNotBringItBack",

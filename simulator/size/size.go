@@ -15,6 +15,7 @@ type Demand struct {
 	InView  int           // devices that a viewer's filter or map shows
 	Tick    time.Duration // how often a viewer is written to at most; 100ms unless it asks for more
 	Plain   bool          // viewers take no gzip
+	Views   int           // different filters that viewers have; 0 is one a fleet
 }
 
 // Size is what that needs.
@@ -42,7 +43,7 @@ type Part struct {
 // Check tells what cannot be.
 func (d *Demand) Check() error {
 	switch {
-	case d.Devices < 1 || d.Viewers < 0 || d.Fleets < 1 || d.InView < 0:
+	case d.Devices < 1 || d.Viewers < 0 || d.Views < 0 || d.Fleets < 1 || d.InView < 0:
 		return errors.New("there is at least one device and one fleet")
 	case d.Fleets > d.Devices:
 		return errors.New("there are more fleets than devices")
@@ -58,45 +59,43 @@ func (d *Demand) Check() error {
 // where they are not: see Largest.
 func Of(d Demand) Size {
 	var s Size
-	messages := float64(d.Devices) / d.Every.Seconds()
-	changes := math.Min(messages, float64(d.Devices)*10) // a device changes at most once a window
+	messages, changes := d.messages(), d.changes()
 	s.MessagesPerSecond = messages
 	s.Cells = max(1, ceil(float64(d.Devices)/devicesOfCell), ceil(changes/changesOfCell))
 	s.Partitions = max(s.Cells, min(d.Fleets, ceil(messages/(messagesOfCore*use))))
 
-	door := doorPerMessage
-	if d.Every <= 100*time.Millisecond {
-		door = doorPerBusyMessage
+	// Cells are alike: what one of them uses, so many times. Of the parts, only edges are counted by what they use for following.
+	cell := d
+	cell.Devices, cell.Viewers = ceil(float64(d.Devices)/float64(s.Cells)), ceil(float64(d.Viewers)/float64(s.Cells))
+	cell.Fleets = max(1, d.Fleets/s.Cells)
+	shape := Shape{
+		Doors: max(1, ceil(float64(cell.Devices)/connectionsOfDoor)), Bridges: 1, Redis: 1, Edges: 1,
+		Partitions: min(cell.Fleets, max(partitionsOfBus, s.Partitions/s.Cells)), Fixes: fixesOfTrail,
 	}
-	s.Doors = part(messages*door.Seconds(), float64(d.Devices)*doorPerDevice, ceil(float64(d.Devices)/connectionsOfDoor), s.Cells)
-	s.Bridges = part(messages*bridgePerMessage.Seconds(), float64(d.Devices)*bridgePerDevice, 1, s.Cells)
-	s.Redis = part(messages*redisPerMessage.Seconds(), float64(d.Devices)*redisPerDevice+messages*redisPerInlet, 1, s.Cells)
-	s.Redis.Processes = max(s.Redis.Processes, ceil(s.Redis.Cores)) // each uses one core
-
-	seen := float64(min(d.InView, d.Devices)) / d.Every.Seconds() // changes a second that a viewer sees
-	writes := math.Min(1/d.Tick.Seconds(), seen)
-	s.UpdatesPerSecond = float64(d.Viewers) * math.Min(seen, float64(min(d.InView, d.Devices))/d.Tick.Seconds())
-	writing := float64(d.Viewers) * writes * edgePerWrite.Seconds()
-	// An edge has two cores at half use. What it spends on following is the same for each, and at most half of that: see changesOfCell.
-	following := changes / float64(s.Cells) * edgePerChange.Seconds()
-	edges := max(s.Cells, ceil(float64(d.Viewers)/viewersOfEdge), ceil(writing/(edgeCores*use-following)))
-	s.Edges = part(writing+following*float64(edges), float64(d.Viewers)*edgePerViewer+float64(edges)*float64(d.Devices)/float64(s.Cells)*edgePerDevice, edges, s.Cells)
-
-	size := float64(bytesOfUpdate)
-	if !d.Plain {
-		size *= gzipOf
+	for range 2 { // what there is of edges and of masters adds to what they use
+		u := Expect(cell, shape)
+		shape.Redis = max(1, ceil(u.Redis.Cores/use)) // each uses one core
+		f := flowOf(cell, shape)
+		shape.Edges = max(1, ceil(float64(cell.Viewers)/viewersOfEdge), ceil(cell.writing()/(edgeCores*use-f.following()-f.looking(cell))))
 	}
+	u := Expect(cell, shape)
+	s.Doors, s.Bridges = part(u.Door, shape.Doors, s.Cells), part(u.Bridge, 1, s.Cells)
+	s.Bridges.Processes = s.Cells // the first owns every partition and uses several cores; more of them stand by
+	s.Redis, s.Edges = part(u.Redis, shape.Redis, s.Cells), part(u.Edge, shape.Edges, s.Cells)
+	s.UpdatesPerSecond = float64(d.Viewers) * d.seen()
+
 	s.InMbps = mbps(messages * bytesOfMessage)
-	s.BusMbps = mbps(changes / float64(s.Cells) * bytesOfChange * float64(s.Edges.Processes))
-	s.OutMbps = mbps(s.UpdatesPerSecond * size)
+	s.BusMbps = mbps(u.Follow * float64(s.Cells))
+	s.OutMbps = mbps(u.Out * float64(s.Cells))
 	return s
 }
 
-// part sizes a kind of process: cores at half use, and at least two cores for each process where it has more to do.
-func part(cores, bytes float64, least, cells int) Part {
-	cores /= use
-	n := max(least, cells, ceil(cores/edgeCores))
-	return Part{Processes: n, Cores: round(cores), GB: round((bytes + float64(n)*processOverhead) / 1e9)}
+// part is a kind of process, of all cells.
+func part(l Load, least, cells int) Part {
+	cores := l.Cores / use
+	n := max(least, ceil(cores/edgeCores))
+	more := float64(n-least) * processOverhead
+	return Part{Processes: n * cells, Cores: round(cores * float64(cells)), GB: round((l.Bytes + more) * float64(cells) / 1e9)}
 }
 
 // Largest is how many devices one fleet may have that each send so often: it is one partition, whose owner is one goroutine.

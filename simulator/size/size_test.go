@@ -61,7 +61,10 @@ func TestMoreNeedsMore(t *testing.T) {
 		if s.Partitions > d.Fleets {
 			t.Errorf("more %s: %d partitions of %d fleets", name, s.Partitions, d.Fleets)
 		}
-		for _, p := range []Part{s.Doors, s.Bridges, s.Redis, s.Edges} {
+		if s.Bridges.Processes != s.Cells {
+			t.Errorf("more %s: %+v of %d cells", name, s.Bridges, s.Cells)
+		}
+		for _, p := range []Part{s.Doors, s.Redis, s.Edges} {
 			if p.Processes < s.Cells || p.Cores > edgeCores*float64(p.Processes)*1.01 {
 				t.Errorf("more %s: %+v of %d cells", name, p, s.Cells)
 			}
