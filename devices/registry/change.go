@@ -67,7 +67,7 @@ func (r *Registry) CreateDevice(ctx context.Context, d Device, s Secret) (create
 		if err := r.place(d.Fleet, 1); err != nil {
 			return err
 		}
-		ops, err := r.createOps(&d, &c)
+		ops, err := r.createOps(ctx, &d, &c)
 		if err != nil {
 			return err
 		}
@@ -111,7 +111,7 @@ func (r *Registry) place(fleet devices.FleetID, more int) error {
 
 // createOps are the ops that make a device: the device, its credential, its fleet where that is new, and the end of its
 // quarantine.
-func (r *Registry) createOps(d *Device, c *Credential) ([]store.Op, error) {
+func (r *Registry) createOps(ctx context.Context, d *Device, c *Credential) ([]store.Op, error) {
 	device, err := put(KindDevice, d.ID.String(), d, store.Condition{Absent: true})
 	if err != nil {
 		return nil, err
@@ -121,14 +121,21 @@ func (r *Registry) createOps(d *Device, c *Credential) ([]store.Op, error) {
 		return nil, err
 	}
 	ops := []store.Op{device, credential, {Kind: KindStranger, ID: d.ID.String()}}
-	fleet, err := r.fleetOps(d.Fleet, d.Created)
+	fleet, err := r.fleetOps(ctx, d.Fleet, d.Created)
 	return append(ops, fleet...), err
 }
 
-// fleetOps make a fleet that there is not.
-func (r *Registry) fleetOps(id devices.FleetID, now int64) ([]store.Op, error) {
+// fleetOps make a fleet that there is not. The store is asked about one that is not in memory: another process may have
+// made it a moment ago, and a second try would not find it here any sooner than the first.
+func (r *Registry) fleetOps(ctx context.Context, id devices.FleetID, now int64) ([]store.Op, error) {
 	if _, known := r.Fleet(id); known {
 		return nil, nil
+	}
+	switch _, _, err := load[Fleet](ctx, r, KindFleet, id.String(), ErrNoFleet); {
+	case err == nil:
+		return nil, nil
+	case err != ErrNoFleet: //nolint:errorlint // it is ours
+		return nil, err
 	}
 	op, err := put(KindFleet, id.String(), &Fleet{ID: id, Created: now, Updated: now}, store.Condition{Absent: true})
 	if err != nil {
@@ -181,7 +188,7 @@ func (r *Registry) putDevice(ctx context.Context, before, after *Device, at stor
 		if err := r.place(after.Fleet, 1); devices.KindOf(err) == devices.Exhausted && err != errFull { //nolint:errorlint // it is ours, and a move adds no device
 			return err
 		}
-		fleet, err := r.fleetOps(after.Fleet, after.Updated)
+		fleet, err := r.fleetOps(ctx, after.Fleet, after.Updated)
 		if err != nil {
 			return err
 		}
@@ -269,7 +276,7 @@ func (r *Registry) Approve(ctx context.Context, id devices.DeviceID, fleet devic
 	if err := r.place(fleet, 1); err != nil {
 		return nil, "", err
 	}
-	ops, err := r.createOps(d, &c)
+	ops, err := r.createOps(ctx, d, &c)
 	if err != nil {
 		return nil, "", err
 	}

@@ -285,7 +285,7 @@ func (im *importer) commit(ctx context.Context, rows []*importRow) error {
 	defer im.r.changing.Unlock()
 	rows = slices.Clone(rows)
 	for tries := 0; len(rows) > 0; tries++ {
-		ops, err := im.ops(rows)
+		ops, err := im.ops(ctx, rows)
 		if err != nil {
 			return err
 		}
@@ -315,7 +315,7 @@ func (im *importer) commit(ctx context.Context, rows []*importRow) error {
 }
 
 // ops are those of the rows that change something, and of the fleets that they need.
-func (im *importer) ops(rows []*importRow) ([]store.Op, error) {
+func (im *importer) ops(ctx context.Context, rows []*importRow) ([]store.Op, error) {
 	var ops []store.Op
 	made := map[devices.FleetID]bool{}
 	for _, row := range rows {
@@ -327,7 +327,7 @@ func (im *importer) ops(rows []*importRow) ([]store.Op, error) {
 			continue
 		}
 		made[row.device.Fleet] = true
-		fleet, err := im.r.fleetOps(row.device.Fleet, row.device.Updated)
+		fleet, err := im.r.fleetOps(ctx, row.device.Fleet, row.device.Updated)
 		if err != nil {
 			return nil, err
 		}
