@@ -1,12 +1,9 @@
 package bench
 
 import (
-	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"strconv"
@@ -180,84 +177,6 @@ func (s *stretch) commands() map[string]float64 {
 		}
 	}
 	return all
-}
-
-// redisInfo are the numbers of INFO; of a command its calls.
-func redisInfo(ctx context.Context, address string) (map[string]float64, error) {
-	text, err := askRedis(ctx, address, "INFO everything")
-	if err != nil {
-		return nil, err
-	}
-	info := map[string]float64{}
-	for line := range strings.Lines(text) {
-		name, value, _ := strings.Cut(strings.TrimSpace(line), ":")
-		value = strings.TrimPrefix(value, "calls=")
-		value, _, _ = strings.Cut(value, ",")
-		if n, err := strconv.ParseFloat(value, 64); err == nil {
-			info[name] = n
-		}
-	}
-	return info, nil
-}
-
-// askRedis sends a line and returns the answer as it came, without the sizes of what it holds.
-func askRedis(ctx context.Context, address, line string) (string, error) {
-	conn, err := (&net.Dialer{Timeout: startTimeout}).DialContext(ctx, "tcp", address)
-	if err != nil {
-		return "", fmt.Errorf("ask redis: %w", err)
-	}
-	defer conn.Close()
-	if err := conn.SetDeadline(time.Now().Add(startTimeout)); err != nil {
-		return "", fmt.Errorf("ask redis: %w", err)
-	}
-	if _, err := io.WriteString(conn, line+"\r\n"); err != nil {
-		return "", fmt.Errorf("ask redis: %w", err)
-	}
-	return readAnswer(bufio.NewReader(conn))
-}
-
-var errRedis = errors.New("redis refused")
-
-// readAnswer reads one answer of RESP 2.
-func readAnswer(r *bufio.Reader) (string, error) {
-	head, err := r.ReadString('\n')
-	if err != nil {
-		return "", fmt.Errorf("read redis: %w", err)
-	}
-	head = strings.TrimSpace(head)
-	if head == "" {
-		return "", fmt.Errorf("read redis: %w", io.ErrUnexpectedEOF)
-	}
-	switch head[0] {
-	case '-':
-		return "", fmt.Errorf("%w: %s", errRedis, head[1:])
-	case '$', '*':
-		n, err := strconv.Atoi(head[1:])
-		if err != nil {
-			return "", fmt.Errorf("read redis: %w", err)
-		}
-		if head[0] == '*' {
-			return readAnswers(r, n)
-		}
-		text := make([]byte, max(n, 0)+2)
-		if _, err := io.ReadFull(r, text); err != nil {
-			return "", fmt.Errorf("read redis: %w", err)
-		}
-		return string(text), nil
-	}
-	return head[1:], nil
-}
-
-func readAnswers(r *bufio.Reader, n int) (string, error) {
-	var all strings.Builder
-	for range n {
-		one, err := readAnswer(r)
-		if err != nil {
-			return "", err
-		}
-		all.WriteString(strings.TrimSpace(one) + "\n")
-	}
-	return all.String(), nil
 }
 
 func getText(ctx context.Context, url string) (string, error) {

@@ -114,29 +114,20 @@ func (l *lab) startPart(ctx context.Context, c *cluster, role string, i int, arg
 	return p.until(ctx, func(ctx context.Context) bool { return answers(ctx, "http://"+address+"/readyz") })
 }
 
-// slotCount is what the masters of a Cluster share.
-const slotCount = 16384
-
 // join makes a Cluster of the servers and returns when each of them knows it.
 func (c *cluster) join(ctx context.Context) error {
 	_, first, err := net.SplitHostPort(c.redis[0])
 	if err != nil {
 		return fmt.Errorf("make cluster: %w", err)
 	}
-	n := len(c.redis)
 	for i, address := range c.redis {
-		for _, command := range []string{
-			fmt.Sprintf("CLUSTER SET-CONFIG-EPOCH %d", i+1), fmt.Sprintf("CLUSTER ADDSLOTSRANGE %d %d", i*slotCount/n, (i+1)*slotCount/n-1), "CLUSTER MEET 127.0.0.1 " + first,
-		} {
-			if _, err := askRedis(ctx, address, command); err != nil {
-				return fmt.Errorf("make cluster: %w", err)
-			}
+		if err := joinCluster(ctx, address, first, i, len(c.redis)); err != nil {
+			return fmt.Errorf("make cluster: %w", err)
 		}
 	}
 	return waitFor(ctx, startTimeout, "the cluster is whole", func() bool {
 		for _, address := range c.redis {
-			info, err := askRedis(ctx, address, "CLUSTER INFO")
-			if err != nil || !strings.Contains(info, "cluster_state:ok") || !strings.Contains(info, fmt.Sprintf("cluster_known_nodes:%d\r", n)) {
+			if !knowsAll(ctx, address, len(c.redis)) {
 				return false
 			}
 		}
@@ -170,11 +161,11 @@ var errNoCounter = errors.New("no such counter")
 func (c *cluster) partitionsUsed(ctx context.Context) (int, error) {
 	used := 0
 	for _, address := range c.redis {
-		keys, err := askRedis(ctx, address, "KEYS fleetcast:{*}:state")
+		n, err := countStates(ctx, address)
 		if err != nil {
 			return 0, err
 		}
-		used += strings.Count(keys, ":state")
+		used += n
 	}
 	return used, nil
 }
