@@ -7,7 +7,14 @@ import { ownTracksId, ownTracksLink } from '../src/acting/owntracks.ts'
 import { Sketch } from '../src/acting/sketch.ts'
 import { beliefOf, hygieneOf } from '../src/acting/Extras.tsx'
 import { numbersOf, parseMetadata, parseRules, textsOf, writeMetadata, writeRules } from '../src/acting/texts.ts'
-import { fromBase, inWords, secondsInWords, splitSeconds, toBase, unitsOf } from '../src/acting/units.ts'
+import { alertInWords, fromBase, inWords, secondsInWords, splitSeconds, toBase, unitsOf } from '../src/units.ts'
+
+test('what an alert found is told in the units of people', () => {
+  expect(alertInWords('speed 24.76 is above 24')).toBe('speed 89.14 km/h is above 86.4 km/h')
+  expect(alertInWords('battery 19 is no longer below 20')).toBe('battery 19% is no longer below 20%')
+  expect(alertInWords('metrics.cargo_temp -3.5 is below 2')).toBe('cargo temp -3.5 is below 2')
+  for (const text of ['', 'offline', 'inside Paris', 'speed > 24', 'speed fast is above 24', 'speed 24 is above 24, or so']) expect(alertInWords(text)).toBe(text)
+})
 
 test('speeds are typed in km/h and kept in m/s, and come back as they were typed', () => {
   const [kmh] = unitsOf('speed')

@@ -7,7 +7,7 @@ import { idOf } from './api.ts'
 import { changesOf, draftOf, ruleOf, type Draft } from './draft.ts'
 import { Buttons, Chips, Dialog, Field, Form, Segments, SelectField, TextField, useFormState, type FormState } from './forms.tsx'
 import { fences, fleetNames, fleets, rules, type Rule } from './lists.ts'
-import { baseUnit, number, toBase, unitsOf } from './units.ts'
+import { baseUnit, number, toBase, unitsOf } from '../units.ts'
 import { acting as a } from './words.ts'
 
 const NAMES = ['name', 'severity', 'when.field', 'when.above', 'when.hysteresis', 'when.fence', 'when.on', 'when.expression', 'for_s', 'fleets', 'devices'] as const

@@ -9,7 +9,7 @@ import { wordsOf } from './api.ts'
 import { Confirm, Nothing } from './forms.tsx'
 import { fences, rules, type Rule } from './lists.ts'
 import { RuleForm } from './RuleForm.tsx'
-import { inWords, number, secondsInWords } from './units.ts'
+import { inWords, number, secondsInWords } from '../units.ts'
 import { acting as a } from './words.ts'
 
 export function RulesPanel() {

@@ -3,7 +3,7 @@
 import { patchOf } from './api.ts'
 import type { Condition, ConditionType, Rule } from './lists.ts'
 import { Refused } from './refused.ts'
-import { fromBase, splitSeconds, toBase, unitsOf } from './units.ts'
+import { fromBase, splitSeconds, toBase, unitsOf } from '../units.ts'
 import { acting as a } from './words.ts'
 
 /** What stands in the form: texts, in the person's units. */

@@ -11,6 +11,7 @@ import { sound } from '../state/prefs.ts'
 import { may } from '../state/session.ts'
 import { useSignal, useValue } from '../state/store.ts'
 import { Icon } from '../ui/Icon.tsx'
+import { alertInWords } from '../units.ts'
 
 type Filter = 'open' | 'raised' | 'cleared' | 'all'
 const FILTERS: Filter[] = ['open', 'raised', 'cleared', 'all']
@@ -69,6 +70,7 @@ export function AlertItem({ alert, chosen, compact = false }: { alert: Alert, ch
   const [trouble, setTrouble] = useState('')
   const severity = severityOf(alert)
   const device = fleet.get(alert.device)?.label ?? alert.device
+  const what = alertInWords(alert.text ?? '')
   const acknowledge = async () => {
     try {
       await alerts.acknowledge(alert.id)
@@ -83,7 +85,7 @@ export function AlertItem({ alert, chosen, compact = false }: { alert: Alert, ch
         <span className={`dot severity ${severity}`} role="img" aria-label={m.severity[severity]} />
         <strong>{alert.name ?? alert.rule}</strong>
         <time className="age">{m.details.ago(age(clock.now() - alert.raised))}</time>
-        <span className="what">{compact ? alert.text ?? '' : <>{device}{alert.text && <> · {alert.text}</>}</>}</span>
+        <span className="what">{compact ? what : <>{device}{what && <> · {what}</>}</>}</span>
         {alert.state !== 'raised' && (
           <span className="sub">{alert.state === 'acknowledged' ? m.alerts.acknowledged : m.alerts.cleared}{alert.by && <> {m.alerts.by(alert.by)}</>}</span>
         )}

@@ -27,7 +27,7 @@ export function Chart({ label, unit, times, values, title }: Props) {
       width: el.clientWidth, height: HEIGHT, legend: { show: false }, padding: [6, 4, 0, 0],
       cursor: { y: false, points: { size: 7 }, drag: { x: false, y: false } },
       scales: { y: { range: (_, low, high) => low === null || high === null ? [0, 1] : spread(low, high) } },
-      axes: [{ ...axis, size: 20, space: 80, grid: { show: false }, values: (_, splits) => splits.map(s => minutes(s * 1000)) }, { ...axis, size: 38, space: 26, values: (_, splits) => splits.map(s => Math.abs(s) < 10_000 ? number(s, 2) : few(s)) }],
+      axes: [{ ...axis, size: 20, space: 80, grid: { show: false }, values: (_, splits, __, ___, step) => splits.map(s => (step < 60 ? clock : minutes)(s * 1000)) }, { ...axis, size: 38, space: 26, values: (_, splits) => splits.map(s => Math.abs(s) < 10_000 ? number(s, 2) : few(s)) }],
       series: [{}, { stroke: line, width: 1.6, fill: `${line}22`, spanGaps: false, points: { show: false } }],
       hooks: {
         setCursor: [u => {

@@ -1,5 +1,7 @@
 // The units in which a person thinks, and the one in which the gateway compares.
 
+import { metricName } from './format.ts'
+
 export interface Unit { name: string, factor: number } // factor: of the gateway's unit
 
 export const UNITS: Record<string, Unit[]> = {
@@ -32,6 +34,15 @@ export function fromBase(value: number, unit: Unit): number {
 export function inWords(field: string, value: number): string {
   const unit = unitsOf(field)[0]!
   return `${number(fromBase(value, unit))}${unit.name === '' || unit.name === '°' || unit.name === '%' ? unit.name : ` ${unit.name}`}`
+}
+
+/** "speed 24.76 is above 24", as the gateway says it in its units, in those of people; any other text as it is. */
+export function alertInWords(text: string): string {
+  const said = /^(\S+) (-?[\d.e+-]+) is ((?:no longer )?(?:above|below)) (-?[\d.e+-]+)$/.exec(text)
+  if (said === null) return text
+  const [, field, value, side, limit] = said as unknown as [string, string, string, string, string]
+  const name = metricName(field.replace(/^metrics\./, ''))
+  return `${name} ${inWords(field, Number(value))} is ${side} ${inWords(field, Number(limit))}`
 }
 
 export function number(value: number): string {
