@@ -56,7 +56,7 @@ func (c *commands) sendBy(d door, doors bus.Doors, tracer *trace.Tracer, log *sl
 		o.Door = embeddedDoor{d}
 	case *mqttin.Upstream:
 		c.turns = &turns{doors: doors, self: d.Door()}
-		o.Door, o.Turn, o.Again = upstreamDoor{d}, c.turns.of, externalAgain
+		o.Door, o.Turn, o.Again, o.Together = upstreamDoor{d}, c.turns.of, externalAgain, externalTogether
 	}
 	c.dispatcher = command.NewDispatcher(o)
 }
@@ -117,6 +117,9 @@ const (
 	// externalAgain is the pause before a command for which an external broker had nobody is tried again: who subscribes
 	// there tells us only where its status topic says so.
 	externalAgain = 2 * time.Second
+	// externalTogether is to how many devices commands are sent at once by an external broker, each of which waits until
+	// the broker has it.
+	externalTogether = 32
 	// nextTurn is how long a door leaves a command to the one before it.
 	nextTurn = 3 * time.Second
 )

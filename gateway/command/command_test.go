@@ -1,6 +1,7 @@
 package command
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -61,7 +62,7 @@ func newSite(t *testing.T, o DispatcherOptions) *site {
 		t.Fatal(err)
 	}
 	s := &site{t: t, bus: b, lease: l, desk: NewDesk(b, nil), seen: map[string]func(devices.CommandState, bool){}, listening: true}
-	o.Desk, o.Door = s.desk, s
+	o.Desk, o.Door = s.desk, cmp.Or(o.Door, Door(s))
 	s.d = NewDispatcher(o)
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
@@ -106,8 +107,13 @@ func (s *site) set(change func()) {
 // put has the owner say that a command of truck-1 is in a state.
 func (s *site) put(id devices.CommandID, accepted int64, state devices.CommandState) {
 	s.t.Helper()
+	s.putFor("truck-1", id, accepted, state)
+}
+
+func (s *site) putFor(device string, id devices.CommandID, accepted int64, state devices.CommandState) {
+	s.t.Helper()
 	c := devices.Command{
-		ID: id, Device: deviceID(s.t, "truck-1"), Fleet: fleetID(s.t, "north"), Name: "go", State: state,
+		ID: id, Device: deviceID(s.t, device), Fleet: fleetID(s.t, "north"), Name: "go", State: state,
 		At: accepted, Accepted: accepted, Expires: time.Now().Add(time.Hour).UnixMilli(),
 	}
 	row := bus.CommandRow{ID: id, Device: c.Device, Fleet: c.Fleet, Data: c.JSON()}

@@ -1,9 +1,7 @@
 package command
 
 import (
-	"cmp"
 	"context"
-	"encoding/json"
 	"log/slog"
 	"slices"
 	"strings"
@@ -44,6 +42,7 @@ type Dispatcher struct {
 	door  Door
 	turn  func(devices.CommandID) time.Duration
 	pause time.Duration
+	width int
 	log   *slog.Logger
 	trace *trace.Tracer
 	seen  reporter
@@ -76,6 +75,9 @@ type DispatcherOptions struct {
 	Door Door  // required
 	// Turn says how long to leave a command to other doors, where any door can send any. nil: not at all.
 	Turn func(devices.CommandID) time.Duration
+	// Together is to how many devices commands are given at once, for a door whose Deliver waits; 0: to one. Those of one
+	// device keep their order.
+	Together int
 	// Again is the pause before a command is tried again for which the door found nobody; 0: not before Listening.
 	Again time.Duration
 	// Tracer tells of commands that are traced; nil: nothing does.
@@ -116,7 +118,7 @@ type Stats struct {
 // NewDispatcher wires a dispatcher. It starts nothing.
 func NewDispatcher(o DispatcherOptions) *Dispatcher {
 	d := &Dispatcher{
-		desk: o.Desk, door: o.Door, turn: o.Turn, pause: o.Again, log: o.Logger, trace: o.Tracer, wake: make(chan struct{}, 1),
+		desk: o.Desk, door: o.Door, turn: o.Turn, pause: o.Again, width: max(o.Together, 1), log: o.Logger, trace: o.Tracer, wake: make(chan struct{}, 1),
 		changed: map[devices.CommandID]struct{}{}, filters: map[string]struct{}{}, tries: map[devices.CommandID]*try{}, due: map[*try]struct{}{},
 		seen: newReporter(o.Desk.bus),
 	}
@@ -223,9 +225,7 @@ func (d *Dispatcher) round(now time.Time) time.Time {
 		}
 	}
 	slices.SortFunc(due, func(a, b *try) int { return compare(&Row{Command: a.row.Command}, &Row{Command: b.row.Command}) })
-	for _, t := range due {
-		d.send(t, now)
-	}
+	d.send(due, now)
 	var next time.Time
 	for t := range d.due {
 		if next.IsZero() || t.at.Before(next) {
@@ -316,78 +316,4 @@ func parseFilter(filter string) (fleet, device string, ok bool) {
 		return "", "", false
 	}
 	return levels[1], levels[3], true
-}
-
-// send gives a command to the door.
-func (d *Dispatcher) send(t *try, now time.Time) {
-	d.plan(t, time.Time{})
-	if t.arrived.Load() || now.UnixMilli() >= t.row.Expires {
-		return
-	}
-	order, err := orderOf(t.row)
-	if err != nil {
-		d.log.Warn("a command cannot be read and is not sent", "error", err)
-		return
-	}
-	span := d.trace.Start("command send", trace.Producer, t.row.Trace, time.Now(), trace.Text("fleetcast.command", order.ID.String()),
-		trace.Text("fleetcast.device", order.Device.String()), trace.Text("fleetcast.fleet", order.Fleet.String()))
-	order.Trace = cmp.Or(span.Context(), t.row.Trace)
-	err = d.door.Deliver(order, func(state devices.CommandState, unconfirmed bool) {
-		if state >= devices.CommandDelivered {
-			t.arrived.Store(true)
-			d.stats[statDelivered].Add(1)
-			d.kick() // there may be room for another
-		}
-		d.seen.note(order, state, unconfirmed)
-	})
-	tell(span, err)
-	switch {
-	case err == nil:
-		if t.away {
-			d.stats[statAgain].Add(1)
-		}
-		d.stats[statSent].Add(1)
-		t.away = true
-	case devices.KindOf(err) == devices.NotFound:
-		d.stats[statNobody].Add(1)
-		if d.pause > 0 {
-			d.plan(t, now.Add(d.pause))
-		}
-	case devices.KindOf(err) == devices.Invalid: // it is of no use any more: the owner will say so
-	default:
-		d.stats[statRefused].Add(1)
-		d.plan(t, now.Add(tryAgain))
-	}
-}
-
-func tell(span *trace.Span, err error) {
-	switch {
-	case span == nil:
-	case err == nil:
-		span.End(time.Now())
-	default:
-		span.Fail(time.Now(), devices.KindOf(err).String())
-	}
-}
-
-// orderOf makes what is sent of a row: the payload is {"id","name","params","expires"}.
-func orderOf(r *Row) (*Order, error) {
-	c, err := devices.ParseCommand(r.Data)
-	if err != nil {
-		return nil, err
-	}
-	payload, err := json.Marshal(struct {
-		ID      devices.CommandID `json:"id"`
-		Name    string            `json:"name"`
-		Params  json.RawMessage   `json:"params,omitempty"`
-		Expires int64             `json:"expires"`
-	}{c.ID, c.Name, c.Params, c.Expires})
-	if err != nil {
-		return nil, err
-	}
-	under := "fleets/" + c.Fleet.String() + "/devices/" + c.Device.String()
-	return &Order{
-		ID: c.ID, Device: c.Device, Fleet: c.Fleet, Payload: payload, Expires: time.UnixMilli(c.Expires),
-		Topic: under + "/commands/" + c.ID.String(), Reply: under + "/replies/" + c.ID.String(),
-	}, nil
 }
