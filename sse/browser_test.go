@@ -54,11 +54,9 @@ func readPacked(t *testing.T, c *coding, o Options) {
 	before := v.total()
 	v.chunks <- cut[:len(cut)/2]
 	eventually(t, "half a piece is written", func() bool { return v.total() > before })
-	h.mu.Lock()
-	for s := range h.streams {
-		s.sink.abort()
+	for _, s := range h.streams.Members() {
+		s.Cut()
 	}
-	h.mu.Unlock()
 	v.chunks <- nil // it finds out by the next write
 	v.chunks <- []byte{0}
 	v = f.viewer(t, 1)

@@ -176,7 +176,7 @@ func TestThoseWhoAreShedAreToldInPlainBytes(t *testing.T) {
 	if err := h.admit(clientOf(peer(httptest.NewRequest(http.MethodGet, "/s", nil)))); err != nil {
 		t.Fatal(err)
 	}
-	defer h.release(clientOf(peer(httptest.NewRequest(http.MethodGet, "/s", nil))))
+	defer h.streams.Release(clientOf(peer(httptest.NewRequest(http.MethodGet, "/s", nil))))
 	r := httptest.NewRequest(http.MethodGet, "/s", nil)
 	r.Header.Set("Accept-Encoding", "gzip")
 	r.Header.Set("Accept", ContentType)

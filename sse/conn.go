@@ -56,8 +56,9 @@ func (s *stream) run(ctx context.Context) {
 		s.viewed.Remove()
 		s.viewer.Close()
 		s.sink.close()
-		s.h.unregister(s, why)
-		s.h.release(s.client)
+		s.h.streams.Remove(s)
+		s.h.ended[why].Add(1)
+		s.h.streams.Release(s.client)
 	}()
 	why = s.deliver(ctx)
 }
@@ -118,11 +119,14 @@ func (s *stream) reason(ctx context.Context, err error) Reason {
 	return Failed
 }
 
-// drain makes the stream end after the write that it may be in, and tell the client to come back after retry.
-func (s *stream) drain(retry time.Duration) {
+// Drain makes the stream end after the write that it may be in, and tell the client to come back after retry.
+func (s *stream) Drain(retry time.Duration) {
 	s.bye.CompareAndSwap(0, int64(retry))
 	s.viewer.Close()
 }
+
+// Cut ends the stream now, also in a write.
+func (s *stream) Cut() { s.sink.abort() }
 
 // expireWait is how long a stream whose caller's proof has ended may stand in a write before it is cut.
 const expireWait = 2 * time.Second
@@ -139,7 +143,7 @@ func (s *stream) abandon() {
 	if s.viewer != nil {
 		s.viewer.Close()
 	}
-	s.h.release(s.client)
+	s.h.streams.Release(s.client)
 }
 
 // connSink writes to a connection that was taken over, the bytes of the hub as they are.

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/fleetcast/fleetcast/sse/hub"
+	"github.com/fleetcast/fleetcast/sse/roster"
 )
 
 func TestDrainEndsStreamsSpreadAndSaysWhenToComeBack(t *testing.T) {
@@ -66,7 +67,7 @@ func TestDrainIsBoundedWhereAReaderStands(t *testing.T) {
 		if err := h.Drain(t.Context()); err != nil {
 			t.Error(err)
 		}
-		if d := time.Since(began); d > 2*drainGrace {
+		if d := time.Since(began); d > 2*roster.Grace {
 			t.Errorf("drained after %v", d)
 		}
 		if s := h.Stats(); s.Ended[Drained.String()] != 1 {
@@ -135,11 +136,7 @@ func TestAStreamThatBeginsDuringDrainIsDrainedToo(t *testing.T) {
 	<-inside
 	drained := make(chan error, 1)
 	go func() { drained <- h.Drain(context.Background()) }()
-	eventually(t, "it drains", func() bool {
-		h.mu.Lock()
-		defer h.mu.Unlock()
-		return h.draining
-	})
+	eventually(t, "it drains", h.streams.IsStopping)
 	close(goOn)
 	if err := <-drained; err != nil {
 		t.Error(err)

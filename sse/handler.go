@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -14,6 +13,7 @@ import (
 	"github.com/fleetcast/fleetcast/devices/latency"
 	"github.com/fleetcast/fleetcast/gateway/problem"
 	"github.com/fleetcast/fleetcast/sse/hub"
+	"github.com/fleetcast/fleetcast/sse/roster"
 )
 
 // DefaultStall is how long a stream may stand without a single byte moving before it is closed. It is not a time for a
@@ -66,16 +66,9 @@ type Handler struct {
 	writes latency.Histogram // what writes to viewers took
 	bytes  atomic.Uint64     // that viewers took
 
-	empty chan struct{} // closed when draining and no stream is open
-
-	mu       sync.Mutex
-	draining bool
-	open     int // places taken: streams, and requests that are becoming one
-	opened   uint64
-	streams  map[*stream]struct{}
-	clients  map[netip.Prefix]int
-	ended    [reasons]uint64
-	refused  [refusals]uint64
+	streams *roster.Roster[*stream]
+	ended   [reasons]atomic.Uint64
+	refused [refusals]atomic.Uint64
 }
 
 // New checks the options and makes a handler. It starts nothing.
@@ -116,10 +109,7 @@ func newHandler(o Options, attach func(hub.Query, hub.Format, string) (viewer, e
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Handler{
-		options: o, log: o.Logger, attach: attach, empty: make(chan struct{}),
-		streams: map[*stream]struct{}{}, clients: map[netip.Prefix]int{},
-	}, nil
+	return &Handler{options: o, log: o.Logger, attach: attach, streams: roster.New[*stream](o.MaxStreams, o.MaxStreamsPerClient)}, nil
 }
 
 // openCaller is everybody where nobody is asked.
@@ -213,7 +203,7 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, req request) {
 		s.unwatch = req.watch(s.expire)
 	}
 	s.viewed = h.options.Views.Add(s.viewer, req.caller, req.query)
-	h.register(s)
+	h.streams.Add(s)
 	if hijacked {
 		// The request's context ends with this call. The goroutine ends with the viewer or the connection, both of which
 		// Close reaches; it is counted in open until then.
@@ -221,24 +211,4 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, req request) {
 		return
 	}
 	s.run(r.Context())
-}
-
-// register makes a stream known to Drain and Close. One that Drain has missed is drained here.
-func (h *Handler) register(s *stream) {
-	h.mu.Lock()
-	h.opened++
-	h.streams[s] = struct{}{}
-	late := h.draining
-	h.mu.Unlock()
-	if late {
-		s.drain(jitter(minRetry, maxRetry))
-	}
-}
-
-// unregister forgets a stream and counts its end.
-func (h *Handler) unregister(s *stream, why Reason) {
-	h.mu.Lock()
-	delete(h.streams, s)
-	h.ended[why]++
-	h.mu.Unlock()
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/fleetcast/fleetcast/devices"
 	"github.com/fleetcast/fleetcast/devices/latency"
 	"github.com/fleetcast/fleetcast/gateway/problem"
+	"github.com/fleetcast/fleetcast/sse/roster"
 )
 
 // The defaults of the limits.
@@ -89,14 +90,12 @@ func (h *Handler) wrote(n int, took time.Duration) {
 // Stats returns the counters as they are now.
 func (h *Handler) Stats() Stats {
 	s := Stats{Ended: map[string]uint64{}, Refused: map[string]uint64{}, Write: h.writes.Snapshot(), Bytes: h.bytes.Load()}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	s.Open, s.Opened = h.open, h.opened
-	for r, n := range h.ended {
-		s.Ended[Reason(r).String()] = n
+	s.Open, s.Opened = h.streams.Counts()
+	for r := range reasons {
+		s.Ended[r.String()] = h.ended[r].Load()
 	}
-	for r, n := range h.refused {
-		s.Refused[Refusal(r).String()] = n
+	for r := range refusals {
+		s.Refused[r.String()] = h.refused[r].Load()
 	}
 	return s
 }
@@ -124,49 +123,24 @@ func peer(r *http.Request) netip.Addr {
 	return ap.Addr()
 }
 
-// admit takes a place for a stream of the client, or says why there is none. A place that was taken must be given back
-// by release.
+// admit takes a place for a stream of the client, or says why there is none. It is given back by the roster's Release.
 func (h *Handler) admit(client netip.Prefix) error {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	switch {
-	case h.draining:
-		h.refused[Draining]++
+	switch h.streams.Admit(client) {
+	case roster.Stopping:
+		h.refuse(Draining)
 		return devices.Errorf(devices.Unavailable, "", "the server is stopping")
-	case h.open >= h.options.MaxStreams:
-		h.refused[TooMany]++
+	case roster.Full:
+		h.refuse(TooMany)
 		return devices.Errorf(devices.Unavailable, "", "all streams of this server are in use")
-	case client.IsValid() && h.clients[client] >= h.options.MaxStreamsPerClient:
-		h.refused[TooManyClient]++
+	case roster.ClientFull:
+		h.refuse(TooManyClient)
 		return devices.Errorf(devices.Unavailable, "", "all streams of this client address are in use")
-	}
-	h.open++
-	if client.IsValid() {
-		h.clients[client]++
+	case roster.Admitted:
 	}
 	return nil
 }
 
-// release gives the place of a stream back. It is the last thing that a stream does.
-func (h *Handler) release(client netip.Prefix) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.open--
-	if client.IsValid() {
-		if h.clients[client]--; h.clients[client] == 0 {
-			delete(h.clients, client)
-		}
-	}
-	if h.draining && h.open == 0 {
-		close(h.empty)
-	}
-}
-
-func (h *Handler) refuse(why Refusal) {
-	h.mu.Lock()
-	h.refused[why]++
-	h.mu.Unlock()
-}
+func (h *Handler) refuse(why Refusal) { h.refused[why].Add(1) }
 
 // shed answers a client for whom there is no stream now. Any answer but 200 ends a native EventSource for good (WHATWG
 // 9.2.3), and its page would show yesterday until somebody reloads it: it gets a stream that only says when to come back.

@@ -10,9 +10,7 @@ import (
 // mustBeBounded asks the kernel what it may hold of each stream.
 func mustBeBounded(t *testing.T, h *Handler) {
 	t.Helper()
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	for s := range h.streams {
+	for _, s := range h.streams.Members() {
 		raw, err := s.sink.(*connSink).conn.(*net.TCPConn).SyscallConn()
 		if err != nil {
 			t.Fatal(err)

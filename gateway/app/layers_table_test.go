@@ -33,6 +33,7 @@ var layers = map[string]int{
 	"bridge/diskbus":              2,
 	"bridge/redisbus":             2,
 	"sse/hub":                     2,
+	"sse/roster":                  2,
 	"devices/registry":            2,
 	"devices/rulebook":            2,
 	"gateway/audit":               2,

@@ -63,8 +63,9 @@ func (c *conn) run() {
 		c.wire.cut()     // a write that waits returns
 		c.drop()
 		_ = c.ws.CloseNow() // it may be closed
-		c.h.unregister(c)
-		c.h.release(c.client)
+		c.h.conns.Remove(c)
+		c.h.ended[c.why()].Add(1)
+		c.h.conns.Release(c.client)
 	}()
 	stop := c.watch()
 	defer stop()
@@ -191,9 +192,13 @@ const goodbyeTime = 2 * time.Second
 // Codes of our own (RFC 6455 section 7.4.2).
 const statusExpired websocket.StatusCode = 4401 // the proof has ended; show another
 
-func (c *conn) drain(retry time.Duration) {
+// Drain says goodbye, and when to come back.
+func (c *conn) Drain(retry time.Duration) {
 	c.goodbye(Drained, websocket.StatusGoingAway, fmt.Sprintf(`{"retry_ms":%d}`, retry.Milliseconds()))
 }
+
+// Cut ends the connection now, also in a write.
+func (c *conn) Cut() { c.wire.cut() }
 
 // expire ends the connection: its caller may see it no longer. It does not block.
 func (c *conn) expire() { c.goodbye(Expired, statusExpired, "the proof has ended") }

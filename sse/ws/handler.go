@@ -9,7 +9,6 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -19,6 +18,7 @@ import (
 	"github.com/fleetcast/fleetcast/gateway/problem"
 	"github.com/fleetcast/fleetcast/sse"
 	"github.com/fleetcast/fleetcast/sse/hub"
+	"github.com/fleetcast/fleetcast/sse/roster"
 )
 
 // Commander takes a command for a device as POST /api/devices/{id}/commands does, and returns what that answers. key is the
@@ -52,19 +52,13 @@ type Options struct {
 type Handler struct {
 	options  Options
 	log      *slog.Logger
-	empty    chan struct{} // closed when draining and no connection is open
 	messages [actions]atomic.Uint64
 	errors   atomic.Uint64
 	origins  atomic.Pointer[[]string]
 
-	mu       sync.Mutex
-	draining bool
-	open     int
-	opened   uint64
-	conns    map[*conn]struct{}
-	clients  map[netip.Prefix]int
-	ended    [reasons]uint64
-	refused  [refusals]uint64
+	conns   *roster.Roster[*conn]
+	ended   [reasons]atomic.Uint64
+	refused [refusals]atomic.Uint64
 }
 
 // New checks the options and makes a handler. It starts nothing.
@@ -88,9 +82,7 @@ func New(o Options) (*Handler, error) {
 			return sse.Admission{Caller: &devices.Caller{Subject: "local", Role: devices.Admin, Scope: devices.AllFleets()}}, nil
 		}
 	}
-	h := &Handler{
-		options: o, log: o.Logger, empty: make(chan struct{}), conns: map[*conn]struct{}{}, clients: map[netip.Prefix]int{},
-	}
+	h := &Handler{options: o, log: o.Logger, conns: roster.New[*conn](o.MaxConnections, o.MaxPerClient)}
 	h.SetOrigins(o.Origins)
 	return h, nil
 }
@@ -158,7 +150,7 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, admission sse.Ad
 	started := false
 	defer func() {
 		if !started {
-			h.release(client)
+			h.conns.Release(client)
 		}
 	}()
 	u := &upgrade{ResponseWriter: w, request: r, stall: h.options.Stall, log: h.log}
@@ -181,7 +173,7 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, admission sse.Ad
 	if admission.Watch != nil {
 		c.unwatch = admission.Watch(c.expire)
 	}
-	h.register(c)
+	h.conns.Add(c)
 	go c.run()
 }
 
@@ -203,23 +195,4 @@ func (h *Handler) mayOrigin(r *http.Request) bool {
 		return true
 	}
 	return slices.ContainsFunc(h.options.Hosts, func(host string) bool { return strings.EqualFold(host, u.Hostname()) })
-}
-
-// register makes a connection known to Drain and Close. One that Drain has missed is drained here.
-func (h *Handler) register(c *conn) {
-	h.mu.Lock()
-	h.opened++
-	h.conns[c] = struct{}{}
-	late := h.draining
-	h.mu.Unlock()
-	if late {
-		c.drain(sse.Jitter(minReturn, maxReturn))
-	}
-}
-
-func (h *Handler) unregister(c *conn) {
-	h.mu.Lock()
-	delete(h.conns, c)
-	h.ended[c.why()]++
-	h.mu.Unlock()
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/fleetcast/fleetcast/devices"
+	"github.com/fleetcast/fleetcast/sse/roster"
 )
 
 // The defaults of the limits.
@@ -101,57 +102,31 @@ func (h *Handler) Stats() Stats {
 	for a := range actions {
 		s.Messages[actionNames[a]] = h.messages[a].Load()
 	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	s.Open, s.Opened = h.open, h.opened
-	for r, n := range h.ended {
-		s.Ended[Reason(r).String()] = n
+	s.Open, s.Opened = h.conns.Counts()
+	for r := range reasons {
+		s.Ended[r.String()] = h.ended[r].Load()
 	}
-	for r, n := range h.refused {
-		s.Refused[Refusal(r).String()] = n
+	for r := range refusals {
+		s.Refused[r.String()] = h.refused[r].Load()
 	}
 	return s
 }
 
-// admit takes a place for a connection of the client, or says why there is none. It is given back by release.
+// admit takes a place for a connection of the client, or says why there is none. It is given back by the roster's Release.
 func (h *Handler) admit(client netip.Prefix) error {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	switch {
-	case h.draining:
-		h.refused[Draining]++
+	switch h.conns.Admit(client) {
+	case roster.Stopping:
+		h.refuse(Draining)
 		return devices.Errorf(devices.Unavailable, "", "the server is stopping")
-	case h.open >= h.options.MaxConnections:
-		h.refused[TooMany]++
+	case roster.Full:
+		h.refuse(TooMany)
 		return devices.Errorf(devices.Unavailable, "", "all WebSocket connections of this server are in use")
-	case client.IsValid() && h.clients[client] >= h.options.MaxPerClient:
-		h.refused[TooManyClient]++
+	case roster.ClientFull:
+		h.refuse(TooManyClient)
 		return devices.Errorf(devices.Exhausted, "", "all WebSocket connections of this client address are in use")
-	}
-	h.open++
-	if client.IsValid() {
-		h.clients[client]++
+	case roster.Admitted:
 	}
 	return nil
 }
 
-// release gives a place back. It is the last thing that a connection does.
-func (h *Handler) release(client netip.Prefix) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.open--
-	if client.IsValid() {
-		if h.clients[client]--; h.clients[client] == 0 {
-			delete(h.clients, client)
-		}
-	}
-	if h.draining && h.open == 0 {
-		close(h.empty)
-	}
-}
-
-func (h *Handler) refuse(why Refusal) {
-	h.mu.Lock()
-	h.refused[why]++
-	h.mu.Unlock()
-}
+func (h *Handler) refuse(why Refusal) { h.refused[why].Add(1) }
