@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"iter"
 	"testing"
 	"time"
 
@@ -66,6 +67,14 @@ func newRigOf(t fataler, h *devices.HygieneSettings) *rig {
 		t.Fatal(err)
 	}
 	return &rig{state: newState(&opts, &counters{}, newFleetIndex()), t: t, time: noon}
+}
+
+// load gives the state the records of the owner before.
+func (r *rig) load(records iter.Seq[bus.Record]) {
+	r.t.Helper()
+	if err := r.state.load(records); err != nil {
+		r.t.Fatal(err)
+	}
 }
 
 // strict holds back jumps.

@@ -3,6 +3,7 @@ package bridge
 import (
 	"context"
 	"fmt"
+	"reflect"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -246,6 +247,32 @@ func TestABusThatRefusesToBeReadOrOwnedIsTriedAgain(t *testing.T) {
 		}
 		r.wantCount(reasonOwnError, 2)
 		r.wantCount(reasonReadError, 2)
+	})
+}
+
+// A newer release that owned the partition before may own it again; until then nobody touches what it wrote.
+func TestAPartitionThatANewerReleaseWroteIsGivenUpAndLeftAsItIs(t *testing.T) {
+	key := deviceKey{fleetID(t, "north"), deviceID(t, "d1")}
+	newer := bus.Record{Device: key.device, Fleet: key.fleet, Data: []byte{recordNewest + 1, 7}}
+	inBubble(t, 1, func(_ *Options, b *fakeBus) { b.partitions[0].state[key] = newer }, func(r *running) {
+		r.reading("d1", at(1, 2))
+		r.pass(20 * time.Second)
+		tries := 0
+		r.bus.do(0, func(p *fakePartition) {
+			if tries = p.owned; tries < 3 || p.released != tries || len(p.flushes) != 0 || !reflect.DeepEqual(p.state[key], newer) {
+				t.Errorf("owned %d times, released %d, %d flushes, the record is %+v", p.owned, p.released, len(p.flushes), p.state[key])
+			}
+		})
+		if s := r.bridge.Stats(); s.Owned != 0 || r.bridge.Ready() {
+			t.Errorf("stats %+v", s)
+		}
+		r.wantCount(reasonOwnError, uint64(tries))
+		r.wantCount(reasonBadRecord, 0)
+		r.bus.do(0, func(p *fakePartition) { delete(p.state, key) }) // the newer one came, and took it back
+		r.pass(10 * time.Second)
+		if r.frame("d1") == "" {
+			t.Error("the reading did not come through")
+		}
 	})
 }
 

@@ -75,9 +75,12 @@ func (p *partition) hold(ctx, hard context.Context, lease bus.Lease) error {
 	defer p.release(hard, lease)
 	s := newState(p.opts, &p.counters, p.index)
 	s.partition, s.fresh, s.tracing.tracer = p.id, p.fresh, p.opts.Tracer
-	s.load(lease.State())
-	s.loadCommands(lease.Commands())
 	defer s.unload()
+	if err := s.load(lease.State()); err != nil {
+		p.counters.add(reasonOwnError)
+		return err
+	}
+	s.loadCommands(lease.Commands())
 	defer s.tracing.abandon()
 	p.catchUp(ctx, lease.Config())
 	if p.opts.Sink != nil {

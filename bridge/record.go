@@ -39,17 +39,23 @@ const (
 	recordRemoved = 2
 	recordFuller  = 3 // a live device of which more is kept
 	recordTagged  = 4 // and of which parts follow
+	recordNewest  = recordTagged
 )
 
 // The tags of parts.
 const (
 	partAlerts = 1 // see alerts.append
+	partNewest = partAlerts
 )
 
 // maxRecordMetrics bounds what a record is believed to hold: twice what a device may, should the limits change.
 const maxRecordMetrics = 2 * (devices.MaxMetrics + maxCleared)
 
-var errRecord = errors.New("record is malformed")
+var (
+	errRecord = errors.New("record is malformed")
+	// errNewer is no fault of the record: it holds what this release does not know, and is not to be lost.
+	errNewer = errors.New("record was written by a newer release")
+)
 
 func (t *tombstone) appendRecord(dst []byte) []byte {
 	dst = append(dst, recordRemoved)

@@ -14,7 +14,7 @@ import (
 func decodeTombstone(data []byte) (*tombstone, error) {
 	r := recordReader{rest: data}
 	if v := r.byte(); v != recordRemoved {
-		return nil, fmt.Errorf("read tombstone: version %d is not known", v)
+		return nil, fmt.Errorf("read tombstone: %w", unknownVersion(v))
 	}
 	t := &tombstone{applied: bus.EntryID(r.unsigned()), at: r.signed()}
 	if err := r.end(); err != nil {
@@ -23,12 +23,20 @@ func decodeTombstone(data []byte) (*tombstone, error) {
 	return t, nil
 }
 
+// unknownVersion tells a record of a later release from one that is broken.
+func unknownVersion(v byte) error {
+	if v > recordNewest {
+		return fmt.Errorf("%w: version %d is not known", errNewer, v)
+	}
+	return fmt.Errorf("%w: version %d is another's", errRecord, v)
+}
+
 // decodeDevice reads the record of a device. It keeps nothing of data.
 func decodeDevice(data []byte) (*device, error) {
 	r := recordReader{rest: data}
 	version := r.byte()
 	if version != recordLive && version != recordFuller && version != recordTagged {
-		return nil, fmt.Errorf("read device: version %d is not known", version)
+		return nil, fmt.Errorf("read device: %w", unknownVersion(version))
 	}
 	d := &device{applied: bus.EntryID(r.unsigned())}
 	d.asset.Received, d.since, d.offline = r.signed(), r.signed(), r.signed()
@@ -59,6 +67,9 @@ func decodeDevice(data []byte) (*device, error) {
 	if version == recordTagged {
 		r.parts(d)
 	}
+	if r.newer {
+		return nil, fmt.Errorf("read device: %w: it has a part that is not known", errNewer)
+	}
 	if err := r.end(); err != nil {
 		return nil, fmt.Errorf("read device: %w", err)
 	}
@@ -82,6 +93,9 @@ func (r *recordReader) parts(d *device) {
 		case partAlerts:
 			d.alerts = part.alerts()
 		default:
+			if r.newer = tag > partNewest; r.newer {
+				return
+			}
 			r.failed = true
 		}
 		r.failed = r.failed || part.end() != nil
@@ -93,6 +107,7 @@ func (r *recordReader) parts(d *device) {
 type recordReader struct {
 	rest   []byte
 	failed bool
+	newer  bool // it has a part that a later release writes
 }
 
 func (r *recordReader) members(d *device) {

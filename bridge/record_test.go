@@ -3,7 +3,10 @@ package bridge
 import (
 	"bytes"
 	"encoding/hex"
+	"errors"
+	"fmt"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -120,7 +123,7 @@ func TestABadRecordIsCountedAndHarmsNobodyElse(t *testing.T) {
 	records := []bus.Record{
 		{Device: deviceID(t, "cut"), Fleet: fleetID(t, "north"), Data: good[:20]},
 		{Device: deviceID(t, "empty"), Fleet: fleetID(t, "north")},
-		{Device: deviceID(t, "newer"), Fleet: fleetID(t, "north"), Data: append([]byte{9}, good[1:]...)},
+		{Device: deviceID(t, "odd"), Fleet: fleetID(t, "north"), Data: append([]byte{0}, good[1:]...)},
 		{Device: deviceID(t, "longer"), Fleet: fleetID(t, "north"), Data: append(bytes.Clone(good), 0)},
 		{Device: deviceID(t, "dead"), Fleet: fleetID(t, "north"), Data: good, Removed: true},
 		{Device: deviceID(t, "truck-17"), Fleet: fleetID(t, "north"), Data: good},
@@ -139,6 +142,29 @@ func TestABadRecordIsCountedAndHarmsNobodyElse(t *testing.T) {
 	next.wantCounts(t, map[reason]uint64{reasonBadRecord: 5})
 	if front := next.nextLeaving(); front == nil || front.presence.due != 5*time.Second {
 		t.Errorf("the grace of the loaded device is not waited for: %+v", front)
+	}
+}
+
+func TestWhatANewerReleaseWroteIsNotBegunAnew(t *testing.T) {
+	_, d := fullDevice(t)
+	good := d.appendRecord(nil)
+	if good[0] != recordNewest {
+		t.Fatalf("the fullest record is of version %d", good[0])
+	}
+	tomb := (&tombstone{at: noon, applied: 3}).appendRecord(nil)
+	tagged := append(bytes.Clone(good), partNewest+1, 1, 'x')
+	for name, rec := range map[string]bus.Record{
+		"a device":                {Data: append([]byte{recordNewest + 1}, good[1:]...)},
+		"a device with new parts": {Data: tagged},
+		"a removed one":           {Data: append([]byte{recordNewest + 1}, tomb[1:]...), Removed: true},
+	} {
+		rec.Device, rec.Fleet = deviceID(t, "truck-17"), fleetID(t, "north")
+		next := newRig(t)
+		err := next.state.load(func(yield func(bus.Record) bool) { yield(rec) })
+		if !errors.Is(err, errNewer) || !strings.Contains(fmt.Sprint(err), "north/truck-17") {
+			t.Errorf("%s: %v", name, err)
+		}
+		next.wantCounts(t, map[reason]uint64{})
 	}
 }
 

@@ -3,6 +3,8 @@ package bridge
 import (
 	"cmp"
 	"container/list"
+	"errors"
+	"fmt"
 	"iter"
 	"slices"
 	"time"
@@ -88,33 +90,21 @@ func newState(opts *Options, c *counters, index *fleetIndex) *state {
 }
 
 // load rebuilds the state from the records of the last owner. A record that cannot be read is counted; its device
-// begins anew with its next entry.
+// begins anew with its next entry. One that a newer release wrote is an error: it must not be begun anew, which would lose
+// what the device was promised.
 //
 // A later bus will tell which door runs are over; their connections leave the sets here, and who was online only
 // through them becomes unknown. Records keep live connections for that.
-func (s *state) load(records iter.Seq[bus.Record]) {
+func (s *state) load(records iter.Seq[bus.Record]) error {
 	var leaving []*device
 	for r := range records {
-		if r.Removed {
-			if t, err := decodeTombstone(r.Data); err != nil {
-				s.counters.add(reasonBadRecord)
-			} else {
-				t.key = deviceKey{r.Fleet, r.Device}
-				s.removals = append(s.removals, t)
-			}
-			continue
-		}
-		d, err := decodeDevice(r.Data)
-		if err != nil {
+		d, err := s.loadRecord(&r)
+		switch {
+		case errors.Is(err, errNewer):
+			return fmt.Errorf("load %s/%s: %w", r.Fleet, r.Device, err)
+		case err != nil:
 			s.counters.add(reasonBadRecord)
-			continue
-		}
-		if !s.index.claim(r.Device, r.Fleet) {
-			s.counters.add(reasonFleetConflict) // two processes took it in; what is published already stays
-		}
-		s.keep(d, r.Device, r.Fleet)
-		s.resume(d)
-		if d.offline != 0 {
+		case d != nil && d.offline != 0:
 			leaving = append(leaving, d)
 		}
 	}
@@ -127,6 +117,30 @@ func (s *state) load(records iter.Seq[bus.Record]) {
 		s.leave(d, d.offline, s.opts.OfflineGrace)
 	}
 	s.beginReview()
+	return nil
+}
+
+// loadRecord takes one record in, and returns the device where it is a live one.
+func (s *state) loadRecord(r *bus.Record) (*device, error) {
+	if r.Removed {
+		t, err := decodeTombstone(r.Data)
+		if err != nil {
+			return nil, err
+		}
+		t.key = deviceKey{r.Fleet, r.Device}
+		s.removals = append(s.removals, t)
+		return nil, nil
+	}
+	d, err := decodeDevice(r.Data)
+	if err != nil {
+		return nil, err
+	}
+	if !s.index.claim(r.Device, r.Fleet) {
+		s.counters.add(reasonFleetConflict) // two processes took it in; what is published already stays
+	}
+	s.keep(d, r.Device, r.Fleet)
+	s.resume(d)
+	return d, nil
 }
 
 // unload gives the devices' ids free for other partitions.
