@@ -67,9 +67,21 @@ func alertID(rule string, device devices.DeviceID, cause uint64, at int64) strin
 	return hex.EncodeToString(h.Sum(nil)[:alertIDBytes])
 }
 
-// describe says in words what the rule found. not is what stands before what no longer holds.
-func (r *rule) describe(a *devices.Asset, not string) (text string, value *float64) {
-	c := &r.When
+// placed says in words what a fence rule found, and what of it no longer holds.
+var placed = map[On]struct{ raised, cleared string }{
+	Enter:   {"entered ", "left "},
+	Exit:    {"left ", "came back to "},
+	Inside:  {"inside ", "no longer inside "},
+	Outside: {"outside ", "no longer outside "},
+	Dwell:   {"stayed in ", "left "},
+}
+
+// describe says in words what the rule found, or what of it no longer holds.
+func (r *rule) describe(a *devices.Asset, state AlertState) (text string, value *float64) {
+	c, not := &r.When, ""
+	if state == Cleared {
+		not = "no longer "
+	}
 	switch c.Type {
 	case Threshold:
 		v, ok := r.value(a)
@@ -84,7 +96,10 @@ func (r *rule) describe(a *devices.Asset, not string) (text string, value *float
 	case Offline:
 		return not + "offline", nil
 	case InFence:
-		return not + string(c.On) + " " + c.Fence, nil
+		if state == Cleared {
+			return placed[c.On].cleared + r.place, nil
+		}
+		return placed[c.On].raised + r.place, nil
 	case Expression:
 		return not + cut(c.Expression, maxTextBytes), nil
 	}

@@ -137,7 +137,7 @@ func (e *Evaluator) ask(t *Track, r *rule, in *Input, out []Alert) []Alert {
 		if m.phase == raised {
 			step := m.step(in.Asset, Cleared, in.At)
 			step.label(r)
-			step.Text, step.Value = r.describe(in.Asset, "no longer ")
+			step.Text, step.Value = r.describe(in.Asset, Cleared)
 			out = append(out, step)
 		}
 		t.forget(m, isEdge)
@@ -165,7 +165,7 @@ func (e *Evaluator) ripen(t *Track, r *rule, m *memory, in *Input, out []Alert) 
 	m.phase, m.since, m.alert = raised, at, alertID(r.ID, in.Asset.ID, in.Entry, m.since)
 	step := m.step(in.Asset, Raised, at)
 	step.label(r)
-	step.Text, step.Value = r.describe(in.Asset, "")
+	step.Text, step.Value = r.describe(in.Asset, Raised)
 	return append(out, step)
 }
 

@@ -35,6 +35,7 @@ type rule struct {
 	Rule
 	version uint32 // another where the rule means something else
 	fence   int    // in Set.fences
+	place   string // what people call that fence
 	program *vm.Program
 	measure measure // of a threshold; its of is nil where it is about a metric
 	metric  string
@@ -98,6 +99,7 @@ func (s *Set) compile(given *Rule, fences []Fence, byID map[string]int) (rule, e
 		for i := range fences {
 			if fences[i].ID == given.When.Fence {
 				meaning = append(meaning, fences[i].Geometry)
+				r.place = cmp.Or(fences[i].Name, fences[i].ID)
 			}
 		}
 	case Expression:
