@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"time"
 
@@ -149,7 +148,7 @@ func (c *fleetCommand) Run(ctx context.Context, t *terminal) error {
 	if err != nil {
 		return err
 	}
-	recorded := report.Options{Name: "fleet", Command: os.Args, Run: run, Devices: []report.DeviceGroup{{Name: "devices", Fleet: f}}, Thresholds: thresholds}
+	recorded := report.Options{Name: "fleet", Command: t.command, Run: run, Devices: []report.DeviceGroup{{Name: "devices", Fleet: f}}, Thresholds: thresholds}
 	return c.Output.record(ctx, recorded, func(ctx context.Context) error {
 		err := f.Run(ctx)
 		if err == nil && f.Counts().Connects == 0 {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"os"
 
 	"github.com/fleetcast/fleetcast/simulator/play"
 	"github.com/fleetcast/fleetcast/simulator/report"
@@ -62,7 +61,7 @@ func (c *mergeCommand) Run(t *terminal) error {
 	if err != nil {
 		return err
 	}
-	merged.Command = os.Args
+	merged.Command = t.command
 	if err := c.Files.write(t, merged, c.JSON); err != nil {
 		return err
 	}

@@ -40,7 +40,7 @@ type proveCommand struct {
 	Crowd       crowdFlags    `embed:""`
 	Prefix      string        `help:"Begin of the devices' ids; made up where nothing is said."`
 	Credentials string        `help:"A file of user names and passwords, as fleet takes it, of devices of the one fleet." type:"existingfile"`
-	Header      []string      `help:"A header of every request to an edge, repeatable: Authorization: Bearer …" sep:"none"`
+	Header      []string      `help:"A header of every request to an edge, repeatable: Authorization: Bearer …" sep:"none" secret:"header"`
 	Seed        uint64        `help:"Decides when which fault is made." default:"1"`
 	JSON        bool          `name:"json" help:"Write the report as JSON."`
 	NoProgress  bool          `help:"No progress."`

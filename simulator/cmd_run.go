@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"time"
 
 	"github.com/fleetcast/fleetcast/simulator/play"
@@ -17,7 +16,7 @@ type runCommand struct {
 	Gateway  string        `help:"The gateway's program, which the scenario starts." default:"bin/gateway"`
 	MQTT     string        `help:"The door of an installation that somebody else runs, host:port, in the place of what the scenario starts. Faults of its processes are left out." and:"installation"`
 	URL      string        `name:"url" help:"And its edge, http://host:port." and:"installation"`
-	Header   []string      `help:"A header of every request of viewers, repeatable: Authorization: Bearer …" sep:"none"`
+	Header   []string      `help:"A header of every request of viewers, repeatable: Authorization: Bearer …" sep:"none" secret:"header"`
 
 	Shards shardFlags  `embed:""`
 	Output outputFlags `embed:""`
@@ -43,7 +42,7 @@ func (c *runCommand) Run(ctx context.Context, t *terminal) error {
 	}
 	o := play.Options{
 		Header: header, Scenario: scenario, Small: c.Small, Gateway: c.Gateway, MQTT: c.MQTT, URL: c.URL, Thresholds: c.Output.Threshold,
-		Shard: c.Shards.shard(), RunID: c.Shards.RunID, Command: os.Args, Metrics: c.Output.Prometheus, Screen: t.err, Logger: t.log,
+		Shard: c.Shards.shard(), RunID: c.Shards.RunID, Command: t.command, Metrics: c.Output.Prometheus, Screen: t.err, Logger: t.log,
 	}
 	if c.Output.Quiet {
 		o.Screen = nil

@@ -64,7 +64,7 @@ func (c *suiteCommand) Run(ctx context.Context, t *terminal) error {
 }
 
 func (c *suiteCommand) one(ctx context.Context, t *terminal, s *play.Scenario) (*report.Report, error) {
-	o := play.Options{Scenario: s, Small: c.Small, Gateway: c.Gateway, Command: os.Args, Screen: t.err, Logger: t.log}
+	o := play.Options{Scenario: s, Small: c.Small, Gateway: c.Gateway, Command: t.command, Screen: t.err, Logger: t.log}
 	if c.Quiet {
 		o.Screen = nil
 	}

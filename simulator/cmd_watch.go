@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"time"
 
 	"github.com/fleetcast/fleetcast/simulator/fleet"
@@ -24,7 +23,7 @@ type watchCommand struct {
 	HTTP2Own    units.Share    `name:"http2-own-share" help:"Share of the viewers that have a connection of HTTP/2 each." default:"0"`
 	WSShare     units.Share    `name:"websocket-share" help:"Share of the viewers that listen over WebSocket, at /stream/ws." default:"0"`
 	TLSCA       string         `name:"tls-ca" help:"Certificates that https:// trusts besides the system's." type:"existingfile"`
-	Header      []string       `help:"A header of every request, repeatable: Authorization: Bearer …" sep:"none"`
+	Header      []string       `help:"A header of every request, repeatable: Authorization: Bearer …" sep:"none" secret:"header"`
 	ResumeShare units.Share    `help:"Share of the viewers that --resume-every cuts; all where nothing is said." default:"0"`
 	GoneShare   units.Share    `help:"Share of the viewers that leave in the middle and never return." default:"0"`
 	PanEvery    time.Duration  `help:"Move the viewport of each viewer with a bbox so often; 0 never does."`
@@ -59,7 +58,7 @@ func (c *watchCommand) Run(ctx context.Context, t *terminal) error {
 	if err != nil {
 		return err
 	}
-	recorded := report.Options{Name: "watch", Command: os.Args, Run: run, Viewers: []report.ViewerGroup{{Name: "viewers", Watch: w}}, Thresholds: thresholds}
+	recorded := report.Options{Name: "watch", Command: t.command, Run: run, Viewers: []report.ViewerGroup{{Name: "viewers", Watch: w}}, Thresholds: thresholds}
 	return c.Output.record(ctx, recorded, w.Run, func() error { return t.write(w.Report(), c.Output.JSON) })
 }
 

@@ -18,7 +18,7 @@ import (
 // accessFlags say what devices show to a broker, and how they reach it.
 type accessFlags struct {
 	Username    string `help:"MQTT user name; the device's id where only a password is given."`
-	Password    string `help:"MQTT password." env:"FLEETCAST_SIMULATOR_PASSWORD"`
+	Password    string `help:"MQTT password." env:"FLEETCAST_SIMULATOR_PASSWORD" secret:"all"`
 	Credentials string `help:"A CSV file of username,password and perhaps fleet, or the JSON of gateway devices create: a device a line." type:"existingfile"`
 	TLSCA       string `name:"tls-ca" help:"Certificates that mqtts:// trusts besides the system's." type:"existingfile"`
 	TLSCert     string `name:"tls-cert" help:"Certificate that devices show." type:"existingfile"`

@@ -48,6 +48,7 @@ type cli struct {
 type terminal struct {
 	out, err io.Writer
 	log      *slog.Logger
+	command  []string // as reports show it
 }
 
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
@@ -78,7 +79,7 @@ func run(args []string, out, errs io.Writer) int {
 	defer stop()
 	defer context.AfterFunc(ctx, stop)() // a second Ctrl-C ends the process at once
 	screen := measure.NewScreen(errs)    // the log goes above the block of a run, and not through it
-	t := &terminal{out: out, err: screen, log: slog.New(slog.NewTextHandler(screen, nil))}
+	t := &terminal{out: out, err: screen, log: slog.New(slog.NewTextHandler(screen, nil)), command: commandLine(parser.Model, args)}
 	command.BindTo(ctx, (*context.Context)(nil))
 	if err := command.Run(t); err != nil {
 		fmt.Fprintln(errs, "simulator:", err)
