@@ -17,6 +17,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/fleetcast/fleetcast/sse/dashboard/browsertest"
 )
 
 const (
@@ -165,6 +167,7 @@ type proxy struct {
 	file    string
 	replace []string // of the file: pairs, in which FRONT, BACK and BACKMQTT stand for addresses
 	wrap    string   // around it: %s is its path
+	script  string   // in node_modules: what the program runs
 	args    func(config, dir string) []string
 }
 
@@ -184,6 +187,11 @@ var proxies = map[string]proxy{
 		program: "caddy", file: "Caddyfile", replace: []string{":80 {", "http://FRONT {", "reverse_proxy 127.0.0.1:8080", "reverse_proxy BACK"},
 		wrap: "{\n\tadmin off\n\tauto_https off\n\tstorage file_system DIR\n}\nimport %s\n",
 		args: func(config, _ string) []string { return []string{"run", "--adapter", "caddyfile", "--config", config} },
+	},
+	"vite": {
+		program: "node", script: "vite/bin/vite.js", file: "vite.config.js",
+		replace: []string{"127.0.0.1:8080", "BACK", "server: {", "server: { host: '127.0.0.1', port: 'FRONT'.split(':')[1], strictPort: true,"},
+		args:    func(config, dir string) []string { return []string{dir, "--config", config} },
 	},
 }
 
@@ -210,7 +218,11 @@ func (p *proxy) start(t *testing.T, e *edge) (url string) {
 		}
 		config = outer
 	}
-	run(t, front, find(t, p.program), p.args(config, dir)...)
+	args := p.args(config, dir)
+	if p.script != "" {
+		args = append([]string{filepath.Join(browsertest.Packages(t), p.script)}, args...)
+	}
+	run(t, front, find(t, p.program), args...)
 	return "http://" + front
 }
 
