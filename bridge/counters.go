@@ -15,6 +15,7 @@ const (
 	countBeats                      // publishes without
 	countAssets                     // assets published: one a device and flush
 	countOwned                      // times that the partition came to be owned
+	countGiven                      // and those that were given to another bridge
 	countFixes                      // fixes that went to a trail
 	countRaised                     // alerts raised
 	countAcknowledged               // alerts acknowledged
@@ -95,7 +96,7 @@ const (
 
 var reasonNames = [reasonCount]string{
 	countReadings: "readings", countConnections: "connections", countStatuses: "statuses", countRemovals: "removals",
-	countFlushes: "flushes", countBeats: "beats", countAssets: "assets", countOwned: "owned", countFixes: "trail_fixes",
+	countFlushes: "flushes", countBeats: "beats", countAssets: "assets", countOwned: "owned", countGiven: "given", countFixes: "trail_fixes",
 	countRaised: "alerts_raised", countAcknowledged: "alerts_acknowledged", countCleared: "alerts_cleared",
 	countHistory: "history", reasonHistoryDropped: "history_dropped", reasonHistoryError: "history_error",
 	reasonNoAlert: "alert_not_open", reasonAlertNotes: "alert_notes_dropped",

@@ -107,7 +107,7 @@ func (b *fakeBus) Own(ctx context.Context, partition int) (bus.Lease, error) {
 			return nil, err
 		}
 	}
-	p.owner = &fakeLease{p: p, read: p.consumed, config: p.config}
+	p.owner = &fakeLease{p: p, read: p.consumed, config: p.config, wanted: make(chan struct{})}
 	p.owned++
 	return p.owner, nil
 }
@@ -129,9 +129,12 @@ type fakeLease struct {
 	p      *fakePartition
 	read   bus.EntryID
 	config uint64
+	wanted chan struct{}
 }
 
 func (l *fakeLease) Config() uint64 { return l.config }
+
+func (l *fakeLease) Wanted() <-chan struct{} { return l.wanted }
 
 func (l *fakeLease) Events(context.Context) ([]bus.VersionedEvent, bus.Position, error) {
 	return nil, bus.Position{}, nil

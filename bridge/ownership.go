@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -61,8 +62,8 @@ func (o *ownership) run(ctx, hard context.Context) error {
 	stopReading()
 	for range failed { // the reader has ended when this does
 	}
-	if err == nil && o.state.isPending() {
-		err = o.flush(hard) // entries that were read and not applied are the next owner's
+	if (err == nil || errors.Is(err, errGiven)) && o.state.isPending() {
+		err = cmp.Or(o.flush(hard), err) // entries that were read and not applied are the next owner's
 	}
 	if ctx.Err() != nil && !errors.Is(err, bus.ErrClosed) {
 		return nil // flush has told what went wrong; the next owner reads the entries again
@@ -97,7 +98,10 @@ func (o *ownership) pump(ctx context.Context, entries chan<- []bus.Entry) error 
 // isFinal tells whether the lease is of no use any more.
 func isFinal(err error) bool { return errors.Is(err, bus.ErrLost) || errors.Is(err, bus.ErrClosed) }
 
-// loop applies and flushes until ctx ends (nil) or the lease does.
+// errGiven ends an ownership because another bridge is to have the partition.
+var errGiven = errors.New("partition is given to another bridge")
+
+// loop applies and flushes until ctx ends (nil), the lease does, or another is to have it (errGiven).
 func (o *ownership) loop(ctx, hard context.Context, entries <-chan []bus.Entry, failed <-chan error) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -110,6 +114,8 @@ func (o *ownership) loop(ctx, hard context.Context, entries <-chan []bus.Entry, 
 		select {
 		case <-ctx.Done():
 			return nil
+		case <-o.lease.Wanted():
+			return errGiven
 		case err := <-failed:
 			if ctx.Err() != nil {
 				return nil

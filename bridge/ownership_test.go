@@ -457,3 +457,33 @@ func TestOptionsAreChecked(t *testing.T) {
 		t.Errorf("%d of %d counts have a name of their own", len(counts), reasonCount)
 	}
 }
+
+func TestAPartitionThatIsWantedElsewhereIsPublishedAndGivenBack(t *testing.T) {
+	inBubble(t, 1, nil, func(r *running) {
+		r.pass(150 * time.Millisecond)
+		r.reading("d1", at(1, 2))
+		synctest.Wait()
+		r.bus.do(0, func(p *fakePartition) {
+			if p.frames[deviceKey{fleetID(t, "north"), deviceID(t, "d1")}] != "" {
+				t.Error("the window is over already")
+			}
+			close(p.owner.wanted)
+		})
+		synctest.Wait()
+		if r.frame("d1") == "" {
+			t.Error("what was applied was not published at once")
+		}
+		r.bus.do(0, func(p *fakePartition) {
+			if p.released != 1 || p.owned != 2 { // here nobody else wants it
+				t.Errorf("owned %d times, released %d", p.owned, p.released)
+			}
+		})
+		r.wantCount(countGiven, 1)
+		r.wantCount(reasonOwnError, 0)
+		r.reading("d1", at(3, 4))
+		r.pass(time.Second)
+		if s := r.bridge.Stats(); s.Owned != 1 || s.Devices != 1 {
+			t.Errorf("stats %+v", s)
+		}
+	})
+}

@@ -58,6 +58,9 @@ func (p *partition) run(ctx, hard context.Context) error {
 		switch {
 		case err == nil:
 			return nil
+		case errors.Is(err, errGiven):
+			p.counters.add(countGiven)
+			continue
 		case errors.Is(err, bus.ErrClosed):
 			return fmt.Errorf("own partition %d: %w", p.id, err)
 		case errors.Is(err, bus.ErrLost):
@@ -69,8 +72,8 @@ func (p *partition) run(ctx, hard context.Context) error {
 	return nil
 }
 
-// hold rebuilds the state and owns the partition until ctx ends (nil), the lease is lost (ErrLost) or the bus is closed
-// (ErrClosed). It returns when the lease is released.
+// hold rebuilds the state and owns the partition until ctx ends (nil), another bridge is to have it (errGiven), the lease
+// is lost (ErrLost) or the bus is closed (ErrClosed). It returns when the lease is released.
 func (p *partition) hold(ctx, hard context.Context, lease bus.Lease) error {
 	defer p.release(hard, lease)
 	s := newState(p.opts, &p.counters, p.index)

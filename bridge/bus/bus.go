@@ -80,6 +80,9 @@ type Lease interface {
 	// afterwards, but not the slices that hold them. Tombstones are pruned by the bus, by age and by number, and trails by
 	// their bytes and by age.
 	Publish(ctx context.Context, f *Flush) (Position, error)
+	// Wanted is closed when the partition is to go to another bridge: its owner publishes what it has applied and releases
+	// it. nil: it never is.
+	Wanted() <-chan struct{}
 	// Release gives the partition up, so that the next owner need not wait. Entries that were read and not published
 	// are read again by that owner. It may be called twice and after ErrLost.
 	Release(ctx context.Context) error

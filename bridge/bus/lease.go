@@ -68,6 +68,9 @@ func (l *memoryLease) Commands() []CommandRow {
 // Config implements Lease.
 func (l *memoryLease) Config() uint64 { return l.config }
 
+// Wanted implements Lease. There is no other process.
+func (l *memoryLease) Wanted() <-chan struct{} { return nil }
+
 // Read implements Lease.
 func (l *memoryLease) Read(ctx context.Context, limit int) ([]Entry, error) {
 	if limit < 1 {

@@ -24,6 +24,7 @@ type Bus struct {
 	keys     []keys
 	inlets   []inletWaiter // one a partition
 	counters counters
+	share    *share
 
 	verified atomic.Bool   // the store's number of partitions is ours
 	classic  atomic.Bool   // the server knows no sharded channels, which edges use
@@ -70,6 +71,7 @@ func Open(ctx context.Context, o Options) (*Bus, error) {
 		opts: o, closed: make(chan struct{}), asking: make(chan struct{}, maxAsking),
 		subs: make(map[int]*sub), leases: make(map[*lease]struct{}),
 	}
+	b.share = newShare(b)
 	b.client = redisconn.New(&at, o.TLS, defaultPoolSize)
 	partitions, err := b.meet(ctx)
 	if err != nil {

@@ -20,6 +20,7 @@ const (
 	countPublishes  // parts of flushes with content
 	countBeats      // without
 	countFences     // publishes without an answer that were settled
+	countGiven      // leases that were given to a bridge that had fewer
 	countLost       // leases lost
 	countBehind     // of them, because the store was behind its owner
 	countInletStray // of them, because the inlet was not the one that was read
@@ -52,7 +53,7 @@ var reasonNames = [reasonCount]string{
 	countAppends: "appends", countEntries: "entries", countRepeated: "appends_repeated", countDisordered: "appends_disordered",
 	countFull: "appends_full", countTooLarge: "appends_too_large",
 	countOwned: "owned", countNewEpochs: "new_epochs", countPublishes: "publishes", countBeats: "beats", countFences: "fences",
-	countLost: "lost", countBehind: "lost_behind", countInletStray: "lost_inlet",
+	countGiven: "given", countLost: "lost", countBehind: "lost_behind", countInletStray: "lost_inlet",
 	countTrailsOver: "trails_over",
 	countSubscribed: "subscribed", countBroken: "subscription_error", countUnsubscribed: "subscription_moved",
 	countSilent: "subscription_silent", countOverrun: "messages_overrun", countLoads: "loads", countGapsFilled: "gaps_filled",
@@ -69,6 +70,7 @@ func (c *counters) add(r reason) { c[r].Add(1) }
 type Stats struct {
 	Partitions int `json:"partitions"`
 	Owned      int `json:"owned"`   // leases held by this process
+	Bridges    int `json:"bridges"` // that live, as this process knows; 0 where it owns nothing and waits for nothing
 	Watched    int `json:"watched"` // partitions that feeds of this process follow
 	Feeds      int `json:"feeds"`
 	// Counts are by reason, all reasons present.
@@ -81,6 +83,7 @@ func (b *Bus) Stats() Stats {
 	for r := range reasonCount {
 		s.Counts[reasonNames[r]] = b.counters[r].Load()
 	}
+	s.Bridges = b.share.known()
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	s.Owned, s.Watched = len(b.leases), len(b.subs)

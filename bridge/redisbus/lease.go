@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/fleetcast/fleetcast/bridge/bus"
@@ -21,6 +22,8 @@ type lease struct {
 	partition int
 	holder    string
 	ended     chan struct{} // closed when the lease is over, see why
+	wanted    chan struct{} // closed when another bridge is to have the partition
+	published atomic.Bool   // at least once: the owner can go on with what it found
 
 	records []bus.Record // until State
 	config  uint64       // as of Own
@@ -53,7 +56,7 @@ var _ bus.Lease = (*lease)(nil)
 
 func newLease(b *Bus, partition int, holder string, at standing) *lease {
 	return &lease{
-		b: b, partition: partition, holder: holder, at: at, ended: make(chan struct{}), config: at.config,
+		b: b, partition: partition, holder: holder, at: at, ended: make(chan struct{}), wanted: make(chan struct{}), config: at.config,
 		read: at.consumed, fetched: at.consumed, places: make(map[devices.FleetID]bool),
 	}
 }
@@ -113,6 +116,20 @@ func (l *lease) renew(ctx context.Context) {
 		}
 	}
 }
+
+// give asks the owner to give the lease back. It returns false where it was asked before.
+func (l *lease) give() bool {
+	select {
+	case <-l.wanted:
+		return false
+	default:
+		close(l.wanted)
+		return true
+	}
+}
+
+// Wanted implements bus.Lease.
+func (l *lease) Wanted() <-chan struct{} { return l.wanted }
 
 // Events implements bus.Lease.
 func (l *lease) Events(ctx context.Context) ([]bus.VersionedEvent, bus.Position, error) {
@@ -270,6 +287,14 @@ func (l *lease) Release(ctx context.Context) error {
 	}
 	l.end(bus.ErrLost)
 	defer l.forget()
+	select {
+	case <-l.wanted:
+	default:
+		if !l.published.Load() {
+			l.b.share.failed()
+		}
+		l.b.share.leave(ctx)
+	}
 	known := l.at.call
 	if l.doubt != nil {
 		known = ""

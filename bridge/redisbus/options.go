@@ -46,6 +46,9 @@ type Options struct {
 	// in it, and after it the old owner has half of it to come back, so that a server that was away for longer does not
 	// take all partitions from owners that live.
 	LeaseTTL time.Duration
+	// MoveEvery is the pause between two partitions that a bridge gives up to one that has fewer: 2 s. It gives none up before
+	// the same bridges have lived for MoveAfter: 5 s.
+	MoveEvery, MoveAfter time.Duration
 	// CallTimeout bounds one call to the store, its own repetitions included, where the caller's context does not: 5 s.
 	CallTimeout time.Duration
 	// Silence is how long a feed believes a path on which nothing comes, while owners publish every second: 3 s.
@@ -70,6 +73,8 @@ const (
 	defaultLogBatches   = 256
 	defaultLogBytes     = 16 << 20
 	defaultLeaseTTL     = 3 * time.Second
+	defaultMoveEvery    = 2 * time.Second
+	defaultMoveAfter    = 5 * time.Second
 	defaultCallTimeout  = 5 * time.Second
 	defaultSilence      = 3 * time.Second
 	minTime             = 50 * time.Millisecond // below it the timers of a lease and of a feed trip over each other
@@ -82,6 +87,8 @@ const (
 	maxChunkBytes       = 256 << 10
 	openTimeout         = 2 * time.Second        // Open's wait for a store before it goes on without
 	ownPoll             = 100 * time.Millisecond // a released partition is seen by other processes within it
+	leaveFor            = time.Second            // how long what is free is left to a bridge that has fewer
+	unableFor           = time.Minute            // how long a bridge is passed over that could not go on with a partition
 	readBlock           = time.Second            // a Read that waits asks again after it
 	readChunks          = 16
 	scanCount           = 1000
@@ -112,7 +119,7 @@ func (o *Options) complete() error {
 		}
 	}
 	for name, d := range map[string]time.Duration{
-		"lease ttl": o.LeaseTTL, "call timeout": o.CallTimeout, "silence": o.Silence,
+		"lease ttl": o.LeaseTTL, "move every": o.MoveEvery, "move after": o.MoveAfter, "call timeout": o.CallTimeout, "silence": o.Silence,
 	} {
 		if d < minTime {
 			return devices.Errorf(devices.Invalid, name, "is below %v", minTime)
@@ -134,6 +141,8 @@ func (o *Options) setDefaults() {
 	setDefault(&o.MaxLogBatches, defaultLogBatches)
 	setDefault(&o.MaxLogBytes, defaultLogBytes)
 	setDefault(&o.LeaseTTL, defaultLeaseTTL)
+	setDefault(&o.MoveEvery, defaultMoveEvery)
+	setDefault(&o.MoveAfter, defaultMoveAfter)
 	setDefault(&o.CallTimeout, defaultCallTimeout)
 	setDefault(&o.Silence, defaultSilence)
 	setDefault(&o.Logger, slog.New(slog.DiscardHandler))

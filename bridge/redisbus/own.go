@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"strconv"
 	"strings"
 	"time"
@@ -52,17 +51,25 @@ func (b *Bus) Own(ctx context.Context, partition int) (bus.Lease, error) {
 	if err := b.check(ctx, partition); err != nil {
 		return nil, err
 	}
+	w, err := b.share.want(partition)
+	if err != nil {
+		return nil, err
+	}
+	defer b.share.drop(w)
 	var freeSince time.Time // since when nobody has the lease, though its last holder did not give it up
 	for {
-		b.mu.Lock()
-		handed := b.handed[partition]
-		b.mu.Unlock()
-		holder := randomName() // a try that got no answer may have taken the lease, and is given back under its own name
+		if err := b.waitForTurn(ctx, w); err != nil {
+			return nil, err
+		}
+		if b.share.heldAt(w).After(freeSince) {
+			freeSince = time.Time{}
+		}
+		holder := b.share.holder() // a try that got no answer may have taken the lease, and is given back under its own name
 		late := !freeSince.IsZero() && time.Since(freeSince) >= b.opts.LeaseTTL/graceOfLease
 		at, verdict, err := b.acquire(ctx, partition, holder, late)
 		switch {
 		case err == nil && verdict == "own":
-			return b.takeOver(ctx, partition, holder, at)
+			return b.takeOver(ctx, w, holder, at)
 		case err != nil && !isPassing(err):
 			return nil, err
 		case err == nil && verdict == "wait" && freeSince.IsZero():
@@ -70,9 +77,7 @@ func (b *Bus) Own(ctx context.Context, partition int) (bus.Lease, error) {
 		case err != nil || verdict == "held": // an owner that was cut off like us gets its time after the store is back
 			freeSince = time.Time{}
 		}
-		if err := b.waitForHandover(ctx, handed); err != nil {
-			return nil, err
-		}
+		b.share.tried(w)
 	}
 }
 
@@ -81,11 +86,6 @@ func (b *Bus) acquire(ctx context.Context, partition int, holder string, late bo
 	var at standing
 	var verdict string
 	err := b.attempt(ctx, func(ctx context.Context) error {
-		// Mostly somebody has it, and those who wait for all partitions should cost little.
-		if held, err := b.client.Exists(ctx, k.lease).Result(); err == nil && held == 1 {
-			verdict = "held"
-			return nil
-		}
 		answer, err := b.run(ctx, acquireScript, []string{k.lease, k.meta, k.log},
 			holder, b.opts.LeaseTTL.Milliseconds(), newEpoch(), flag(late))
 		if err != nil {
@@ -157,28 +157,35 @@ func flag(v bool) string {
 	return "0"
 }
 
-func (b *Bus) waitForHandover(ctx context.Context, handed <-chan struct{}) error {
-	timer := time.NewTimer(ownPoll/2 + rand.N(ownPoll/2))
-	defer timer.Stop()
-	select {
-	case <-handed:
-	case <-timer.C:
-	case <-b.closed:
-		return bus.ErrClosed
-	case <-ctx.Done():
-		return ctx.Err()
+// waitForTurn waits until it is worth to try.
+func (b *Bus) waitForTurn(ctx context.Context, w *wish) error {
+	for {
+		b.mu.Lock()
+		handed := b.handed[w.partition]
+		b.mu.Unlock()
+		select {
+		case <-w.turn:
+			return nil
+		case <-handed: // by another owner of this process
+			b.share.look()
+		case <-b.closed:
+			return bus.ErrClosed
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 	}
-	return nil
 }
 
 // takeOver makes the holder's lease and loads the state, while the lease is renewed beside it.
-func (b *Bus) takeOver(ctx context.Context, partition int, holder string, at standing) (bus.Lease, error) {
+func (b *Bus) takeOver(ctx context.Context, w *wish, holder string, at standing) (bus.Lease, error) {
+	partition := w.partition
 	l := newLease(b, partition, holder, at)
 	b.mu.Lock()
 	if !b.ended {
 		b.leases[l] = struct{}{}
 	}
 	b.mu.Unlock()
+	b.share.tried(w) // it counts among the leases now
 	started := b.spawn(func() { l.renew(context.WithoutCancel(ctx)) })
 	err := bus.ErrClosed
 	if started {

@@ -60,6 +60,7 @@ func (l *lease) Publish(ctx context.Context, f *bus.Flush) (bus.Position, error)
 		}
 		if last {
 			l.consumed(f.Consumed)
+			l.published.Store(true)
 			return l.at.position, nil
 		}
 	}

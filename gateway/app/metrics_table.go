@@ -54,6 +54,7 @@ var busMetrics = []metrics.Metric{
 
 	{Path: "bus.redis.partitions", Name: "redis_partitions", Kind: metrics.Gauge, Help: "Partitions of the store in Redis."},
 	{Path: "bus.redis.owned", Name: "redis_leases", Kind: metrics.Gauge, Help: "Leases of partitions that this process holds."},
+	{Path: "bus.redis.bridges", Name: "redis_bridges", Kind: metrics.Gauge, Help: "Bridges that share the partitions, as this one knows; 0 where this process is none."},
 	{Path: "bus.redis.watched", Name: "redis_watched", Kind: metrics.Gauge, Help: "Partitions that this process follows."},
 	{Path: "bus.redis.feeds", Name: "redis_feeds", Kind: metrics.Gauge, Help: "Readers of these."},
 	{Path: "bus.redis.counts.*", Name: "redis_events", Label: "reason", Help: "What happened between this process and Redis, by reason."},
