@@ -11,6 +11,7 @@ import (
 func TestDiskBusKeepsTheContract(t *testing.T) {
 	for _, mode := range []diskbus.Fsync{diskbus.EverySecond, diskbus.Always} {
 		t.Run(mode.String(), func(t *testing.T) {
+			t.Parallel()
 			bustest.Run(t, func(t *testing.T, o bustest.Options) bus.Bus {
 				b, err := diskbus.Open(diskbus.Options{
 					Dir: t.TempDir(), Fsync: mode, LogBytes: 16 << 10, // so that snapshots are part of it

@@ -67,6 +67,7 @@ func clusterURL(servers []*server) string {
 }
 
 func TestAClusterKeepsTheContract(t *testing.T) {
+	t.Parallel()
 	suite(t, clusterURL(startCluster(t, 3, false)))
 }
 

@@ -19,5 +19,6 @@ func suite(t *testing.T, url string) {
 }
 
 func TestOneServerKeepsTheContract(t *testing.T) {
+	t.Parallel()
 	suite(t, startServer(t).url())
 }

@@ -3,6 +3,7 @@ package redisbus
 import (
 	"context"
 	"errors"
+	testflag "flag" // flag is a name of the package
 	"fmt"
 	"net"
 	"os"
@@ -22,6 +23,11 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	// The suite waits more than it works: as many checks at a time as there are cores would mostly do nothing.
+	testflag.Parse()
+	if err := testflag.Set("test.parallel", "6"); err != nil {
+		panic(err)
+	}
 	// The library's own: where dials failed it tries once a second, until it sees that its pool was closed.
 	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/redis/go-redis/v9/internal/pool.(*ConnPool).tryDial"))
 }

@@ -33,6 +33,7 @@ func Run(t *testing.T, open Open) {
 		t.Run(fmt.Sprintf("partitions=%d", partitions), func(t *testing.T) {
 			for _, c := range checks() {
 				t.Run(c.name, func(t *testing.T) {
+					t.Parallel() // each has a bus of its own, and most of them wait
 					if err := runCheck(t, c, open, partitions, patience); err != nil {
 						t.Error(err)
 					}
