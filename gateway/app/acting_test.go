@@ -129,6 +129,7 @@ func (g *gateway) userOf(t *testing.T, name string, role devices.Role, fleets ..
 // A person acts on the page in a real Chromium, and the gateway and a device hear of it: a device is made, whose token is
 // shown once; roles hide what they may not do.
 func TestActingOnThePage(t *testing.T) {
+	t.Parallel()
 	program(t, "mosquitto_pub")
 	g := startGateway(t, requireViewers, func(o *Options) { o.Alerts.WebhookInsecure, o.Alerts.WebhookAllow = true, []string{"127.0.0.1/32"} })
 	g.userOf(t, "root", devices.Admin)

@@ -88,6 +88,7 @@ func TestAnAlertIsSeenAcknowledgedAndClearedOverARestart(t *testing.T) {
 
 // The walls of fleets around alerts, rules, fences and webhooks: whatever a token asks for. The model is the table.
 func TestFleetsAreWallsForAlerts(t *testing.T) {
+	t.Parallel()
 	g := startGateway(t, requireViewers)
 	fleets := []string{"north", "south", "west"}
 	for _, f := range fleets {

@@ -12,6 +12,7 @@ import (
 // The application in a real Chromium against the real gateway: the first admin signs up by the link of the first start, a
 // device moves, a second tab shows the same stream, and a gateway that went and came back is gone on with.
 func TestTheApplicationFromSignUpToRestart(t *testing.T) {
+	t.Parallel()
 	program(t, "mosquitto_pub")
 	built := browsertest.BuildApp(t)
 	page := func(o *Options) { o.Map.Page = os.DirFS(built) }

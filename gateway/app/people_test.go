@@ -80,6 +80,7 @@ func (g *gateway) snapshotOf(t rapid.TB, path, token string) (ids []string, stat
 // The walls of fleets for people: whatever role and fleets a token has, and whatever it asks for, it sees and changes
 // nothing but its own. The model is the table in this test.
 func TestFleetsAreWallsForPeople(t *testing.T) {
+	t.Parallel()
 	g := startGateway(t, requireViewers)
 	fleets := []string{"north", "south", "west"}
 	for _, f := range fleets {
