@@ -48,6 +48,7 @@ type Gateway struct {
 const (
 	startTimeout = time.Minute // of a machine that is busy
 	stopTimeout  = 15 * time.Second
+	logName      = "gateway.log"
 )
 
 var errEnded = errors.New("the gateway ended")
@@ -100,7 +101,7 @@ func (g *Gateway) prepare(ctx context.Context) (err error) {
 		}
 		g.args, g.trust = append(g.args, "--http-cert", made.Cert, "--http-key", made.Key), made.Trust
 	}
-	if g.log, err = os.OpenFile(filepath.Join(g.dir, "gateway.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600); err != nil {
+	if g.log, err = os.OpenFile(g.Log(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600); err != nil {
 		return fmt.Errorf("start gateway: %w", err)
 	}
 	return nil
@@ -151,6 +152,9 @@ func (g *Gateway) Trust() *tls.Config { return g.trust }
 
 // MQTT is the door's address.
 func (g *Gateway) MQTT() string { return g.mqtt }
+
+// Log is the file with all that the program said, over restarts.
+func (g *Gateway) Log() string { return filepath.Join(g.dir, logName) }
 
 // Kill ends the program with SIGKILL and returns when it is gone. One that had ended by itself is an error.
 func (g *Gateway) Kill(context.Context) error {
@@ -204,6 +208,9 @@ func (g *Gateway) Restart(ctx context.Context) error {
 	}
 	return g.start(ctx)
 }
+
+// Become has the next Restart run another program, which is another release of it: it has the same ports, data and flags.
+func (g *Gateway) Become(program string) { g.options.Program = program }
 
 // KillFault is the fault of a killed gateway.
 func (g *Gateway) KillFault() Fault {

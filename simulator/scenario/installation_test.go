@@ -17,9 +17,14 @@ const away = 500 * time.Millisecond
 // startGateway runs the program until the test ends. Where the test failed, the end of its log is told.
 func startGateway(t *testing.T, args ...string) *prove.Gateway {
 	t.Helper()
+	return startProgram(t, gatewayProgram(t), args...)
+}
+
+func startProgram(t *testing.T, program string, args ...string) *prove.Gateway {
+	t.Helper()
 	dir := t.TempDir()
 	g, err := prove.StartGateway(t.Context(), prove.GatewayOptions{
-		Program: gatewayProgram(t), Args: append(args, "--window=20ms"), Dir: dir, Down: away,
+		Program: program, Args: append(args, "--window=20ms"), Dir: dir, Down: away,
 	})
 	if err != nil {
 		t.Fatal(err)
