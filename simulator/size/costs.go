@@ -23,7 +23,7 @@ const (
 	bridgePerMessage = 6500 * time.Nanosecond
 	bridgePerAppend  = 45 * time.Microsecond // read again
 	bridgePerBatch   = 40 * time.Microsecond
-	bridgeStandsBy   = 0.06
+	bridgeWaits      = 0.015 // for the partitions of others, which it looks at ten times a second
 	bridgePerDevice  = 3_000 // bytes: state, record, frame
 	flushesPerSecond = 10
 
@@ -33,7 +33,7 @@ const (
 	redisPerAppend  = 80 * time.Microsecond // the read included; half of it where there is always something to do
 	redisPerBatch   = 15 * time.Microsecond
 	redisPerHanding = 40 * time.Microsecond // a batch to an edge
-	redisPerStandBy = 0.02                  // cores for a bridge that owns nothing
+	redisPerWaiting = 0.005                 // cores for a bridge that waits for partitions of others
 	redisPerState   = 1_700                 // bytes of a device, without its trail
 	bytesOfFix      = 14.3
 	fixesOfTrail    = 512
@@ -42,7 +42,7 @@ const (
 	redisPerInlet   = 400 // bytes of a message until its owner has read it
 	partitionsOfBus = 16  // unless it is set
 	callsAlways     = 60  // a second, to renew leases and to wait for more
-	callsOfStandBy  = 210 // of a bridge that owns nothing
+	callsOfWaiting  = 3   // of a bridge that waits for partitions of others, besides the GETs of its looks
 
 	// An edge follows everything that changes, whoever looks at it. What somebody looks at is encoded once for all who have the same
 	// filter, and written to each of them once a tick, however much is in it.

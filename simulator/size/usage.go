@@ -38,7 +38,10 @@ type Load struct {
 func Expect(d Demand, s Shape) Usage {
 	f := flowOf(d, s)
 	devices, masters, edges := float64(d.Devices), float64(s.Redis), float64(s.Edges)
-	standing := float64(s.Bridges - 1) // one owns everything, see deploy/docs/capacity.md
+	waiting := 0.0 // bridges that wait for the partitions of others: all but one that is alone
+	if s.Bridges > 1 {
+		waiting = float64(s.Bridges)
+	}
 	var u Usage
 	u.Door = Load{
 		float64(s.Doors)*(doorAwake+doorPerMaster*(masters-1))*math.Min(1, f.messages/float64(s.Doors)/doorAwakeFrom) +
@@ -46,12 +49,12 @@ func Expect(d Demand, s Shape) Usage {
 		devices*doorPerDevice + float64(s.Doors)*processOverhead,
 	}
 	u.Bridge = Load{
-		bridgeAwake + bridgePerMaster*masters + standing*bridgeStandsBy +
+		float64(s.Bridges)*(bridgeAwake+bridgePerMaster*masters) + waiting*bridgeWaits +
 			f.messages*bridgePerMessage.Seconds() + f.appends*bridgePerAppend.Seconds() + f.batches*bridgePerBatch.Seconds(),
 		devices*bridgePerDevice + float64(s.Bridges)*processOverhead,
 	}
 	u.Redis = Load{
-		masters*redisAwake + standing*redisPerStandBy + f.messages*redisPerMessage.Seconds() + f.appends*redisPerAppend.Seconds() +
+		masters*redisAwake + waiting*redisPerWaiting + f.messages*redisPerMessage.Seconds() + f.appends*redisPerAppend.Seconds() +
 			f.batches*(redisPerBatch.Seconds()+edges*redisPerHanding.Seconds()),
 		devices*(redisPerState+float64(min(s.Fixes, fixesOfTrail))*bytesOfFix) + f.messages*redisPerInlet + f.log(),
 	}
@@ -67,7 +70,7 @@ func Expect(d Demand, s Shape) Usage {
 	if !d.Plain {
 		u.Out *= gzipOf
 	}
-	u.Calls = 2*f.appends + 2*f.batches + callsAlways + standing*callsOfStandBy
+	u.Calls = 2*f.appends + 2*f.batches + callsAlways + waiting*callsOfWaiting
 	return u
 }
 
