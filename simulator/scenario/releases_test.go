@@ -138,7 +138,7 @@ func TestADirectoryIsGoneOnWithByAnotherRelease(t *testing.T) {
 	}
 }
 
-// A directory with what the older release does not know is refused by it, which names the file, and is as it was for the newer one.
+// A directory with what the older release does not know is refused by it, which names the directory, and is as it was for the newer one.
 func TestAnOlderReleaseRefusesADirectoryWithWhatItDoesNotKnow(t *testing.T) {
 	for _, old := range strangers {
 		t.Run(old.name, func(t *testing.T) {
