@@ -46,7 +46,7 @@ func TestAGatewayGoesOnInRedis(t *testing.T) {
 	}
 	again.telemetry("north", "truck-17", `{"lat":48.4,"lon":2.3}`)
 	again.waitAsset("truck-17", has("lat", 48.4))
-	if r := again.request(http.MethodGet, "/api/assets/truck-17/trail"); strings.Count(string(r.body), "2.3") != 4 {
+	if r := again.request(http.MethodGet, "/api/assets/truck-17/trail"); strings.Count(string(r.body), "[2.3,") != 4 {
 		t.Errorf("the trail is %s", r.body)
 	}
 	if r := again.request(http.MethodGet, "/api/devices/van-1"); r.StatusCode != http.StatusOK {
