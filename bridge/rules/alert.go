@@ -97,9 +97,9 @@ func (r *rule) describe(a *devices.Asset, state AlertState) (text string, value 
 		return not + "offline", nil
 	case InFence:
 		if state == Cleared {
-			return placed[c.On].cleared + r.place, nil
+			return placed[c.On].cleared + r.placeFor(a.Fleet), nil
 		}
-		return placed[c.On].raised + r.place, nil
+		return placed[c.On].raised + r.placeFor(a.Fleet), nil
 	case Expression:
 		return not + cut(c.Expression, maxTextBytes), nil
 	}

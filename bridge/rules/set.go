@@ -33,9 +33,10 @@ type Set struct {
 // rule is a rule made ready.
 type rule struct {
 	Rule
-	version uint32 // another where the rule means something else
-	fence   int    // in Set.fences
-	place   string // what people call that fence
+	version uint32            // another where the rule means something else
+	fence   int               // in Set.fences
+	place   string            // what people call that fence
+	seenBy  []devices.FleetID // who may see it; empty: all
 	program *vm.Program
 	measure measure // of a threshold; its of is nil where it is about a metric
 	metric  string
@@ -99,7 +100,7 @@ func (s *Set) compile(given *Rule, fences []Fence, byID map[string]int) (rule, e
 		for i := range fences {
 			if fences[i].ID == given.When.Fence {
 				meaning = append(meaning, fences[i].Geometry)
-				r.place = cmp.Or(fences[i].Name, fences[i].ID)
+				r.place, r.seenBy = cmp.Or(fences[i].Name, fences[i].ID), fences[i].Fleets
 			}
 		}
 	case Expression:
@@ -141,6 +142,14 @@ func (s *Set) spread(named map[devices.FleetID]bool) {
 			}
 		}
 	}
+}
+
+// placeFor is what people of a fleet call the fence: its name is for those who may see it.
+func (r *rule) placeFor(fleet devices.FleetID) string {
+	if len(r.seenBy) > 0 && !slices.Contains(r.seenBy, fleet) {
+		return r.When.Fence
+	}
+	return r.place
 }
 
 // isAbout tells whether the rule is about devices of a fleet.

@@ -2,6 +2,7 @@ package rules
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/fleetcast/fleetcast/devices"
@@ -48,6 +49,13 @@ func TestAnAlertOfAFenceSaysItsName(t *testing.T) {
 		rule := mustRule(t, `{"id":"r"`+hold+`,"when":{"type":"fence","fence":"fence-3f","on":"`+string(on)+`"}}`)
 		if got := texts(t, mustFence(t, named), rule, path); !slices.Equal(got, want) {
 			t.Errorf("%s: %q, want %q", on, got, want)
+		}
+	}
+	entered := mustRule(t, `{"id":"r","when":{"type":"fence","fence":"fence-3f","on":"inside"}}`)
+	for fleets, want := range map[string]string{`["north"]`: "inside Central Depot", `["south","east"]`: "inside fence-3f"} {
+		fence := mustFence(t, strings.Replace(named, "{", `{"fleets":`+fleets+",", 1))
+		if got := texts(t, fence, entered, []move{{0, inside}}); !slices.Equal(got, []string{want}) {
+			t.Errorf("of a fence of %s a device of north says %q, want %q", fleets, got, want)
 		}
 	}
 	inDepot := mustRule(t, `{"id":"r","when":{"type":"fence","fence":"depot","on":"inside"}}`)
