@@ -53,10 +53,15 @@ export function Chart({ label, unit, times, values, title }: Props) {
   const digits = high - low < 1 ? 2 : high - low < 10 ? 1 : 0
   return (
     <figure className="chart" title={title}>
-      <figcaption><span>{label}</span><span ref={at} className="quiet" /><span className="quiet range">{number(low, digits)} – {number(high, digits)} {unit}</span></figcaption>
+      <figcaption><span>{label}</span><span ref={at} className="quiet" /><span className="quiet range">{rangeOf(number(low, digits), number(high, digits))} {unit}</span></figcaption>
       <div ref={box} />
     </figure>
   )
+}
+
+// What did not move is one number.
+function rangeOf(low: string, high: string): string {
+  return low === high ? low : `${low} – ${high}`
 }
 
 function spread(low: number, high: number): [number, number] {
