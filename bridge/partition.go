@@ -60,6 +60,7 @@ func (p *partition) run(ctx, hard context.Context) error {
 			return nil
 		case errors.Is(err, errGiven):
 			p.counters.add(countGiven)
+			p.log.Info("partition is given to another bridge")
 			continue
 		case errors.Is(err, bus.ErrClosed):
 			return fmt.Errorf("own partition %d: %w", p.id, err)

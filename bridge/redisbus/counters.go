@@ -20,7 +20,6 @@ const (
 	countPublishes  // parts of flushes with content
 	countBeats      // without
 	countFences     // publishes without an answer that were settled
-	countGiven      // leases that were given to a bridge that had fewer
 	countLost       // leases lost
 	countBehind     // of them, because the store was behind its owner
 	countInletStray // of them, because the inlet was not the one that was read
@@ -53,7 +52,7 @@ var reasonNames = [reasonCount]string{
 	countAppends: "appends", countEntries: "entries", countRepeated: "appends_repeated", countDisordered: "appends_disordered",
 	countFull: "appends_full", countTooLarge: "appends_too_large",
 	countOwned: "owned", countNewEpochs: "new_epochs", countPublishes: "publishes", countBeats: "beats", countFences: "fences",
-	countGiven: "given", countLost: "lost", countBehind: "lost_behind", countInletStray: "lost_inlet",
+	countLost: "lost", countBehind: "lost_behind", countInletStray: "lost_inlet",
 	countTrailsOver: "trails_over",
 	countSubscribed: "subscribed", countBroken: "subscription_error", countUnsubscribed: "subscription_moved",
 	countSilent: "subscription_silent", countOverrun: "messages_overrun", countLoads: "loads", countGapsFilled: "gaps_filled",

@@ -23,7 +23,8 @@ type lease struct {
 	holder    string
 	ended     chan struct{} // closed when the lease is over, see why
 	wanted    chan struct{} // closed when another bridge is to have the partition
-	published atomic.Bool   // at least once: the owner can go on with what it found
+	taken     atomic.Bool   // the owner took the state
+	published atomic.Bool   // and published at least once: it can go on with what it found
 
 	records []bus.Record // until State
 	config  uint64       // as of Own
@@ -146,6 +147,7 @@ func (l *lease) Events(ctx context.Context) ([]bus.VersionedEvent, bus.Position,
 // State implements bus.Lease. The records were read by Own; they are let go as they are given.
 func (l *lease) State() iter.Seq[bus.Record] {
 	return func(yield func(bus.Record) bool) {
+		l.taken.Store(true)
 		records := l.records
 		l.records = nil
 		for i := range records {
@@ -290,7 +292,7 @@ func (l *lease) Release(ctx context.Context) error {
 	select {
 	case <-l.wanted:
 	default:
-		if !l.published.Load() {
+		if l.taken.Load() && !l.published.Load() {
 			l.b.share.failed()
 		}
 		l.b.share.leave(ctx)

@@ -78,7 +78,5 @@ func (s *share) giveUp(holders map[int]string, now time.Time) {
 	s.b.mu.Unlock()
 	if last != nil && last.give() {
 		s.moved, s.movedAt = last.partition, now
-		s.b.counters.add(countGiven)
-		s.b.opts.Logger.Info("a partition is given to another bridge", "partition", last.partition)
 	}
 }

@@ -320,3 +320,38 @@ func TestBridgesShareThePartitionsAsTheyComeAndGo(t *testing.T) {
 	}
 	c.until(map[string]int{"two": 6})
 }
+
+func TestOnlyWhoTookAStateAndCouldNotGoOnIsPassedOver(t *testing.T) {
+	s := startServer(t)
+	b := open(t, s.url())
+	unable := func() bool {
+		b.share.mu.Lock()
+		defer b.share.mu.Unlock()
+		return !b.share.unable.IsZero()
+	}
+	for _, c := range []struct {
+		what string
+		do   func(l bus.Lease)
+		want bool
+	}{
+		{"a lease that nobody used", func(bus.Lease) {}, false},
+		{"one that was published", func(l bus.Lease) {
+			for range l.State() { // there may be some
+			}
+			publish(t, l, change(fleetIn(0, 1), 1, "a"))
+		}, false},
+		{"a state that was taken and not gone on with", func(l bus.Lease) {
+			for range l.State() {
+			}
+		}, true},
+	} {
+		l := own(t, b, 0)
+		c.do(l)
+		if err := l.Release(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if unable() != c.want {
+			t.Errorf("after %s the bridge is passed over: %v", c.what, unable())
+		}
+	}
+}
