@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"net"
 	"net/http"
@@ -130,4 +131,26 @@ func ask(ctx context.Context, url string, header http.Header) (int, http.Header,
 	}
 	defer response.Body.Close()
 	return response.StatusCode, response.Header, nil
+}
+
+// getText reads a page.
+func getText(ctx context.Context, url string) (string, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return "", fmt.Errorf("ask server: %w", err)
+	}
+	client := http.Client{Timeout: startTimeout, Transport: &http.Transport{DisableKeepAlives: true}}
+	response, err := client.Do(request)
+	if err != nil {
+		return "", fmt.Errorf("ask server: %w", err)
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		return "", fmt.Errorf("ask server for %s: %w: %d", url, errStatus, response.StatusCode)
+	}
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		return "", fmt.Errorf("ask server: %w", err)
+	}
+	return string(text), nil
 }

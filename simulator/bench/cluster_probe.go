@@ -3,8 +3,6 @@ package bench
 import (
 	"context"
 	"fmt"
-	"io"
-	"net/http"
 	"os"
 	"strconv"
 	"strings"
@@ -177,25 +175,4 @@ func (s *stretch) commands() map[string]float64 {
 		}
 	}
 	return all
-}
-
-func getText(ctx context.Context, url string) (string, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	if err != nil {
-		return "", fmt.Errorf("ask server: %w", err)
-	}
-	client := http.Client{Timeout: startTimeout, Transport: &http.Transport{DisableKeepAlives: true}}
-	response, err := client.Do(request)
-	if err != nil {
-		return "", fmt.Errorf("ask server: %w", err)
-	}
-	defer response.Body.Close()
-	if response.StatusCode != http.StatusOK {
-		return "", fmt.Errorf("ask server for %s: %w: %d", url, errStatus, response.StatusCode)
-	}
-	text, err := io.ReadAll(response.Body)
-	if err != nil {
-		return "", fmt.Errorf("ask server: %w", err)
-	}
-	return string(text), nil
 }
