@@ -45,8 +45,8 @@ type standing struct {
 }
 
 // Own implements bus.Owner. While the store does not answer it waits, as it does while another owns the partition. A
-// partition that was released moves at once within a process and in a tenth of a second between processes; one whose
-// owner is gone moves after LeaseTTL and half of it again.
+// partition that was released moves in a tenth of a second to a bridge that has the fewest, and to another where none such
+// took it within a second; one whose owner is gone moves after LeaseTTL and half of it again.
 func (b *Bus) Own(ctx context.Context, partition int) (bus.Lease, error) {
 	if err := b.check(ctx, partition); err != nil {
 		return nil, err
