@@ -40,6 +40,9 @@ type Sink interface {
 	Owned(partition int, at bus.Position, kept []bus.VersionedEvent)
 	// Published tells of events that were committed, and where the partition stands then. The slice is the sink's.
 	Published(partition int, at bus.Position, events []bus.Event)
+	// Erased tells of devices whose events of before nobody is to hear of any more. It comes before the events that were
+	// committed with it.
+	Erased(partition int, devices []devices.DeviceID)
 	// Lost tells that the partition is owned no more.
 	Lost(partition int)
 }

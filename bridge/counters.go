@@ -11,6 +11,7 @@ const (
 	countConnections                // connection events applied
 	countStatuses                   // status reports applied
 	countRemovals                   // devices removed
+	countErased                     // erasures of a device: of all that is held of it, where there is anything
 	countFlushes                    // publishes with content
 	countBeats                      // publishes without
 	countAssets                     // assets published: one a device and flush
@@ -95,7 +96,7 @@ const (
 )
 
 var reasonNames = [reasonCount]string{
-	countReadings: "readings", countConnections: "connections", countStatuses: "statuses", countRemovals: "removals",
+	countReadings: "readings", countConnections: "connections", countStatuses: "statuses", countRemovals: "removals", countErased: "erased",
 	countFlushes: "flushes", countBeats: "beats", countAssets: "assets", countOwned: "owned", countGiven: "given", countFixes: "trail_fixes",
 	countRaised: "alerts_raised", countAcknowledged: "alerts_acknowledged", countCleared: "alerts_cleared",
 	countHistory: "history", reasonHistoryDropped: "history_dropped", reasonHistoryError: "history_error",

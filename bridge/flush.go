@@ -8,7 +8,7 @@ import (
 // isPending tells whether there is something to publish: a change, or entries that were looked at and can leave the
 // inlet.
 func (s *state) isPending() bool {
-	return len(s.dirty) > 0 || len(s.dirtyGone) > 0 || len(s.judging.events) > 0 || s.applied > s.published || len(s.commands.dirty) > 0
+	return len(s.dirty) > 0 || len(s.dirtyGone) > 0 || len(s.judging.events) > 0 || s.applied > s.published || len(s.commands.dirty) > 0 || len(s.erased) > 0
 }
 
 // makeFlush collects everything that changed since the last flush that was committed. The flush is valid until the next
@@ -19,6 +19,7 @@ func (s *state) makeFlush(now int64) *bus.Flush {
 	clear(f.Changes) // lets go of the bytes of the last flush
 	f.Changes = f.Changes[:0]
 	f.Events = append(f.Events[:0], s.judging.events...)
+	f.Erased = s.erased
 	f.Trails = s.closedTrails(f.Trails)
 	// Removals first, so that a device that moved is not taken off a dashboard after it came, and so that a bus that
 	// commits a large flush in parts has the removal whenever it has what followed.
@@ -58,7 +59,7 @@ func (s *state) committed() {
 	clear(s.closed)
 	clear(s.judging.events)
 	s.judging.events = s.judging.events[:0]
-	s.closed = s.closed[:0]
+	s.closed, s.erased = s.closed[:0], nil // the bus keeps what it was given
 	s.dirty, s.dirtyGone = s.dirty[:0], s.dirtyGone[:0]
 }
 

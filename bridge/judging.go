@@ -237,7 +237,7 @@ func (s *state) ripen(d *device) {
 	}
 }
 
-// isFull tells whether a flush must come before anything else is applied.
+// isFull tells whether there are so many events that they are not gathered further.
 func (j *judging) isFull() bool { return len(j.events) >= maxPendingEvents }
 
 // judgeTime judges what the passing of time and changed rules say, where the inlet is read to its end.

@@ -153,7 +153,7 @@ func (o *ownership) passTime(now time.Time, caughtUp bool) {
 
 // unlessFull has nothing more applied while there is much to tell, so that what fails to be published stays bounded.
 func (o *ownership) unlessFull(entries <-chan []bus.Entry) <-chan []bus.Entry {
-	if o.state.judging.isFull() {
+	if o.state.isFull() {
 		return nil
 	}
 	return entries
@@ -223,7 +223,7 @@ func (o *ownership) wake() time.Time {
 	if !o.flushAt.IsZero() && o.flushAt.Before(at) {
 		at = o.flushAt
 	}
-	if o.state.judging.isFull() {
+	if o.state.isFull() {
 		at = time.Now()
 	}
 	if !o.retryAt.IsZero() {
@@ -253,7 +253,7 @@ func (o *ownership) isDue(now time.Time) bool {
 	switch {
 	case !o.retryAt.IsZero():
 		return !now.Before(o.retryAt)
-	case !o.flushAt.IsZero() && !now.Before(o.flushAt), o.state.judging.isFull():
+	case !o.flushAt.IsZero() && !now.Before(o.flushAt), o.state.isFull():
 		return true
 	default:
 		return !now.Before(o.beatAt())
@@ -292,7 +292,7 @@ func (o *ownership) flush(hard context.Context) error {
 		}
 		return err
 	}
-	if len(f.Changes)+len(f.Events) > 0 {
+	if f.HasContent() {
 		o.counters.add(countFlushes)
 		o.counters[countAssets].Add(uint64(len(f.Changes)))
 	} else {
@@ -321,6 +321,9 @@ func (o *ownership) publish(ctx context.Context, f *bus.Flush) error {
 		return fmt.Errorf("publish flush: %w", err)
 	}
 	o.offset.Store(at.Offset)
+	if o.opts.Sink != nil && len(f.Erased) > 0 {
+		o.opts.Sink.Erased(o.id, f.Erased)
+	}
 	if o.opts.Sink != nil && len(f.Events) > 0 {
 		o.opts.Sink.Published(o.id, at, slices.Clone(f.Events))
 	}

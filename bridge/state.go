@@ -50,7 +50,8 @@ type state struct {
 	rules         map[devices.FleetID]*hygiene // of the fleets that were heard since a setting changed
 	rulesRevision uint64
 
-	judging judging // what the rules say
+	judging judging            // what the rules say
+	erased  []devices.DeviceID // since the last publish
 
 	// Reused from flush to flush.
 	flush   bus.Flush
@@ -194,6 +195,9 @@ func (s *state) apply(e *bus.Entry, now time.Duration) {
 	case bus.KindRemoval:
 		s.remove(e)
 		return
+	case bus.KindErasure:
+		s.erase(e)
+		return
 	case bus.KindCommand:
 		s.applyCommand(e)
 		return
@@ -223,7 +227,7 @@ func (s *state) apply(e *bus.Entry, now time.Duration) {
 		s.judge(d, rules.ByStatus, e.Time)
 	case bus.KindAcknowledgement:
 		s.acknowledge(d, e)
-	case bus.KindRemoval, bus.KindCommand, bus.KindCommandState: // were handled above, with the device that they may not find
+	case bus.KindRemoval, bus.KindErasure, bus.KindCommand, bus.KindCommandState: // were handled above, with the device that they may not find
 	}
 }
 
@@ -237,7 +241,7 @@ func isSound(e *bus.Entry) bool {
 		return e.Command != nil && !e.Device.IsZero() && !e.Fleet.IsZero()
 	case bus.KindCommandState:
 		return e.Report != nil && !e.Device.IsZero() && !e.Fleet.IsZero()
-	case bus.KindConnection, bus.KindStatus, bus.KindRemoval:
+	case bus.KindConnection, bus.KindStatus, bus.KindRemoval, bus.KindErasure:
 		return !e.Device.IsZero() && !e.Fleet.IsZero()
 	default:
 		return false

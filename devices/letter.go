@@ -19,6 +19,12 @@ type DeadLetter struct {
 	Bytes   int    `json:"bytes"`             // of the whole payload
 }
 
+// IsOf tells whether the letter came from a device or speaks for it, as far as its sender said who it is.
+func (l *DeadLetter) IsOf(device DeviceID) bool {
+	id := device.String()
+	return l.Device == id || l.Client == id || l.Account == id
+}
+
 // AppendJSON appends the letter as people see it: the payload as text where it is some, else in base64.
 func (l *DeadLetter) AppendJSON(dst []byte) []byte {
 	dst = strconv.AppendInt(append(dst, `{"at":`...), l.At, 10)

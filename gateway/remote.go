@@ -6,7 +6,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -21,9 +20,9 @@ import (
 	"github.com/fleetcast/fleetcast/gateway/app"
 )
 
-// remoteTimeout bounds a command's request; an import takes longer.
+// remoteTimeout bounds a command's request: longer than the gateway takes for any but an import.
 const (
-	remoteTimeout = 30 * time.Second
+	remoteTimeout = time.Minute
 	importTimeout = 6 * time.Minute
 	// maxAnswer bounds what is read of an answer that is shown as a whole.
 	maxAnswer = 16 << 20
@@ -138,12 +137,6 @@ type refusedError struct {
 }
 
 func (e *refusedError) Error() string { return e.text }
-
-// isMissing tells whether the gateway has no such thing.
-func isMissing(err error) bool {
-	refused, ok := errors.AsType[*refusedError](err)
-	return ok && refused.status == http.StatusNotFound
-}
 
 // call sends v as JSON, where there is one, and decodes the answer into out, where there is one.
 func (r *remote) call(ctx context.Context, method, path string, query url.Values, v, out any) error {

@@ -107,7 +107,13 @@ type Flush struct {
 	Commands []CommandRow
 	// Traces go on with the batch, at most MaxTraces of them; nothing keeps them.
 	Traces []Traced
+	// Erased are devices, at most MaxErased, of which the partition is to keep no event of before; a flush that has any moves
+	// the offset. Changes and Commands say what becomes of the rest: a removal and rows that are forgotten.
+	Erased []devices.DeviceID
 }
+
+// HasContent tells whether the flush moves the offset.
+func (f *Flush) HasContent() bool { return len(f.Changes)+len(f.Events)+len(f.Erased) > 0 }
 
 // Traced is a span that goes on with what is told of a device.
 type Traced struct {
@@ -190,11 +196,12 @@ type Batch struct {
 	Floor     Floor
 	Changes   []Change
 	Events    []Event
-	Traces    []Traced // nearly always none
+	Traces    []Traced           // nearly always none
+	Erased    []devices.DeviceID // whose events of before are no longer kept; nearly always none
 }
 
 // IsBeat tells whether the batch has no content and so no offset of its own.
-func (b *Batch) IsBeat() bool { return len(b.Changes) == 0 && len(b.Events) == 0 }
+func (b *Batch) IsBeat() bool { return len(b.Changes)+len(b.Events)+len(b.Erased) == 0 }
 
 // Floor says how far back a resume can be answered: an older position needs a reset.
 type Floor struct {

@@ -54,7 +54,7 @@ func (e *Entry) Check() error {
 		return e.Command.check()
 	case KindCommandState:
 		return e.Report.check()
-	case KindConnection, KindRemoval:
+	case KindConnection, KindRemoval, KindErasure:
 		return nil
 	case KindAcknowledgement:
 		return checkAcknowledgement(e.Acknowledgement)

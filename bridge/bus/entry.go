@@ -40,6 +40,10 @@ const (
 	KindCommandState EntryKind = 6
 
 	KindAcknowledgement EntryKind = 7 // a person has seen an alert of the device
+
+	// KindErasure: nothing is to be kept of the device in the partition, whatever fleet of it the entry names. What there is
+	// of it in others is theirs, and each gets an entry of its own.
+	KindErasure EntryKind = 8
 )
 
 // Connection is a connection event. A device is online while at least one connection of it is up.

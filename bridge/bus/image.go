@@ -145,7 +145,7 @@ func (m *Memory) ReplayFlush(partition int, f *Flush, now int64, at Position) er
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	want := p.state.position
-	if len(f.Changes)+len(f.Events) > 0 {
+	if f.HasContent() {
 		want.Offset++
 	}
 	if at != want || f.Consumed > p.inlet.last {

@@ -130,6 +130,9 @@ func (p *partition) admitFlush(l *memoryLease, f *Flush) error {
 	if err := p.checkEvents(f.Events); err != nil {
 		return err
 	}
+	if err := f.CheckErased(); err != nil {
+		return err
+	}
 	return p.checkCommands(f.Commands)
 }
 

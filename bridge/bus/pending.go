@@ -108,14 +108,11 @@ func (p *Pending) admitFlush() error {
 	}
 	part.pendingFlush = true
 	p.Position = part.state.position
-	if p.HasContent() {
+	if p.Flush.HasContent() {
 		p.Position.Offset++
 	}
 	return nil
 }
-
-// HasContent tells whether the flush moves the offset.
-func (p *Pending) HasContent() bool { return len(p.Flush.Changes)+len(p.Flush.Events) > 0 }
 
 // Moves tells whether there is anything to keep: a beat that consumes nothing, and an Append of which every share was
 // there already, change nothing that a restart must know. It holds between Admit and Apply.
@@ -124,7 +121,7 @@ func (p *Pending) Moves() bool {
 		part := p.memory.partitions[p.Partition]
 		part.mu.Lock()
 		defer part.mu.Unlock()
-		return p.HasContent() || len(p.Flush.Trails) > 0 || len(p.Flush.Commands) > 0 || p.Flush.Consumed > part.inlet.consumed || p.Flush.Config > part.state.config
+		return p.Flush.HasContent() || len(p.Flush.Trails) > 0 || len(p.Flush.Commands) > 0 || p.Flush.Consumed > part.inlet.consumed || p.Flush.Config > part.state.config
 	}
 	for i := range p.Shares {
 		if p.Shares[i].Fresh {
@@ -233,7 +230,7 @@ func (p *partition) checkFlush(l *memoryLease, f *Flush, at *Position) error {
 		return err
 	}
 	*at = p.state.position
-	if len(f.Changes)+len(f.Events) > 0 {
+	if f.HasContent() {
 		at.Offset++
 	}
 	return nil

@@ -47,7 +47,7 @@ func (s *state) has(c *Change) bool {
 // apply moves the state by a flush and returns what those who watch are told; the partition fills in the rest. The one
 // allocation that grows with the flush is the batch's slice of changes: per device and per feed there is none.
 func (s *state) apply(f *Flush, now int64) *Batch {
-	if len(f.Changes)+len(f.Events) > 0 {
+	if f.HasContent() {
 		s.position.Offset++
 	}
 	s.time = f.Time
@@ -57,6 +57,8 @@ func (s *state) apply(f *Flush, now int64) *Batch {
 	}
 	s.commands.apply(f.Commands)
 	b := &Batch{Position: s.position, Time: f.Time, Traces: f.Traces}
+	b.Erased = append(b.Erased, f.Erased...)
+	s.events = WithoutErased(s.events, f.Erased)
 	if len(f.Changes) > 0 {
 		b.Changes = make([]Change, len(f.Changes))
 	}

@@ -47,6 +47,10 @@ const (
 	tracedEntryVersion   = 0x03
 	tracedBatchVersion   = 0x03
 	tracedCommandVersion = 0x02
+
+	// erasedBatchVersion is that of a batch that erases devices: their number and each stands after the tag, and then, as
+	// behind what is traced, the version that it would have without.
+	erasedBatchVersion = 0x04
 )
 
 // Flags of a change.
@@ -110,7 +114,7 @@ func AppendEntry(dst []byte, e *Entry) []byte {
 		return appendOrder(dst, e.Command)
 	case KindCommandState:
 		return appendReport(dst, e.Report)
-	case KindRemoval: // has no body
+	case KindRemoval, KindErasure: // have no body
 	}
 	return dst
 }
@@ -148,7 +152,7 @@ func DecodeEntry(b []byte) (Entry, error) {
 		e.Command = r.order()
 	case KindCommandState:
 		e.Report = r.report()
-	case KindRemoval:
+	case KindRemoval, KindErasure:
 	default:
 		r.fail(ErrWireKind, "entry")
 	}
@@ -173,10 +177,16 @@ func AppendBatch(dst []byte, b *Batch) []byte {
 			version = notedVersion
 		}
 	}
+	version |= tagBatch
+	if len(b.Erased) > 0 {
+		dst = appendErased(append(dst, tagBatch|erasedBatchVersion), b.Erased)
+		version &= versionMask
+	}
 	if len(b.Traces) > 0 {
-		dst = append(appendTraces(append(dst, tagBatch|tracedBatchVersion), b.Traces), version)
+		dst = append(dst, tracedBatchVersion|version&^versionMask)
+		dst = append(appendTraces(dst, b.Traces), version&versionMask)
 	} else {
-		dst = append(dst, tagBatch|version)
+		dst = append(dst, version)
 	}
 	dst = binary.AppendUvarint(dst, uint64(b.Partition))
 	dst = binary.LittleEndian.AppendUint64(dst, uint64(b.Position.Epoch))
@@ -205,8 +215,12 @@ func AppendBatch(dst []byte, b *Batch) []byte {
 // DecodeBatch reads what AppendBatch wrote. The batch shares no memory with b, and no two frames share one allocation:
 // an edge keeps each until its device changes, and a quiet device must not keep a whole batch alive.
 func DecodeBatch(b []byte) (Batch, error) {
-	r := openWireUpTo(b, tagBatch, tracedBatchVersion)
+	r := openWireUpTo(b, tagBatch, erasedBatchVersion)
 	var out Batch
+	if r.version == erasedBatchVersion {
+		out.Erased = r.erased()
+		r.within(tracedBatchVersion)
+	}
 	if r.version == tracedBatchVersion {
 		out.Traces = r.traces()
 		r.within(notedVersion)

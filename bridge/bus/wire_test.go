@@ -230,7 +230,7 @@ func TestDecodersRefuseWhatTheyDoNotKnow(t *testing.T) {
 		{"a value of unknown kind", decodeEntry, `11 01 0161 0162 00 00 00 01 0178 04`, ErrWireMalformed},
 		{"too many metrics", decodeEntry, `11 01 0161 0162 00 00 00 8102` + strings.Repeat("0000", 257), ErrWireMalformed},
 		{"a metric's name that is too long", decodeEntry, `11 01 0161 0162 00 00 00 01 41` + strings.Repeat("61", 65) + `00`, ErrWireMalformed},
-		{"a later batch", decodeBatch, `24`, ErrWireVersion},
+		{"a later batch", decodeBatch, `25`, ErrWireVersion},
 		{"a partition beyond all", decodeBatch, `21 8008 0000000000000000 00 00 00 00 00 00 00`, ErrWireMalformed},
 		{"more changes than bytes", decodeBatch, batch + `02 01 0161 00`, ErrWireMalformed},
 		{"a first change that has the fleet of the one before", decodeBatch, batch + `01 05 0161 00`, ErrWireMalformed},
@@ -388,7 +388,7 @@ func FuzzEntryRoundTrip(f *testing.F) {
 			e.Command = &CommandOrder{ID: devices.CommandIDFor(name, text, e.Device), Name: name, Params: []byte(text), At: at, TTL: int64(k), By: text}
 		case KindCommandState:
 			e.Report = &CommandReport{ID: devices.CommandIDFor(name, text, e.Device), State: devices.CommandState(valueKind), Result: []byte(text), Error: name, Unconfirmed: has > 0}
-		case KindRemoval:
+		case KindRemoval, KindErasure:
 		}
 		if e.Check() != nil {
 			return

@@ -222,7 +222,7 @@ func encodeFlush(b []byte, p *bus.Pending) []byte {
 	// The batch is last: its length need not be written. The number of records is that of its changes.
 	at := len(b)
 	b = bus.AppendBatch(b, &bus.Batch{
-		Partition: p.Partition, Position: p.Position, Time: f.Time, Changes: f.Changes, Events: f.Events,
+		Partition: p.Partition, Position: p.Position, Time: f.Time, Changes: f.Changes, Events: f.Events, Erased: f.Erased,
 	})
 	return binary.LittleEndian.AppendUint32(b, uint32(at))
 }
@@ -310,7 +310,7 @@ func replayFlush(m *bus.Memory, kind byte, body []byte) error {
 		return err
 	}
 	p := parser{left: blob[:at]}
-	f := bus.Flush{Consumed: bus.EntryID(p.uvarint()), Time: batch.Time, Changes: batch.Changes, Events: batch.Events}
+	f := bus.Flush{Consumed: bus.EntryID(p.uvarint()), Time: batch.Time, Changes: batch.Changes, Events: batch.Events, Erased: batch.Erased}
 	for i := range f.Changes {
 		f.Changes[i].Record = append([]byte(nil), p.bytes()...)
 	}

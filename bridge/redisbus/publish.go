@@ -43,13 +43,14 @@ func (l *lease) Publish(ctx context.Context, f *bus.Flush) (bus.Position, error)
 		}
 	}
 	// Trails come first: the record of a device has only what is not in a block that was closed before.
-	rest := newRemainder(f)
+	rest, erased := newRemainder(f), f.Erased
 	for trails, commands := f.Trails, f.Commands; ; {
-		part := bus.Flush{Time: f.Time}
+		part := bus.Flush{Time: f.Time, Erased: erased}
+		erased = nil // with the first: an event of later ones is one of after
 		part.Trails, trails = cutTrails(trails)
 		last := len(trails) == 0 && rest.cut(&part)
 		if last {
-			part.Commands, commands = cutCommands(commands, len(part.Changes)+len(part.Events) == 0)
+			part.Commands, commands = cutCommands(commands, !part.HasContent())
 			last = len(commands) == 0
 		}
 		if last {
@@ -72,9 +73,13 @@ func (l *lease) commit(ctx context.Context, part *bus.Flush, at chunkMark) error
 	call := randomName()
 	now := time.Now()
 	check := now.Sub(l.checked) >= checkRunEvery
-	args := l.publishArgs(part, at, call, check)
+	erased, err := l.eventsOf(ctx, part.Erased)
+	if err != nil {
+		return err
+	}
+	args := l.publishArgs(part, at, erased, call, check)
 	var answer any
-	err := l.b.call(ctx, "publish", func(ctx context.Context) (err error) {
+	err = l.b.call(ctx, "publish", func(ctx context.Context) (err error) {
 		if why := l.err(); why != nil {
 			return why
 		}
@@ -83,7 +88,7 @@ func (l *lease) commit(ctx context.Context, part *bus.Flush, at chunkMark) error
 		return err
 	})
 	l.encoding.letGo()
-	content := len(part.Changes)+len(part.Events) > 0
+	content := part.HasContent()
 	if err != nil {
 		if !errors.Is(err, bus.ErrLost) && !errors.Is(err, bus.ErrClosed) {
 			l.doubt = &doubt{call: call, content: content, fence: randomName()}
@@ -178,6 +183,9 @@ func (l *lease) checkFlush(f *bus.Flush) error {
 		if !l.isHere(c.Fleet) {
 			return devices.Errorf(devices.Invalid, "change", "is of a fleet in another partition")
 		}
+	}
+	if err := f.CheckErased(); err != nil {
+		return err
 	}
 	if err := l.checkTrails(f.Trails); err != nil {
 		return err

@@ -33,14 +33,14 @@ func (e *encoding) letGo() {
 
 // publishArgs are the arguments of scripts/publish.lua, in its order. The values of live devices stand in rows of
 // field and value, so that the script can hand them to HSET without touching each.
-func (l *lease) publishArgs(part *bus.Flush, at chunkMark, call string, checkRun bool) []any {
+func (l *lease) publishArgs(part *bus.Flush, at chunkMark, erased, call string, checkRun bool) []any {
 	e, o := &l.encoding, &l.b.opts
 	next := l.at.position
-	content := len(part.Changes)+len(part.Events) > 0
+	content := part.HasContent()
 	if content {
 		next.Offset++
 	}
-	batch := bus.Batch{Partition: l.partition, Position: next, Time: part.Time, Changes: part.Changes, Events: part.Events, Traces: part.Traces}
+	batch := bus.Batch{Partition: l.partition, Position: next, Time: part.Time, Changes: part.Changes, Events: part.Events, Traces: part.Traces, Erased: part.Erased}
 	live, gone := e.sort(part.Changes)
 	e.args = append(e.args[:0],
 		l.holder, o.LeaseTTL.Milliseconds(), formatEpoch(next.Epoch), l.at.n, l.at.call, call, newEpoch(),
@@ -56,6 +56,7 @@ func (l *lease) publishArgs(part *bus.Flush, at chunkMark, call string, checkRun
 		e.args = append(e.args, e.encode(func(dst []byte) []byte { return bus.AppendBatch(dst, &one) }))
 	}
 	e.appendTrails(part.Trails)
+	e.args = append(e.args, erased)
 	e.appendCommands(part.Commands)
 	e.args = append(e.args, len(part.Commands), part.Config) // the last two
 	return e.args

@@ -28,6 +28,7 @@ func (t *table) apply(m *message) {
 		return
 	}
 	t.call = m.call
+	t.events = bus.WithoutErased(t.events, b.Erased)
 	for i := range b.Changes {
 		t.put(bus.Versioned{Change: b.Changes[i], Offset: b.Position.Offset})
 	}

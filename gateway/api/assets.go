@@ -93,14 +93,14 @@ func (a *API) removeAsset(w http.ResponseWriter, r *http.Request, c *devices.Cal
 
 // append gives the entry to the inlet. One at a time: the bus takes an Append whose number is not above the last for one
 // that it has. Who waits gives up with ctx.
-func (a *API) append(ctx context.Context, e bus.Entry) error {
+func (a *API) append(ctx context.Context, entries ...bus.Entry) error {
 	select {
 	case a.appending <- struct{}{}:
 		defer func() { <-a.appending }()
 	case <-ctx.Done():
 		return busAway(ctx.Err())
 	}
-	err := a.options.Inlet.Append(ctx, bus.Append{Door: a.door, Seq: a.seq.Add(1), Entries: []bus.Entry{e}})
+	err := a.options.Inlet.Append(ctx, bus.Append{Door: a.door, Seq: a.seq.Add(1), Entries: entries})
 	if err != nil && devices.KindOf(err) == devices.Internal {
 		return busAway(err)
 	}

@@ -16,6 +16,8 @@ type configStore struct {
 	config.Store
 	stats func() ConfigStats
 	file  *embedded.Store // nil where it is not in a file
+	// forget writes anew what still has records that were changed or deleted; nil where nothing has.
+	forget func(context.Context) error
 }
 
 // ConfigStats are the counters of the store of what people configure.
@@ -35,7 +37,7 @@ func openConfig(ctx context.Context, o *Options, log *slog.Logger) (*configStore
 			return nil, err
 		}
 		stats := func() ConfigStats { st := s.Stats(); return ConfigStats{Kind: "redis", Redis: &st} }
-		return &configStore{Store: s, stats: stats}, nil
+		return &configStore{Store: s, stats: stats, forget: s.Shorten}, nil
 	case o.keepsNothing():
 		s := config.NewMemory(config.MemoryOptions{})
 		stats := func() ConfigStats { st := s.Stats(); return ConfigStats{Kind: "memory", Memory: &st} }
@@ -46,7 +48,7 @@ func openConfig(ctx context.Context, o *Options, log *slog.Logger) (*configStore
 			return nil, err
 		}
 		stats := func() ConfigStats { st := s.Stats(); return ConfigStats{Kind: "file", File: &st} }
-		return &configStore{Store: s, stats: stats, file: s}, nil
+		return &configStore{Store: s, stats: stats, file: s, forget: s.Compact}, nil
 	}
 }
 

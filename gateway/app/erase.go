@@ -9,7 +9,15 @@ import (
 )
 
 // erasing is what this process reaches of what a device said, and what it does not.
-func (p *parts) erasing() (e api.Erasing) {
+func (p *parts) erasing() api.Erasing {
+	e := api.Erasing{
+		Partitions: p.store.Partitions(),
+		Follow:     func(id devices.DeviceID) api.Erasure { return p.hub.FollowErasure(id) },
+		Configured: p.forget,
+	}
+	if p.dead != nil {
+		e.Letters = p.dead.Erase
+	}
 	if disk := p.store.disk; disk != nil {
 		e.Compact = func(ctx context.Context) error { return compact(ctx, disk) }
 	}

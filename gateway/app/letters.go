@@ -18,6 +18,7 @@ const shareLetters = time.Second
 type sharedLetters interface {
 	KeepLetters(ctx context.Context, letters []devices.DeadLetter) error
 	Letters(ctx context.Context, reasons []string) ([]devices.DeadLetter, error)
+	EraseLetters(ctx context.Context, device devices.DeviceID, reasons []string) error
 }
 
 // deadLetters is where people look at them. A single process keeps those of its door in memory, and they end with it; with
@@ -47,6 +48,18 @@ func (d *deadLetters) Letters(ctx context.Context, reasons []string) ([]devices.
 		}
 	}
 	return out, nil
+}
+
+// Erase drops what came from a device or for it. Another door has its own in memory until newer ones take their place, and
+// shows them only while the store is away.
+func (d *deadLetters) Erase(ctx context.Context, device devices.DeviceID) error {
+	if d.door != nil {
+		d.door.EraseLetters(device)
+	}
+	if d.shared == nil {
+		return nil
+	}
+	return d.shared.EraseLetters(ctx, device, d.Reasons())
 }
 
 // Run shares what the door has kept, until ctx ends. What could not be shared is tried again while the door has it.

@@ -120,6 +120,7 @@ type known struct {
 	audit   *audit.Log
 	repeats *api.Repeats
 	tracer  *trace.Tracer
+	forget  func(context.Context) error // as configStore's
 }
 
 // auditLog is where an edge keeps who did what; nil in other processes.

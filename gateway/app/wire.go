@@ -13,6 +13,7 @@ import (
 	"github.com/fleetcast/fleetcast/bridge"
 	"github.com/fleetcast/fleetcast/bridge/bus"
 	"github.com/fleetcast/fleetcast/bridge/dialect"
+	"github.com/fleetcast/fleetcast/devices"
 	"github.com/fleetcast/fleetcast/devices/registry"
 	"github.com/fleetcast/fleetcast/devices/rulebook"
 	"github.com/fleetcast/fleetcast/devices/trace"
@@ -56,6 +57,8 @@ type parts struct {
 	audit   *audit.Log    // nil in a process that is no edge
 	tracer  *trace.Tracer // nil: nothing is traced
 	orders  *commands     // nil in a process that is a bridge alone
+
+	forget func(context.Context) error // as configStore's
 }
 
 // A door takes in what devices say: the embedded broker, or the consumer of another.
@@ -65,6 +68,7 @@ type door interface {
 	Ready() error
 	Stats() mqttin.Stats
 	Letters(number uint64, reason string) []mqttin.Letter
+	EraseLetters(device devices.DeviceID)
 }
 
 // wire makes the parts and ties them together. It starts nothing. This is the path of a message:
@@ -78,7 +82,7 @@ type door interface {
 //
 // The bus is the only thing that the three roles share: with one in Redis each of them may be another process, or several.
 func wire(o *Options, s *store, who known, log *slog.Logger, stats func() Stats) (*parts, error) {
-	p := &parts{store: s, people: who.people, rules: who.rules, hooks: who.hooks, viewers: who.viewers, audit: who.audit, repeats: who.repeats, tracer: who.tracer}
+	p := &parts{store: s, people: who.people, rules: who.rules, hooks: who.hooks, viewers: who.viewers, audit: who.audit, repeats: who.repeats, tracer: who.tracer, forget: who.forget}
 	if who.people != nil {
 		p.auth = authenticator{who.people}
 	}
@@ -278,7 +282,7 @@ func (a *App) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	p, err := wire(&a.opts, store, known{people, book, hooks, viewers, a.auditLog(), a.newRepeats(), a.tracer.Tracer}, a.log, a.stats)
+	p, err := wire(&a.opts, store, known{people, book, hooks, viewers, a.auditLog(), a.newRepeats(), a.tracer.Tracer, a.config.Load().forget}, a.log, a.stats)
 	if err != nil {
 		return err
 	}

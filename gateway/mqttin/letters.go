@@ -81,6 +81,19 @@ func (l *letters) since(number uint64, reason string) []Letter {
 	return out
 }
 
+// erase drops those of a device. Their numbers go with them.
+func (l *letters) erase(device devices.DeviceID) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, ring := range l.rings {
+		for i := range ring.letters {
+			if ring.letters[i].IsOf(device) {
+				ring.letters[i] = Letter{}
+			}
+		}
+	}
+}
+
 // LetterReasons are the reasons of dead letters.
 func LetterReasons() []string {
 	reasons := []string{panickedLetter, badReply, unknownReply, lateReply}
@@ -97,3 +110,6 @@ func LetterReasons() []string {
 func (in *intake) Letters(number uint64, reason string) []Letter {
 	return in.letters.since(number, reason)
 }
+
+// EraseLetters drops the dead letters that came from a device or for it.
+func (in *intake) EraseLetters(device devices.DeviceID) { in.letters.erase(device) }

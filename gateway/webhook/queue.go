@@ -5,6 +5,7 @@ import (
 	"sync"
 
 	"github.com/fleetcast/fleetcast/bridge/bus"
+	"github.com/fleetcast/fleetcast/devices"
 )
 
 // queue is the events of a partition that some webhook may still be told, the oldest first. It is bounded: past it the
@@ -38,6 +39,19 @@ func (q *queue) push(events []bus.VersionedEvent) {
 	}
 	close(q.more)
 	q.more = make(chan struct{})
+}
+
+// erase has nobody told of a device any more. The numbers of the others stay: what is told of nothing has no data.
+func (q *queue) erase(erased []devices.DeviceID) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	events := slices.Clone(q.events)
+	for i := range events {
+		if slices.Contains(erased, events[i].Device) {
+			events[i] = bus.VersionedEvent{Offset: events[i].Offset}
+		}
+	}
+	q.events = events
 }
 
 // skip notes that there were events, of which nobody is to be told.

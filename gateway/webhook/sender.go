@@ -139,6 +139,16 @@ func (s *Sender) Published(partition int, at bus.Position, events []bus.Event) {
 	q.push(versioned)
 }
 
+// Erased tells of devices whose events of before nobody is to hear of any more.
+func (s *Sender) Erased(partition int, erased []devices.DeviceID) {
+	s.mu.Lock()
+	q := s.queues[partition]
+	s.mu.Unlock()
+	if q != nil {
+		q.erase(erased)
+	}
+}
+
 // Lost tells that this process owns a partition no more.
 func (s *Sender) Lost(partition int) {
 	s.mu.Lock()

@@ -211,6 +211,33 @@ func TestEventsAreSentSignedInOrderAndTriedAgain(t *testing.T) {
 	p.r.waitIDs("a", "c", "d", "e")
 }
 
+// What waits is not told any more, even where it was tried already; what came with other devices is.
+func TestAnErasedDeviceIsToldToNobody(t *testing.T) {
+	p := newPlace(t)
+	p.r.answer = func(int) int { return http.StatusServiceUnavailable }
+	p.hook("pager", nil)
+	s, _ := p.run(nil)
+	s.Owned(0, at(0), nil)
+	p.begun("pager")
+	other := event(t, "north", "other")
+	other.Device, _ = devices.ParseDeviceID("truck-2")
+	s.Published(0, at(1), []bus.Event{event(t, "north", "a"), event(t, "north", "b"), other})
+	p.r.wait("a try", func() bool { return p.r.tries > 1 })
+	s.Erased(0, []devices.DeviceID{event(t, "north", "a").Device})
+	s.Erased(1, nil) // of a partition that is another's
+	p.r.mu.Lock()
+	p.r.answer = nil
+	p.r.mu.Unlock()
+	p.r.wait("the other", func() bool { return slices.Contains(p.r.ids, "other") })
+	p.r.wait("the place", func() bool { st := p.book.WebhookStates("pager"); return st[0].Offset == 1 })
+	p.r.mu.Lock()
+	defer p.r.mu.Unlock()
+	// The one that was under way may have been taken.
+	if ids := slices.DeleteFunc(slices.Clone(p.r.ids), func(id string) bool { return id == "a" }); !slices.Equal(ids, []string{"other"}) {
+		t.Errorf("told are %v", p.r.ids)
+	}
+}
+
 func TestAWebhookThatIsGoneOrFailsForLongIsDisabled(t *testing.T) {
 	p := newPlace(t)
 	p.r.answer = func(int) int { return http.StatusGone }

@@ -173,6 +173,9 @@ func (w *worker) deliver(e *bus.Event) bool {
 			return false
 		}
 		w.pause(max(pause, a.after))
+		if again, _, _, _, _ := w.queue.get(w.next); again.Name == "" {
+			return true // its device was erased meanwhile, or it waited for too long: get counts that
+		}
 	}
 }
 

@@ -61,9 +61,12 @@ type Hub struct {
 	log     *slog.Logger
 	stats   stats
 	traces  tracing
-	turns   *turns
-	nudge   chan struct{} // capacity one: there are dirty views
-	ran     atomic.Bool
+
+	erasures erasures
+
+	turns *turns
+	nudge chan struct{} // capacity one: there are dirty views
+	ran   atomic.Bool
 
 	mu      sync.Mutex
 	closed  bool
@@ -197,6 +200,7 @@ func (h *Hub) bring(t *table, u bus.Update, dirty []*view) ([]*view, error) {
 	came := time.Now()
 	dirty, err := t.apply(u.Batch, dirty)
 	if err == nil && !u.Batch.IsBeat() {
+		h.erasures.told(t.partition, u.Batch.Erased)
 		h.traces.arrived(u.Batch, came)
 		h.stats.batches.Add(1)
 		h.stats.changes.Add(uint64(len(u.Batch.Changes)))

@@ -121,6 +121,7 @@ func (t *table) apply(b *bus.Batch, dirty []*view) ([]*view, error) {
 	t.hear(b.LagMS)
 	t.names.mu.RLock()
 	defer t.names.mu.RUnlock()
+	t.events = bus.WithoutErased(t.events, b.Erased)
 	for i := range b.Changes {
 		if t.shows(&b.Changes[i]) {
 			continue

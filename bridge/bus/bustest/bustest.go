@@ -60,7 +60,7 @@ type check struct {
 
 func checks() []check {
 	var all []check
-	for _, of := range [][]check{inletChecks, leaseChecks, stateChecks, doorChecks, edgeChecks, trailChecks, commandChecks, feedChecks, raceChecks, closeChecks} {
+	for _, of := range [][]check{inletChecks, leaseChecks, stateChecks, eraseChecks, doorChecks, edgeChecks, trailChecks, commandChecks, feedChecks, raceChecks, closeChecks} {
 		all = append(all, of...)
 	}
 	return all

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"slices"
 
 	"github.com/fleetcast/fleetcast/bridge/bus"
 	"github.com/fleetcast/fleetcast/devices"
@@ -53,6 +54,11 @@ func (w *world) change(c *bus.Change, offset uint64) {
 
 func (w *world) event(e *bus.Event, offset uint64) {
 	w.events = append(w.events, event{e.Name, place{e.Fleet, e.Device}, string(e.Data), offset})
+}
+
+// erase is what a flush or a batch does first, where it erases devices.
+func (w *world) erase(erased []devices.DeviceID) {
+	w.events = slices.DeleteFunc(w.events, func(e event) bool { return slices.Contains(erased, e.place.device) })
 }
 
 // apply is what a flush or a batch does.
@@ -199,6 +205,7 @@ func (f *follower) takeBatch(b *bus.Batch) error {
 			return fmt.Errorf("batch: %w", err)
 		}
 	}
+	f.world.erase(b.Erased)
 	f.world.apply(b.Changes, b.Events, b.Position.Offset)
 	return nil
 }

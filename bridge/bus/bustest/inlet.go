@@ -89,6 +89,7 @@ func everyKindArrives(ctx context.Context, s *site) error {
 		{Device: device(1), Fleet: f, Kind: bus.KindConnection, Connection: bus.Connection{Door: 7, Conn: 8, Up: true}},
 		{Device: device(2), Fleet: f, Kind: bus.KindStatus, Status: bus.StatusReport{Status: devices.Offline, Retained: true}},
 		{Device: device(3), Fleet: f, Kind: bus.KindRemoval},
+		{Device: device(4), Fleet: f, Kind: bus.KindErasure},
 	}
 	if err := newDoor(b).append(ctx, want...); err != nil {
 		return err

@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"github.com/fleetcast/fleetcast/bridge/bus"
+	"github.com/fleetcast/fleetcast/devices"
 )
 
 var raceChecks = []check{
@@ -17,13 +18,13 @@ var raceChecks = []check{
 
 // script is a list of flushes that is the same for the same seed, so that a watcher knows what every offset means.
 func (s *site) script(partition, flushes int, seed uint64) []bus.Flush {
-	const fleets, devices = 2, 12
+	const fleets, trackers = 2, 12
 	random := rand.New(rand.NewPCG(seed, seed))
 	var out []bus.Flush
 	for n := range flushes {
 		f := bus.Flush{Time: int64(n)}
 		for range random.IntN(4) {
-			fleet, d := s.fleet(partition, random.IntN(fleets)), random.IntN(devices)
+			fleet, d := s.fleet(partition, random.IntN(fleets)), random.IntN(trackers)
 			if random.IntN(4) == 0 {
 				f.Changes = append(f.Changes, removed(fleet, d, n))
 			} else {
@@ -32,6 +33,9 @@ func (s *site) script(partition, flushes int, seed uint64) []bus.Flush {
 		}
 		if random.IntN(4) == 0 {
 			f.Events = []bus.Event{{Name: "alert", Device: device(n), Fleet: s.fleet(partition, 0), Data: fmt.Appendf(nil, `{"id":%d}`, n)}}
+		}
+		if random.IntN(8) == 0 {
+			f.Erased = []devices.DeviceID{device(random.IntN(flushes))}
 		}
 		out = append(out, f)
 	}
@@ -43,7 +47,8 @@ func worlds(script []bus.Flush) []world {
 	now := newWorld()
 	out := []world{now.above(bus.Floor{})}
 	for i := range script {
-		if f := &script[i]; len(f.Changes)+len(f.Events) > 0 {
+		if f := &script[i]; f.HasContent() {
+			now.erase(f.Erased)
 			now.apply(f.Changes, f.Events, uint64(len(out)))
 			out = append(out, now.above(bus.Floor{}))
 		}

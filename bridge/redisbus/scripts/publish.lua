@@ -65,6 +65,26 @@ for i = from, from + 3 * nTrails - 1, 3 do
     redis.call('ZADD', KEYS[9], ms, field)
   end
 end
+-- What is erased: '', or the ids of the events that go, after a space. What was deleted from a stream stays in its memory
+-- and files until its neighbours go too, so streams are written anew, as is an inlet that is short by now. Who needs the log
+-- loads the state instead.
+local logBytes = m[10] or '0'
+local erased = ARGV[from + 3 * nTrails]
+if erased ~= '' then
+  local goes = {}
+  for id in string.gmatch(erased, '%S+') do goes[id] = true end
+  local function rewrite(key)
+    local all = redis.call('XRANGE', key, '-', '+')
+    redis.call('DEL', key)
+    for _, e in ipairs(all) do
+      if not goes[e[1]] then redis.call('XADD', key, e[1], unpack(e[2])) end
+    end
+  end
+  rewrite(KEYS[7])
+  if redis.call('XLEN', KEYS[8]) <= 1000 then rewrite(KEYS[8]) end
+  redis.call('DEL', KEYS[3])
+  logBytes = '0'
+end
 if nTrails > 0 then
   while trailBytes > maxTrailBytes do
     local quiet = redis.call('ZRANGE', KEYS[9], 0, 0)[1]
@@ -86,7 +106,8 @@ end
 -- The state. ARGV goes to HSET in slices, since Lua unpacks some thousands of values at most.
 local slice = 2000
 local at = 28
-if nLive + nGone + nEvents > 0 then offset = offset + 1 end
+local content = nLive + nGone + nEvents > 0 or erased ~= ''
+if content then offset = offset + 1 end
 local score = string.format('%.0f', offset)
 local live = at + 2 * nLive
 for i = at, live - 1, slice do
@@ -160,8 +181,7 @@ end
 n = string.format('%.0f', n + 1)
 local message = table.concat({'1', n, string.format('%.0f', lag), string.format('%.0f', floor), eventFloor, call}, ' ')
   .. '\n' .. batch
-local logBytes = m[10] or '0'
-if nLive + nGone + nEvents > 0 then
+if content then
   logBytes = string.format('%.0f', tonumber(logBytes) + #message)
   redis.call('XADD', KEYS[3], 'MAXLEN', maxLog, score .. '-0', 'c', logBytes, 'b', message)
   for i = 1, 8 do

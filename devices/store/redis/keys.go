@@ -34,10 +34,14 @@ var (
 	commitSource string
 	//go:embed scripts/tail.lua
 	tailSource string
+	//go:embed scripts/shorten.lua
+	shortenSource string
 	//go:embed scripts/list.lua
 	listSource string
 
 	commitScript = goredis.NewScript(commitSource)
 	tailScript   = goredis.NewScript(tailSource)
 	listScript   = goredis.NewScript(listSource)
+
+	shortenScript = goredis.NewScript(shortenSource)
 )
