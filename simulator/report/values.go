@@ -36,6 +36,10 @@ var latencies = []struct{ name, about string }{
 	{"edge", "the instant a device meant to the gateway's receipt"},
 	{"view", "the gateway's receipt to the viewer"},
 	{"fresh", "the instant a device meant to the viewer"},
+	{"fresh_sse", "the same, of viewers over SSE with HTTP/1.1, where a group has several transports"},
+	{"fresh_http2", "over HTTP/2, connections shared"},
+	{"fresh_http2_own", "over HTTP/2 with a connection of their own"},
+	{"fresh_websocket", "over WebSocket"},
 	{"fresh_slow", "the same, of viewers that read slowly on purpose"},
 	{"returned", "a viewer's lost connection to the ready of its next"},
 }

@@ -70,14 +70,14 @@ func WithQuery(address, query string) string {
 func (v *viewer) init(w *Watch, index int) error {
 	o := &w.options
 	v.watch = w
-	v.latencies = w.histograms[index%len(w.histograms)]
+	place := index
 	index += o.First
 	v.slow = o.SlowShare.Has(index)
 	v.full = o.CheckShare.Has(index)
 	v.parts = !v.slow && index%(1+o.Viewers/partsViewers) == 0
 	v.transport = o.transportOf(index)
-	if v.slow {
-		v.latencies = w.slow
+	if v.latencies = w.slow; !v.slow {
+		v.latencies = w.latencies.of(v.transport, place)
 	}
 	if o.GoneShare.Has(index) {
 		stay := cmp.Or(o.StayFor, o.For, time.Minute)

@@ -141,6 +141,14 @@ func TestViewersListenOverEachTransport(t *testing.T) {
 	if err != nil {
 		t.Error(err)
 	}
+	for name, viewers := range r.Transports { // one update each
+		if p := r.ByTransport[name]; p.Count != int64(viewers) || p.P50 < 14 {
+			t.Errorf("%d viewers over %s have %+v", viewers, name, p)
+		}
+	}
+	if len(r.ByTransport) != len(r.Transports) || len(r.Transports) != 4 {
+		t.Errorf("latencies of %v, viewers of %v", r.ByTransport, r.Transports)
+	}
 	r.Transports["http2"] += r.Transports["http2_own"]
 	for name, n := range map[string]int{"sse": d.protos["HTTP/1.1"], "http2": d.protos["HTTP/2.0"], "websocket": d.protos["websocket"]} {
 		if r.Transports[name] != n || math.Abs(float64(n)-10) > 3 {

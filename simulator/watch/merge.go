@@ -41,4 +41,13 @@ func (r *Report) SetLatencies(h map[string]*measure.Histogram) {
 	for name, p := range map[string]*measure.Percentiles{"fresh": &r.Latency, "fresh_slow": &r.SlowLatency, "edge": &r.Edge, "view": &r.View} {
 		*p = measure.SumOf(h[name])
 	}
+	r.ByTransport = nil
+	for t := range overWebSocket + 1 {
+		if of := h[ofTransport(t.String())]; of != nil {
+			if r.ByTransport == nil {
+				r.ByTransport = map[string]measure.Percentiles{}
+			}
+			r.ByTransport[t.String()] = measure.Sum(of)
+		}
+	}
 }

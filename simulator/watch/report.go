@@ -3,6 +3,8 @@ package watch
 import (
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -90,7 +92,7 @@ type Report struct {
 	Slow int `json:"slow_viewers"`
 	// EverReady is how many viewers were past ready at least once.
 	EverReady int `json:"viewers_past_ready"`
-	// Transports are how many listen over sse (HTTP/1.1), http2 and websocket.
+	// Transports are how many listen over sse (HTTP/1.1), http2, http2_own and websocket.
 	Transports map[string]int `json:"transports"`
 	SlowReady  int            `json:"slow_viewers_past_ready"`
 	Counts
@@ -99,6 +101,8 @@ type Report struct {
 	// Latency is from a device's intended instant to the viewer, of live updates of simulated devices only.
 	Latency     measure.Percentiles `json:"latency_from_intended"`
 	SlowLatency measure.Percentiles `json:"slow_latency_from_intended"`
+	// ByTransport is Latency of the viewers of each transport, where not all listen over SSE.
+	ByTransport map[string]measure.Percentiles `json:"latency_by_transport,omitempty"`
 	// Edge and View are its parts, up to and from the gateway's receipt, of the viewers that read as fast as they can.
 	Edge     measure.Percentiles `json:"edge_from_intended"`
 	View     measure.Percentiles `json:"view_from_edge"`
@@ -115,7 +119,7 @@ func (w *Watch) Report() Report {
 	}
 	r := Report{
 		URL: w.options.URL, Viewers: len(w.viewers), Counts: w.Counts(), Devices: w.ids.count(),
-		Latency: measure.Sum(w.histograms...), SlowLatency: measure.Sum(w.slow), Examples: w.someExamples(),
+		Latency: measure.Sum(w.latencies.all()...), SlowLatency: measure.Sum(w.slow), ByTransport: w.latencies.sums(), Examples: w.someExamples(),
 		Edge: measure.Sum(w.edge), View: measure.Sum(w.view), Transports: map[string]int{},
 	}
 	for i := range w.viewers {
@@ -143,9 +147,13 @@ func (w *Watch) Report() Report {
 
 // Latencies are copies of the histograms by the names that a report gives them.
 func (w *Watch) Latencies() map[string]*measure.Histogram {
-	return map[string]*measure.Histogram{
-		"fresh": measure.Merge(w.histograms...), "fresh_slow": w.slow.Copy(), "edge": w.edge.Copy(), "view": w.view.Copy(), "returned": w.returned.Copy(),
+	all := map[string]*measure.Histogram{
+		"fresh": measure.Merge(w.latencies.all()...), "fresh_slow": w.slow.Copy(), "edge": w.edge.Copy(), "view": w.view.Copy(), "returned": w.returned.Copy(),
 	}
+	for name, some := range w.latencies.byTransport() {
+		all[ofTransport(name)] = measure.Merge(some...)
+	}
+	return all
 }
 
 // WriteText writes the report for people, the generator's health first.
@@ -163,13 +171,18 @@ func (r Report) WriteText(w io.Writer) error {
 	} else {
 		line("latency", "none: no live update had an instant of the simulator (at and the metric seq)")
 	}
+	for _, name := range slices.Sorted(maps.Keys(r.ByTransport)) {
+		if p := r.ByTransport[name]; p.Count > 0 {
+			line("  "+name, "%s", p.Text())
+		}
+	}
 	if r.Edge.Count > 0 {
 		line("  to the edge", "%s", r.Edge.Text())
 		line("  from there", "%s", r.View.Text())
 	}
 	if len(r.Transports) > 1 || r.Gone+r.Views > 0 {
-		line("transports", "sse %d, http2 %d, websocket %d; %d left for good, %d viewports were moved",
-			r.Transports["sse"], r.Transports["http2"], r.Transports["websocket"], r.Gone, r.Views)
+		line("transports", "sse %d, http2 %d, http2_own %d, websocket %d; %d left for good, %d viewports were moved",
+			r.Transports["sse"], r.Transports["http2"], r.Transports["http2_own"], r.Transports["websocket"], r.Gone, r.Views)
 	}
 	if r.Slow > 0 {
 		line("slow viewers", "%d, %d of them were past ready", r.Slow, r.SlowReady)

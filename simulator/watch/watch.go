@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -25,8 +24,6 @@ const (
 	viewerBuffer = 16 << 10
 	// maxExamples bounds the violations that are told in words; all are counted.
 	maxExamples = 10
-	// maxHistograms bounds the histograms over which the viewers are dealt, 150 kB each.
-	maxHistograms = 8
 )
 
 // Errors of Run. They come wrapped.
@@ -43,7 +40,7 @@ type Watch struct {
 	ids        *interner
 	fleets     *interner
 	seen       *seen // nil where no two viewers are likely to be sent the same
-	histograms []*measure.Histogram
+	latencies  *latencies
 	slow       *measure.Histogram
 	ran        atomic.Bool
 	lastLogged atomic.Int64
@@ -76,13 +73,10 @@ func New(o Options) (*Watch, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	w := &Watch{options: o, ids: newInterner(), fleets: newInterner(), seen: newSeen(o.Viewers), slow: measure.NewHistogram(), returned: measure.NewHistogram(), edge: measure.NewHistogram(), view: measure.NewHistogram()}
+	w := &Watch{options: o, ids: newInterner(), fleets: newInterner(), seen: newSeen(o.Viewers), latencies: newLatencies(&o), slow: measure.NewHistogram(), returned: measure.NewHistogram(), edge: measure.NewHistogram(), view: measure.NewHistogram()}
 	if o.HTTP2Share > 0 {
 		w.shared = sseclient.NewHTTP2()
 		w.shared.TLSClientConfig = o.TLS.Clone() // a transport writes into it what it speaks
-	}
-	for range min(o.Viewers, maxHistograms, 2*runtime.GOMAXPROCS(0)) {
-		w.histograms = append(w.histograms, measure.NewHistogram())
 	}
 	w.viewers = make([]viewer, o.Viewers)
 	for i := range w.viewers {
@@ -157,7 +151,8 @@ func (w *Watch) open(ctx context.Context, running *sync.WaitGroup) {
 
 // finish keeps the report of the last moment, with the latencies that viewers still held.
 func (w *Watch) finish(report Report) error {
-	report.Latency, report.SlowLatency = measure.Sum(w.histograms...), measure.Sum(w.slow)
+	report.Latency, report.SlowLatency = measure.Sum(w.latencies.all()...), measure.Sum(w.slow)
+	report.ByTransport = w.latencies.sums()
 	report.Edge, report.View = measure.Sum(w.edge), measure.Sum(w.view)
 	report.Examples = w.someExamples()
 	w.mu.Lock()
@@ -177,7 +172,7 @@ func (w *Watch) ForgetLatencies() {
 	w.slow.Reset()
 	w.edge.Reset()
 	w.view.Reset()
-	for _, h := range w.histograms {
+	for _, h := range w.latencies.all() {
 		h.Reset()
 	}
 }
