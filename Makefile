@@ -63,6 +63,7 @@ test: go deps assets ## every test with the race detector; installs what it need
 soak: go deps ## the long forms of the tests that kill and restart things: 200 kills and more, and every scenario in full; two hours
 	FLEETCAST_SOAK=1 $(GO) test -race -count=1 -v -timeout 150m -p 1 ./simulator/scenario ./simulator/play ./bridge/diskbus ./bridge/redisbus ./devices/store/...
 	FLEETCAST_SOAK=1 $(GO) test -count=1 -v -timeout 30m -run TestAppCarries ./sse/dashboard
+	FLEETCAST_SOAK=1 $(GO) test -race -count=1 -v -run TestTheShardsOfTwoMachines ./simulator # in network namespaces, which root may make
 	FLEETCAST_MODEL_SEEDS=24 $(GO) test -count=1 -timeout 30m -run TestEveryViewer ./sse/hub
 	FLEETCAST_SOAK=1 $(GO) test -count=1 -v ./devices/store/embedded # damage of all kinds, which the race detector does not let a process survive
 

@@ -384,6 +384,12 @@ func TestPreflightSaysWhatIsMissing(t *testing.T) {
 	if got := lackOfHolding("{gateway}", 1000, 1063); len(got) != 1 || !strings.Contains(got[0], "{gateway}") || lackOfHolding("", 1000, 1064) != nil {
 		t.Errorf("%q", got)
 	}
+	if got := Preflight(1, Way{To: far, Connections: 1, Sources: append(two, two...)}); len(got) != 1 || !strings.Contains(got[0], "192.0.2.8 and 1 more to connect from") {
+		t.Errorf("%q", got)
+	}
+	if got := Preflight(1, Way{To: "127.0.0.1:1883", Connections: 1, Sources: []netip.Addr{netip.MustParseAddr("127.9.9.9")}}); got != nil {
+		t.Errorf("from loopback: %q", got)
+	}
 	if got := Preflight(1, Way{To: "127.0.0.1:1883", Connections: 1}); got != nil {
 		t.Errorf("one connection: %q", got)
 	}

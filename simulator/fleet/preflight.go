@@ -35,7 +35,34 @@ func Preflight(files int, ways ...Way) []string {
 	if text, err := os.ReadFile("/proc/sys/net/ipv4/ip_local_port_range"); err == nil {
 		lacks = append(lacks, lackOfPorts(ways, string(text))...)
 	}
+	if own, err := net.InterfaceAddrs(); err == nil {
+		lacks = append(lacks, lackOfAddresses(ways, own)...)
+	}
 	return lacks
+}
+
+// lackOfAddresses finds sources that are not this machine's. All of the networks of loopback are.
+func lackOfAddresses(ways []Way, own []net.Addr) []string {
+	var foreign []string
+	for i := range ways {
+		for _, source := range ways[i].Sources {
+			isOwn := source.IsLoopback() || slices.ContainsFunc(own, func(a net.Addr) bool {
+				prefix, err := netip.ParsePrefix(a.String())
+				return err == nil && prefix.Addr().Unmap() == source.Unmap()
+			})
+			if text := source.String(); !isOwn && !slices.Contains(foreign, text) {
+				foreign = append(foreign, text)
+			}
+		}
+	}
+	if len(foreign) == 0 {
+		return nil
+	}
+	more := ""
+	if len(foreign) > 1 {
+		more = fmt.Sprintf(" and %d more", len(foreign)-1)
+	}
+	return []string{fmt.Sprintf("%s%s to connect from: no address of this machine; run: ip address add %s dev eth0, with the name of its network's device", foreign[0], more, foreign[0])}
 }
 
 // Holds tells what a program lacks that is started here and to which so many connections are made: it may open as many files as

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/fleetcast/fleetcast/devices"
+	"github.com/fleetcast/fleetcast/simulator/fleet"
 	"github.com/fleetcast/fleetcast/simulator/report"
 )
 
@@ -106,6 +107,9 @@ func (s *Scenario) checkGroups(names) error {
 		}
 		if _, err := devices.ParseFleetID(d.Name); err != nil {
 			return fmt.Errorf("devices %s: their name is a fleet's: %w", d.Name, err)
+		}
+		if _, err := fleet.ParseSources(d.Sources); err != nil {
+			return fmt.Errorf("devices %s: %w", d.Name, err)
 		}
 	}
 	for i := range s.Viewers {

@@ -65,6 +65,9 @@ func (e *engine) deviceOptions(d *Devices, start int) (fleet.Options, error) {
 		}
 	}
 	var err error
+	if o.Sources, err = fleet.ParseSources(d.Sources); err != nil {
+		return o, err
+	}
 	if o.World.Day, err = routes.ParseDay(d.Day, time.Now()); err != nil {
 		return o, err
 	}

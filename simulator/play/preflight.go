@@ -42,7 +42,8 @@ func (e *engine) needs() *needs {
 	}
 	for i := range s.Devices {
 		d := &s.Devices[i]
-		n.open(fleet.Way{To: or(d.MQTT, usualDoor), Connections: d.Count, Spread: true})
+		from, _ := fleet.ParseSources(d.Sources) // check has read them
+		n.open(fleet.Way{To: or(d.MQTT, usualDoor), Connections: d.Count, Sources: from, Spread: true})
 	}
 	for i := range s.Viewers {
 		v := &s.Viewers[i]

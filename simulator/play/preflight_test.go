@@ -1,6 +1,7 @@
 package play
 
 import (
+	"fmt"
 	"maps"
 	"strings"
 	"testing"
@@ -80,5 +81,23 @@ func TestWhatIsMissingIsSaidBeforeTheStart(t *testing.T) {
 	s.Devices[0].MQTT = "192.0.2.1:1883"
 	if _, err := Run(t.Context(), Options{Scenario: s, Gateway: "/nonexistent"}); err == nil || !strings.Contains(err.Error(), "900000 connections to 192.0.2.1:1883") {
 		t.Errorf("%v", err)
+	}
+}
+
+func TestDevicesLeaveFromTheAddressesOfTheirGroup(t *testing.T) {
+	s := parse(t, strings.Replace(tiny, "count: 5", "count: 5, sources: [127.0.0.2-127.0.0.4, 127.0.0.9]", 1))
+	e := &engine{scenario: s, installation: &installation{}}
+	o, err := e.deviceOptions(&s.Devices[0], 0)
+	if got := fmt.Sprint(o.Sources); err != nil || got != "[127.0.0.2 127.0.0.3 127.0.0.4 127.0.0.9]" {
+		t.Errorf("%s, %v", got, err)
+	}
+	s.Devices[0].Sources = []string{"127.0.0.2", "192.0.2.8-192.0.2.9"}
+	if _, err := Run(t.Context(), Options{Scenario: s, Gateway: "/nonexistent"}); err == nil || !strings.Contains(err.Error(), "192.0.2.8 and 1 more to connect from") {
+		t.Errorf("%v", err)
+	}
+	for wrong, says := range map[string]string{"[here]": "read source address", "[127.0.0.9-127.0.0.2]": "a range is written as"} {
+		if _, err := Parse([]byte(strings.Replace(tiny, "count: 5", "count: 5, sources: "+wrong, 1))); err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("%s: %v", wrong, err)
+		}
 	}
 }

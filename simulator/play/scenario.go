@@ -83,6 +83,9 @@ type Devices struct {
 	RampDown  time.Duration `yaml:"ramp_down"`
 	Stages    fleet.Stages  `yaml:"stages"` // 60s:500,2m:500,10s:0 instead of the ramps
 
+	// Sources are addresses of this machine, or ranges of them, that the connections leave from in turn: 10.0.0.2-10.0.0.9.
+	Sources []string `yaml:"sources"`
+
 	Credentials string `yaml:"credentials"` // a file, as --credentials takes it
 	TLSCA       string `yaml:"tls_ca"`      // for mqtts://
 	// Every device shows a certificate of its own: of the authority in the folder ClientCA, which is made where there is

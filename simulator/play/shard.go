@@ -3,6 +3,7 @@ package play
 import (
 	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
 
 	"github.com/fleetcast/fleetcast/simulator/fleet"
@@ -16,11 +17,26 @@ var ErrShard = errors.New("a shard needs an installation that all of them speak 
 
 // runOf says which run and which part of it is made.
 func (o *Options) runOf() (report.Run, error) {
-	config, err := report.ConfigDigest(o.Scenario)
+	config, err := report.ConfigDigest(o.Scenario.ofNoMachine())
 	if err != nil {
 		return report.Run{}, fmt.Errorf("run scenario: %w", err)
 	}
 	return report.Run{ID: o.RunID, Seed: o.Scenario.Seed, Config: config, Shard: o.Shard}, nil
+}
+
+// ofNoMachine is what is the same in the scenario on every machine: without its addresses and its files.
+func (s *Scenario) ofNoMachine() *Scenario {
+	out := *s
+	out.Devices = slices.Clone(s.Devices)
+	for i := range out.Devices {
+		d := &out.Devices[i]
+		d.MQTT, d.Sources, d.Credentials, d.TLSCA, d.ClientCA, d.ClientCerts = "", nil, "", "", "", ""
+		d.Routes = slices.Clone(d.Routes)
+		for j, file := range d.Routes {
+			d.Routes[j] = filepath.Base(file)
+		}
+	}
+	return &out
 }
 
 // part returns a shard's part of the scenario: of devices, viewers, the ledger and hostile connections. Faults of a group

@@ -13,10 +13,10 @@ import (
 func TestNothingAcknowledgedIsLostWhenRedisGoesAway(t *testing.T) {
 	t.Parallel()
 	redis := startRedis(t)
-	network := startProxy(t, redis.address)
-	door := part(t, network.address, "broker")
-	part(t, network.address, "bridge")
-	first, second := part(t, network.address, "edge"), part(t, network.address, "edge")
+	network := badNetwork(t, redis.address)
+	door := part(t, network.Address(), "broker")
+	part(t, network.Address(), "bridge")
+	first, second := part(t, network.Address(), "edge"), part(t, network.Address(), "edge")
 
 	hole := 3 * time.Second
 	if isSoak() {
@@ -25,7 +25,7 @@ func TestNothingAcknowledgedIsLostWhenRedisGoesAway(t *testing.T) {
 	for _, fault := range []prove.Fault{
 		redis.restart("a killed Redis", syscall.SIGKILL, away),
 		redis.restart("a Redis that is shut down", syscall.SIGTERM, away),
-		network.blackHole(hole),
+		blackHole(network, hole),
 	} {
 		t.Run(fault.Name, func(t *testing.T) {
 			o := durable([]string{door.MQTT()}, []string{first.URL(), second.URL()})
@@ -35,6 +35,18 @@ func TestNothingAcknowledgedIsLostWhenRedisGoesAway(t *testing.T) {
 				t.Errorf("%d viewers needed %d streams: they are to stay open", r.Viewers, r.Streams)
 			}
 		})
+	}
+}
+
+// blackHole is the fault of a network that swallows everything for a time; what was under way arrives later.
+func blackHole(network *badnet.Proxy, length time.Duration) prove.Fault {
+	return prove.Fault{
+		Name:  "black hole",
+		Break: func(context.Context) error { network.Set(badnet.Conditions{BlackHole: true}); return nil },
+		Mend: func(ctx context.Context) error {
+			defer network.Set(badnet.Conditions{})
+			return stay(ctx, length)
+		},
 	}
 }
 
