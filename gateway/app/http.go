@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"fmt"
+	stdlog "log"
 	"log/slog"
 	"maps"
 	"net"
@@ -90,7 +91,7 @@ func newHTTPDoor(ctx context.Context, l net.Listener, handler http.Handler, file
 		ReadHeaderTimeout: readHeaderTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
-		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+		ErrorLog:          stdlog.New(&complaints{log: log}, "", 0),
 		BaseContext:       func(net.Listener) context.Context { return base },
 		ConnState:         d.count,
 		ConnContext:       d.connected,

@@ -19,6 +19,8 @@ import (
 type server struct {
 	addr string
 	cmd  *exec.Cmd
+	path string
+	args []string
 }
 
 func startRedis(t *testing.T) *server {
@@ -33,6 +35,11 @@ func startRedis(t *testing.T) *server {
 
 func startMosquitto(t *testing.T) *server {
 	t.Helper()
+	return startMosquittoWith(t, "allow_anonymous true\n")
+}
+
+func startMosquittoWith(t *testing.T, settings string) *server {
+	t.Helper()
 	const whereDebianHasIt = "/usr/sbin/mosquitto" // not in everybody's path
 	path := whereDebianHasIt
 	if _, err := os.Stat(path); err != nil {
@@ -44,7 +51,7 @@ func startMosquitto(t *testing.T) *server {
 		t.Fatal(err)
 	}
 	conf := filepath.Join(t.TempDir(), "mosquitto.conf")
-	if err := os.WriteFile(conf, []byte("listener "+port+" 127.0.0.1\nallow_anonymous true\n"), 0o600); err != nil {
+	if err := os.WriteFile(conf, []byte("listener "+port+" 127.0.0.1\n"+settings), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	return serve(t, addr, path, "-c", conf)
@@ -53,19 +60,26 @@ func startMosquitto(t *testing.T) *server {
 // serve runs a program until the test ends, and waits until it listens.
 func serve(t *testing.T, addr, path string, args ...string) *server {
 	t.Helper()
-	s := &server{addr: addr, cmd: exec.CommandContext(context.WithoutCancel(t.Context()), path, args...)}
+	s := &server{addr: addr, path: path, args: args}
+	s.again(t)
+	return s
+}
+
+// again starts it where it was.
+func (s *server) again(t *testing.T) {
+	t.Helper()
+	s.cmd = exec.CommandContext(context.WithoutCancel(t.Context()), s.path, s.args...)
 	if err := s.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.kill)
-	waitFor(t, path+" to listen", func() bool {
-		conn, err := (&net.Dialer{Timeout: time.Second}).DialContext(t.Context(), "tcp", addr)
+	waitFor(t, s.path+" to listen", func() bool {
+		conn, err := (&net.Dialer{Timeout: time.Second}).DialContext(t.Context(), "tcp", s.addr)
 		if err == nil {
 			conn.Close()
 		}
 		return err == nil
-	}, func() string { return "nobody at " + addr })
-	return s
+	}, func() string { return "nobody at " + s.addr })
 }
 
 func (s *server) kill() {
