@@ -43,6 +43,7 @@ func (c *migrateCommand) Run(ctx context.Context, t *terminal) error {
 
 // busCommand is `gateway bus …`.
 type busCommand struct {
+	Owners   ownersCommand   `cmd:"" help:"Say which bridge has which partition of a Redis, where each stands, and which bridges live."`
 	Compact  compactCommand  `cmd:"" help:"Have a running gateway write its directory anew, without what was removed: the log keeps that for a while otherwise."`
 	NewEpoch newEpochCommand `cmd:"" help:"Begin a new history in Redis: for a backup of Redis that was restored while no gateway ran. Viewers that come back get a reset."`
 }

@@ -24,6 +24,8 @@ const (
 	countBehind     // of them, because the store was behind its owner
 	countInletStray // of them, because the inlet was not the one that was read
 	countTrailsOver // blocks of trails that were pruned, because of their bytes or their age
+	// countBridgesOver: times that this bridge said that it lives and there were more than can be known: others leave it nothing.
+	countBridgesOver
 
 	// Edges.
 	countSubscribed   // subscriptions made
@@ -53,7 +55,7 @@ var reasonNames = [reasonCount]string{
 	countFull: "appends_full", countTooLarge: "appends_too_large",
 	countOwned: "owned", countNewEpochs: "new_epochs", countPublishes: "publishes", countBeats: "beats", countFences: "fences",
 	countLost: "lost", countBehind: "lost_behind", countInletStray: "lost_inlet",
-	countTrailsOver: "trails_over",
+	countTrailsOver: "trails_over", countBridgesOver: "bridges_over",
 	countSubscribed: "subscribed", countBroken: "subscription_error", countUnsubscribed: "subscription_moved",
 	countSilent: "subscription_silent", countOverrun: "messages_overrun", countLoads: "loads", countGapsFilled: "gaps_filled",
 	countGapsLoaded: "gaps_loaded", countFeedsBehind: "feeds_behind", countWentBack: "store_went_back", countBadMessage: "bad_message",

@@ -78,6 +78,9 @@ func (s *share) want(partition int) (*wish, error) {
 	if start && !s.b.spawn(s.run) {
 		return nil, bus.ErrClosed
 	}
+	if start {
+		s.b.opts.Logger.Info("partitions are shared with the bridges of this Redis", "bridge", fmt.Sprintf("%016x", uint64(s.name)))
+	}
 	s.look()
 	return w, nil
 }
@@ -238,8 +241,12 @@ func (s *share) beat(ctx context.Context, out *sight) error {
 	}
 	s.mu.Unlock()
 	name, key := fmt.Sprintf("%016x", uint64(s.name)), []string{bridgesKey(s.b.opts.Prefix)}
-	if _, err := s.b.run(ctx, doorsScript, key, "keep", name+able, name+not, s.b.opts.LeaseTTL.Milliseconds(), bus.MaxLiveDoors); err != nil {
+	kept, err := s.b.run(ctx, doorsScript, key, "keep", name+able, name+not, s.b.opts.LeaseTTL.Milliseconds(), bus.MaxLiveDoors)
+	if err != nil {
 		return err
+	}
+	if kept == int64(1) { // it takes what others leave, and they do not give it anything
+		s.b.counters.add(countBridgesOver)
 	}
 	answer, err := s.b.run(ctx, doorsScript, key, "list")
 	if err != nil {
