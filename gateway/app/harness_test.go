@@ -19,6 +19,7 @@ import (
 	gosse "github.com/tmaxmax/go-sse"
 
 	"github.com/fleetcast/fleetcast/gateway/api/openapi/openapitest"
+	"github.com/fleetcast/fleetcast/simulator/prove"
 )
 
 // patience is how long a test waits for what must come. It is no expectation of a duration: a machine may be slow.
@@ -29,7 +30,7 @@ func testOptions(t *testing.T) Options {
 	t.Helper()
 	o := Defaults()
 	o.Store.DataDir = t.TempDir()
-	o.MQTT.Listen, o.HTTP.Listen, o.Admin.Listen = "127.0.0.1:0", "127.0.0.1:0", "none"
+	o.MQTT.Listen, o.HTTP.Listen, o.Admin.Listen = freeAddr(t).String(), freeAddr(t).String(), "none"
 	o.Fleet.Window = 20 * time.Millisecond
 	o.Guard.Rate = 0 // tests ask as often as they can
 	return o
@@ -402,15 +403,19 @@ func (d *heldDevice) kill() {
 	_ = d.cmd.Wait()
 }
 
-// freeAddr is an address on which nobody listens.
+// freeAddr is an address on which nobody listens, of a port that the kernel gives to nobody by itself: what stops and comes
+// back finds it free.
 func freeAddr(t *testing.T) net.Addr {
 	t.Helper()
-	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	text, err := prove.FreeAddress(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	return l.Addr()
+	addr, err := net.ResolveTCPAddr("tcp", text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return addr
 }
 
 // free tells whether an address can be bound, which it can when nobody listens there.

@@ -60,9 +60,18 @@ func TestAScenarioRunsWithTheCredentialsOfARegistry(t *testing.T) {
 
 	// Without them nobody is let in, and that is told.
 	o.Scenario = parse(t, tiny+"thresholds: [refused==0]")
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second) // they try for longer than a test wants to wait
-	defer cancel()
-	if result, err = Run(ctx, o); err == nil || result.Report.Values["connected"] != 0 || result.Report.Values["refused"] == 0 {
-		t.Errorf("%v, %v", result.Report.Values["refused"], err)
+	for patience := 3 * time.Second; ; patience *= 2 { // they try for longer than a test wants to wait, and begin late on a busy machine
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		result, err = Run(ctx, o)
+		cancel()
+		if err == nil || result.Report.Values["connected"] != 0 {
+			t.Errorf("%v are connected, %v", result.Report.Values["connected"], err)
+		}
+		if result.Report.Values["refused"] > 0 || patience > time.Minute {
+			break
+		}
+	}
+	if result.Report.Values["refused"] == 0 {
+		t.Error("nobody is refused")
 	}
 }
