@@ -46,8 +46,8 @@ func ownersText(owners []redisbus.Owner, bridges []redisbus.Bridge, now time.Tim
 			who = "nobody"
 		}
 		ago := "never"
-		if !o.Published.IsZero() {
-			ago = fmt.Sprintf("%.1f s ago", now.Sub(o.Published).Seconds())
+		if o.Published > 0 {
+			ago = fmt.Sprintf("%.1f s ago", now.Sub(time.UnixMilli(o.Published)).Seconds())
 		}
 		fmt.Fprintf(&text, "%9d  %-16s  %10d  %10d  %s\n", o.Partition, who, o.Offset, o.Unread, ago)
 	}

@@ -7,20 +7,19 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/redis/go-redis/v9"
 )
 
 // Owner is who has a partition, and where it stands.
 type Owner struct {
-	Partition int           `json:"partition"`
-	Bridge    string        `json:"bridge"`       // as its log names it; "" where nobody has it, or a bridge of a release before they had names
-	Held      bool          `json:"held"`         // somebody has it
-	Offset    uint64        `json:"offset"`       // of the last batch
-	Published time.Time     `json:"published"`    // when the last one was, a beat included, by its owner's clock; zero: never
-	Unread    uint64        `json:"unread"`       // entries of the inlet that no publish has consumed
-	Lapses    time.Duration `json:"lapses_in_ns"` // unless it is renewed
+	Partition int    `json:"partition"`
+	Bridge    string `json:"bridge"`    // as its log names it; "" where nobody has it, or a bridge of a release before they had names
+	Held      bool   `json:"held"`      // somebody has it
+	LapsesMS  int64  `json:"lapses_ms"` // unless it is renewed
+	Offset    uint64 `json:"offset"`    // of the last batch
+	Published int64  `json:"published"` // when the last one was, a beat included, unix ms by its owner's clock; 0: never
+	Unread    uint64 `json:"unread"`    // entries of the inlet that no publish has consumed
 }
 
 // Bridge is one that lives.
@@ -83,7 +82,7 @@ func (b *Bus) owner(ctx context.Context, partition int) (Owner, error) {
 		return o, err
 	}
 	if name := holder.Val(); name != "" {
-		o.Held, o.Lapses = true, left.Val()
+		o.Held, o.LapsesMS = true, left.Val().Milliseconds()
 		if id, named := bridgeOf(name); named {
 			o.Bridge = fmt.Sprintf("%016x", uint64(id))
 		}
@@ -94,9 +93,7 @@ func (b *Bus) owner(ctx context.Context, partition int) (Owner, error) {
 		return n
 	}
 	o.Offset = number(0)
-	if at := number(1); at > 0 {
-		o.Published = time.UnixMilli(int64(at))
-	}
+	o.Published = int64(number(1))
 	o.Unread = number(2) - min(number(3), number(2))
 	return o, nil
 }
