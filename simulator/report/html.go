@@ -177,7 +177,9 @@ func curves(r *Report) (all []Plot) {
 		c.rule(float64(d)/decades, short(math.Pow(10, float64(d)-1)))
 	}
 	nines := math.Ceil(deepest)
-	for n := range int(nines) + 1 {
+	const labelWidth = 100 // of the longest
+	every := max(1, int(math.Ceil(labelWidth*nines/(plotWidth-plotLeft))))
+	for n := int(nines) % every; n <= int(nines); n += every {
 		c.label(plotLeft+float64(n)/nines*(plotWidth-plotLeft), strconv.FormatFloat(100-100*math.Pow(10, -float64(n)), 'g', 8, 64)+" %")
 	}
 	i := 0
@@ -187,6 +189,9 @@ func curves(r *Report) (all []Plot) {
 			continue
 		}
 		class := "l" + strconv.Itoa(i%8)
+		if i >= 8 { // the same colours again
+			class += " dashed"
+		}
 		i++
 		plot.Lines = append(plot.Lines, Legend{l.name, "k" + class[1:]})
 		c.start(class)

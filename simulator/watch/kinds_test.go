@@ -18,6 +18,7 @@ import (
 	"github.com/coder/websocket"
 
 	"github.com/fleetcast/fleetcast/simulator/internal/testbroker"
+	"github.com/fleetcast/fleetcast/simulator/measure"
 )
 
 // dashboards serves the same two assets over each transport, and takes viewports.
@@ -257,5 +258,19 @@ func TestAnAssetOfAnotherPlaceIsALeak(t *testing.T) {
 			t.Errorf("%s: %d leaks, %v", bounds, r.Violations.Leaked, err)
 		}
 		server.Close()
+	}
+}
+
+func TestLatenciesOfTransportsAreSetFromHistograms(t *testing.T) {
+	one, none := measure.NewHistogram(), measure.NewHistogram()
+	one.Record(5 * time.Millisecond)
+	var r Report
+	r.SetLatencies(map[string]*measure.Histogram{"fresh": one, "fresh_websocket": one, "fresh_http2_own": none})
+	if len(r.ByTransport) != 2 || r.ByTransport["websocket"].Count != 1 || r.ByTransport["http2_own"].Count != 0 || r.Latency.Count != 1 {
+		t.Errorf("%+v", r.ByTransport)
+	}
+	r.SetLatencies(map[string]*measure.Histogram{"fresh": one})
+	if r.ByTransport != nil {
+		t.Errorf("%+v", r.ByTransport)
 	}
 }
