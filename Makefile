@@ -64,6 +64,7 @@ soak: go deps ## the long forms of the tests that kill and restart things: 200 k
 	FLEETCAST_SOAK=1 $(GO) test -race -count=1 -v -timeout 150m -p 1 ./simulator/scenario ./simulator/play ./bridge/diskbus ./bridge/redisbus ./devices/store/...
 	FLEETCAST_SOAK=1 $(GO) test -count=1 -v -timeout 30m -run TestAppCarries ./sse/dashboard
 	FLEETCAST_SOAK=1 $(GO) test -race -count=1 -v -run TestTheShardsOfTwoMachines ./simulator # in network namespaces, which root may make
+	cd deploy/lint/traefik && $(GO) test -count=1 ./... # compiling Traefik's types takes minutes
 	FLEETCAST_MODEL_SEEDS=24 $(GO) test -count=1 -timeout 30m -run TestEveryViewer ./sse/hub
 	FLEETCAST_SOAK=1 $(GO) test -count=1 -v ./devices/store/embedded # damage of all kinds, which the race detector does not let a process survive
 
